@@ -1,0 +1,1 @@
+"""WHAT is carried: addresses, emails and their bytes; pure values and rules, no I/O."""

@@ -1,0 +1,1 @@
+"""WHEN and WHETHER: pure rules that turn what happened into what happens next."""
