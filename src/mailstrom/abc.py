@@ -112,11 +112,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one claimed recipient: its new result and the attempts of this pass."""
+    """What became of one claimed recipient: its new result and the attempts of this pass.
+
+    `crashes` is what the recipient's counter of crashes in a row becomes: 0 after any pass that
+    came to its end.
+    """
 
     address: str
     result: DeliveryResult
     attempts: tuple[Attempt, ...] = ()
+    crashes: int = 0
 
 
 class Clock(ABC):
@@ -208,6 +213,8 @@ class Storage(ABC):
 
     #: What is stored outlives the process. close() then leaves work for the next start.
     durable: bool = False
+    #: Calls return at once (no disk, no network): the engine may make them in its event loop.
+    never_blocks: bool = False
 
     @abstractmethod
     def store(self, email: PreparedEmail, status: InternalMessageStatus) -> None:
@@ -245,7 +252,8 @@ class SharedStorage(ABC):
     storage's own lease clock. A completed recipient never changes again; a token only grows.
     """
 
-    durable: bool = False
+    durable: bool = False  # as in Storage
+    never_blocks: bool = False  # as in Storage
 
     @abstractmethod
     def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:

@@ -5,56 +5,35 @@
     ├── retry: RetryPolicy
     └── timeouts: SmtpTimeouts
 
-Secrets are `Secret` values: they have a blank repr and never reach a log or an exception.
+`Config.from_dict`, `from_toml` and `from_env` read the same settings from outside. Secrets are
+`Secret` values: they have a blank repr and never reach a log or an exception.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit
 
+from . import config_checks as check
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
+from .secret import Secret
 
 RelayTls = Literal["starttls", "implicit", "none"]
 Mode = Literal["live", "capture", "console", "file"]
 DnsProtocol = Literal["udp", "tcp", "tls", "https"]
 
+MODES = ("live", "capture", "console", "file")
 RELAY_PORTS: Mapping[str, int] = {"starttls": 587, "implicit": 465, "none": 25}
 DNS_PORTS: Mapping[str, int] = {"udp": 53, "tcp": 53, "tls": 853, "https": 443}
-AUTH_MECHANISMS = ("CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2")
-
-
-class Secret:
-    """A password or token: shown nowhere, read only by `reveal()`."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str | Secret) -> None:
-        self._value: str = value._value if isinstance(value, Secret) else value
-
-    def reveal(self) -> str:
-        """The secret itself."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(...)"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(("Secret", self._value))
-
-    def __reduce__(self) -> str:
-        raise TypeError("a Secret is never pickled")
+AUTH_MECHANISMS: Mapping[str, str] = {
+    "crammd5": "CRAM-MD5",
+    "plain": "PLAIN",
+    "login": "LOGIN",
+    "xoauth2": "XOAUTH2",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +62,7 @@ class SmtpTimeouts:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            _check_positive(f"SmtpTimeouts.{item.name}", getattr(self, item.name))
+            check.positive(f"SmtpTimeouts.{item.name}", getattr(self, item.name))
 
     def with_command_timeout(self, secs: float) -> SmtpTimeouts:
         """The same with `secs` for connect, greeting and each command's reply.
@@ -106,15 +85,15 @@ class SmtpAuth:
     mechanism: str | None = None
 
     def __init__(self, username: str, password: str | Secret, mechanism: str | None = None) -> None:
+        secret = Secret(password)
+        del password  # a traceback may show the locals of every frame
         object.__setattr__(self, "username", username)
-        object.__setattr__(self, "password", Secret(password))
-        object.__setattr__(self, "mechanism", None if mechanism is None else mechanism.upper().replace("_", "-"))
-        if not username:
-            raise ConfigError("SmtpAuth.username: expected a name, got an empty string")
-        if self.mechanism is not None and self.mechanism not in AUTH_MECHANISMS:
-            raise ConfigError(
-                f"SmtpAuth.mechanism: expected one of {', '.join(AUTH_MECHANISMS)}, got {mechanism!r}"
-            )
+        object.__setattr__(self, "password", secret)
+        object.__setattr__(self, "mechanism", None if mechanism is None else _mechanism(mechanism))
+        check.text("SmtpAuth.username", username, "a name")
+        # RFC 4616 2: NUL separates the parts of PLAIN; it cannot stand in one
+        if not secret.reveal() or "\0" in secret.reveal():
+            raise ConfigError("SmtpAuth.password: expected a password without NUL, not empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,38 +113,37 @@ class RelayConfig:
     allow_cleartext_auth: bool = False
 
     def __post_init__(self) -> None:
-        _check_host("RelayConfig.domain_name", self.domain_name)
-        if self.tls not in RELAY_PORTS:
-            raise ConfigError(f"RelayConfig.tls: expected 'starttls', 'implicit' or 'none', got {self.tls!r}")
+        check.host("RelayConfig.domain_name", self.domain_name)
+        check.choice("RelayConfig.tls", self.tls, RELAY_PORTS)
         if self.port is None:
             object.__setattr__(self, "port", RELAY_PORTS[self.tls])
-        _check_port("RelayConfig.port", self.port)
+        check.port("RelayConfig.port", self.port)
+        check.flag("RelayConfig.allow_cleartext_auth", self.allow_cleartext_auth)
+        check.kind("RelayConfig.auth", self.auth, (SmtpAuth, type(None)), "SmtpAuth(...) or None")
         if self.auth is not None and self.tls == "none" and not self.allow_cleartext_auth:
             raise ConfigError(
                 "RelayConfig.auth: tls='none' would send the password in clear; use tls='starttls', "
                 "or say allow_cleartext_auth=True"
             )
-        if self.ca_file is not None and not Path(self.ca_file).is_file():
-            raise ConfigError(f"RelayConfig.ca_file: expected a PEM file, got {self.ca_file!r}, which is not there")
+        if self.ca_file is not None:
+            check.kind("RelayConfig.ca_file", self.ca_file, (str, os.PathLike), "the path of a PEM file")
+            object.__setattr__(self, "ca_file", os.fspath(self.ca_file))
+            if not os.path.isfile(self.ca_file):
+                raise ConfigError(
+                    f"RelayConfig.ca_file: expected a PEM file, got {self.ca_file!a}, which is not there"
+                )
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """The relay of `smtp+starttls://user:pw@host:587`, `smtps://...` or `smtp://...` (no TLS)."""
-        parts = urlsplit(url)
-        modes: Mapping[str, RelayTls] = {"smtp+starttls": "starttls", "smtps": "implicit", "smtp": "none"}
-        if parts.scheme not in modes or not parts.hostname:
-            raise ConfigError(
-                "relay URL: expected smtp+starttls://, smtps:// or smtp:// and a host, "
-                f"got {parts.scheme or 'no scheme'}://{parts.hostname or ''}"
-            )
-        try:
-            port = parts.port
-        except ValueError as error:
-            raise ConfigError(f"relay URL: expected a port from 1 to 65535: {error}") from error
-        auth = None
-        if parts.username is not None:
-            auth = SmtpAuth(unquote(parts.username), unquote(parts.password or ""))
-        return cls(parts.hostname, port, modes[parts.scheme], auth)
+        """The relay of `smtp+starttls://user:pw@host:587`, `smtps://...` or `smtp://...` (no TLS).
+
+        User and password are percent-encoded (`@` is `%40`, `/` is `%2F`).
+        """
+        from .config_sources import relay_settings
+
+        hidden = Secret(url)
+        del url  # a traceback may show the locals of every frame
+        return cls(**relay_settings({"url": hidden}, cls.__name__))
 
     @property
     def route_key(self) -> str:
@@ -186,13 +164,14 @@ class ResolverSetup:
     tls_dns_name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.protocol not in DNS_PORTS:
-            raise ConfigError(
-                f"ResolverSetup.protocol: expected 'udp', 'tcp', 'tls' or 'https', got {self.protocol!r}"
-            )
-        _check_port("ResolverSetup.port", self.port)
-        for address in self.nameservers:
-            _check_ip("ResolverSetup address", address)
+        check.choice("ResolverSetup.protocol", self.protocol, DNS_PORTS)
+        check.port("ResolverSetup.port", self.port)
+        nameservers = check.texts("ResolverSetup.nameservers", self.nameservers, "IP addresses")
+        object.__setattr__(self, "nameservers", nameservers)
+        for address in nameservers:
+            check.ip("ResolverSetup address", address)
+        if self.tls_dns_name is not None:
+            check.host("ResolverSetup.tls_dns_name", self.tls_dns_name)
         if self.protocol == "https" and not _is_installed("httpx"):
             raise ConfigError(
                 "ResolverSetup.protocol: 'https' needs the extra doh: pip install 'mailstrom[doh]'"
@@ -220,10 +199,15 @@ class ResolverSetup:
 
     @classmethod
     def specific(
-        cls, address: str, port: int | None = None, protocol: DnsProtocol = "udp", tls_dns_name: str | None = None
+        cls,
+        address: str,
+        port: int | None = None,
+        protocol: DnsProtocol = "udp",
+        tls_dns_name: str | None = None,
     ) -> Self:
         """One name server, by IP address; `tls_dns_name` is the name in its certificate."""
-        return cls((address,), port or DNS_PORTS.get(protocol, 53), protocol, tls_dns_name)
+        check.choice("ResolverSetup.protocol", protocol, DNS_PORTS)
+        return cls((address,), DNS_PORTS[protocol] if port is None else port, protocol, tls_dns_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,17 +230,25 @@ class RemoteDeliveryConfig:
     plain_fallback: bool = True  # after a failed handshake, once in clear, where nothing demands TLS
 
     def __post_init__(self) -> None:
-        _check_port("RemoteDeliveryConfig.port", self.port)
-        _check_positive("RemoteDeliveryConfig.dns_timeout_secs", self.dns_timeout_secs)
-        object.__setattr__(self, "own_names", tuple(name.lower().rstrip(".") for name in self.own_names))
-        object.__setattr__(self, "ip_families", tuple(self.ip_families))
-        if not self.ip_families or set(self.ip_families) - {"ipv4", "ipv6"}:
+        check.port("RemoteDeliveryConfig.port", self.port)
+        check.positive("RemoteDeliveryConfig.dns_timeout_secs", self.dns_timeout_secs)
+        resolver_setup = "ResolverSetup.system() or such"
+        check.kind("RemoteDeliveryConfig.resolver_setup", self.resolver_setup, ResolverSetup, resolver_setup)
+        check.flag("RemoteDeliveryConfig.allow_private_addresses", self.allow_private_addresses)
+        check.flag("RemoteDeliveryConfig.plain_fallback", self.plain_fallback)
+        own_names = check.texts("RemoteDeliveryConfig.own_names", self.own_names, "host names")
+        object.__setattr__(self, "own_names", tuple(name.lower().rstrip(".") for name in own_names))
+        families = check.texts("RemoteDeliveryConfig.ip_families", self.ip_families, "'ipv4' and 'ipv6'")
+        object.__setattr__(self, "ip_families", families)
+        if not families or set(families) - {"ipv4", "ipv6"} or len(set(families)) < len(families):
             raise ConfigError(
-                f"RemoteDeliveryConfig.ip_families: expected 'ipv4', 'ipv6' or both, got {self.ip_families!r}"
+                f"RemoteDeliveryConfig.ip_families: expected 'ipv4', 'ipv6' or both, got {families!a}"
             )
-        for name in ("source_ipv4", "source_ipv6"):
-            if (address := getattr(self, name)) is not None:
-                _check_ip(f"RemoteDeliveryConfig.{name}", address)
+        check.source_ip("RemoteDeliveryConfig.source_ipv4", self.source_ipv4, 4)
+        check.source_ip("RemoteDeliveryConfig.source_ipv6", self.source_ipv6, 6)
+
+
+_DURATIONS = ("base_resend_delay_secs", "max_session_age_secs", "session_idle_secs", "delayed_after_secs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,23 +280,65 @@ class Config:
     max_messages_per_session: int = 100
     max_session_age_secs: float = 300.0
     session_idle_secs: float = 5.0
+    delayed_after_secs: float = 14_400.0  # a "delayed" event for what waits longer
     queue_full_wait_secs: float = 0.0  # how long send_email waits for room before QueueFull
 
     def __post_init__(self) -> None:
         if self.helo_name is not None:
-            _check_helo_name(self.helo_name)
+            check.helo_name("Config.helo_name", self.helo_name)
         if self.smtp_timeout_secs is not None:
-            _check_positive("Config.smtp_timeout_secs", self.smtp_timeout_secs)
-        for name in ("base_resend_delay_secs", "max_session_age_secs", "session_idle_secs"):
-            _check_positive(f"Config.{name}", getattr(self, name))
+            check.positive("Config.smtp_timeout_secs", self.smtp_timeout_secs)
+        for name in _DURATIONS:
+            check.positive(f"Config.{name}", getattr(self, name))
+        check.not_negative("Config.queue_full_wait_secs", self.queue_full_wait_secs)
         for name in ("max_sessions", "max_sessions_per_lane", "max_messages_per_session"):
-            _check_count(f"Config.{name}", getattr(self, name))
-        if self.mode not in ("live", "capture", "console", "file"):
-            raise ConfigError(f"Config.mode: expected 'live', 'capture', 'console' or 'file', got {self.mode!r}")
-        if isinstance(self.allow_domains, str):
-            raise ConfigError("Config.allow_domains: expected a tuple of domains, got one string")
-        if self.allow_domains is not None:
-            object.__setattr__(self, "allow_domains", tuple(domain.lower() for domain in self.allow_domains))
+            check.count(f"Config.{name}", getattr(self, name))
+        check.flag("Config.require_tls", self.require_tls)
+        check.kind(
+            "Config.delivery",
+            self.delivery,
+            (RemoteDeliveryConfig, RelayConfig),
+            "RemoteDeliveryConfig(...) or RelayConfig(...) (for a URL: RelayConfig.from_url)",
+        )
+        check.kind("Config.retry", self.retry, RetryPolicy, "RetryPolicy(...)")
+        check.kind("Config.timeouts", self.timeouts, SmtpTimeouts, "SmtpTimeouts(...)")
+        check.choice("Config.mode", self.mode, MODES)
+        self._check_texts()
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, object]) -> Self:
+        """The settings of a mapping, as JSON or TOML hold them; the crate's spellings are understood.
+
+        `delivery` is `{"relay": {...}}`, `{"remote": {...}}` or a relay URL; `retry` and
+        `timeouts` are tables; `resolver_setup` is a name ("system", "google", ...) or a table.
+        A password may be `password_file` (a path) or `password_env` (a variable's name)
+        instead. An unknown key is a `ConfigError`.
+        """
+        from .config_sources import config_settings, sealed
+
+        given = sealed(given)
+        return cls(**config_settings(given))
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Self:
+        """The settings of a TOML file, with the keys of `from_dict`."""
+        from .config_sources import config_settings, read_toml
+
+        return cls(**config_settings(read_toml(path)))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, prefix: str = "MAILSTROM_") -> Self:
+        """The settings of environment variables: `MAILSTROM_HELO_NAME`, `MAILSTROM_RELAY_URL`, ...
+
+        One for each setting of this class, and `RELAY_...`, `REMOTE_...`, `RETRY_...`,
+        `TIMEOUTS_...` for those of its parts. Lists are separated by commas. An empty one
+        counts as not set; `MAILSTROM_RELAY_PASSWORD_FILE` names a file with the password.
+        """
+        from .config_sources import config_settings, environment_tables, sealed_environment
+
+        variables = sealed_environment(os.environ if environ is None else environ, prefix)
+        del environ  # a traceback may show the locals of every frame
+        return cls(**config_settings(environment_tables(variables, prefix)))
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -314,6 +348,11 @@ class Config:
         return replace(self.retry, base_delay_secs=self.base_resend_delay_secs)
 
     @property
+    def relay_key(self) -> str | None:
+        """The route key of all mail where there is a relay."""
+        return self.delivery.route_key if isinstance(self.delivery, RelayConfig) else None
+
+    @property
     def smtp_timeouts(self) -> SmtpTimeouts:
         """`timeouts`, with `smtp_timeout_secs` where it applies."""
         if self.smtp_timeout_secs is None:
@@ -321,40 +360,46 @@ class Config:
         return self.timeouts.with_command_timeout(self.smtp_timeout_secs)
 
 
-def _check_positive(name: str, secs: object) -> None:
-    right = isinstance(secs, (int, float)) and not isinstance(secs, bool) and 0 < secs < float("inf")
-    if not right:
-        raise ConfigError(f"{name}: expected a number above 0, got {secs!r}")
+    def _check_texts(self) -> None:
+        for name in ("redirect_to", "default_from"):
+            if getattr(self, name) is not None:
+                _check_address(f"Config.{name}", getattr(self, name))
+        if self.allow_domains is not None:
+            domains = check.texts("Config.allow_domains", self.allow_domains, "domains")
+            object.__setattr__(self, "allow_domains", tuple(_wire_domain(domain) for domain in domains))
+        check.kind("Config.mail_dir", self.mail_dir, (str, os.PathLike), "the path of a folder")
+        object.__setattr__(self, "mail_dir", os.fspath(self.mail_dir))
 
 
-def _check_count(name: str, count: object) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ConfigError(f"{name}: expected 1 or more, got {count!r}")
+def _mechanism(given: object) -> str:
+    """The SASL name, from the crate's spelling as well: CramMd5, cram_md5, CRAM-MD5."""
+    if isinstance(given, str):
+        bare = given.lower().replace("-", "").replace("_", "")
+        if bare in AUTH_MECHANISMS:
+            return AUTH_MECHANISMS[bare]
+    # not repeated: arguments in the wrong order put the password here
+    raise ConfigError(f"SmtpAuth.mechanism: expected one of {', '.join(AUTH_MECHANISMS.values())}, or None")
 
 
-def _check_port(name: str, port: object) -> None:
-    if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
-        raise ConfigError(f"{name}: expected 1 to 65535, got {port!r}")
+def _check_address(name: str, address: object) -> None:
+    from .errors import MessageError
+    from .message.address import parse_mailbox
 
-
-def _check_ip(name: str, address: str) -> None:
+    check.text(name, address, "an address")
     try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        raise ConfigError(f"{name}: expected an IP address, got {address!r}") from None
+        parse_mailbox(str(address), field=name)
+    except MessageError as error:
+        raise ConfigError(str(error)) from error
 
 
-def _check_host(name: str, host: object) -> None:
-    if not isinstance(host, str) or not re.fullmatch(r"[A-Za-z0-9._:\-\[\]]{1,255}", host):
-        raise ConfigError(f"{name}: expected a host name or IP address, got {host!r}")
+def _wire_domain(domain: str) -> str:
+    from .errors import MessageError
+    from .message.domain import a_label_domain
 
-
-def _check_helo_name(name: object) -> None:
-    # RFC 5321 4.1.1.1: a domain or an address literal; nothing else may reach the EHLO line
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9._\-]{1,255}|\[[A-Za-z0-9.:]{2,60}\]", name):
-        raise ConfigError(
-            f"Config.helo_name: expected a host name such as mail.example.org or an address literal, got {name!r}"
-        )
+    try:
+        return a_label_domain(domain.removesuffix("."), field="Config.allow_domains", given=domain)
+    except MessageError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _is_installed(module: str) -> bool:

@@ -19,7 +19,12 @@ from __future__ import annotations
 
 
 class MailstromError(Exception):
-    """The root: catch it to catch everything mailstrom raises."""
+    """The root: catch it to catch everything mailstrom raises.
+
+    `index` is the position of the email at fault where several were given, else None.
+    """
+
+    index: int | None = None
 
 
 class ConfigError(MailstromError, ValueError):

@@ -14,11 +14,10 @@ A recipient moves through these states and no others:
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import StrEnum, unique
 from typing import Any, ClassVar, Self
 
@@ -252,11 +251,6 @@ class Failed(_Result):
 
 DeliveryResult = Queued | Deferred | Delivered | Failed
 
-_RESULTS: Mapping[str, type[Queued] | type[Deferred] | type[Delivered] | type[Failed]] = {
-    kind.state: kind for kind in (Queued, Deferred, Delivered, Failed)
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientStatus:
     """One recipient of a message and how it stands with it."""
@@ -313,6 +307,8 @@ class MessageStatus:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and strings, ready for `json.dumps`."""
+        from . import status_codec
+
         return {
             "message_id": self.message_id,
             "state": self.state,
@@ -321,17 +317,19 @@ class MessageStatus:
             "submitted_at": self.submitted_at.isoformat(),
             "completed_at": None if self.completed_at is None else self.completed_at.isoformat(),
             "metadata": dict(self.metadata),
-            "recipients": [_recipient_to_dict(recipient) for recipient in self.recipients],
+            "recipients": [status_codec.recipient_to_dict(recipient) for recipient in self.recipients],
         }
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """The status that `to_dict` wrote."""
+        from . import status_codec
+
         return cls(
             message_id=given["message_id"],
-            recipients=tuple(_recipient_from_dict(recipient) for recipient in given["recipients"]),
+            recipients=tuple(status_codec.recipient_from_dict(recipient) for recipient in given["recipients"]),
             submitted_at=datetime.fromisoformat(given["submitted_at"]),
-            completed_at=_instant(given["completed_at"]),
+            completed_at=status_codec.instant(given["completed_at"]),
             metadata=dict(given["metadata"]),
         )
 
@@ -344,102 +342,6 @@ def printable(text: str, limit: int = REPLY_TEXT_LIMIT) -> str:
     """
     cleaned = re.sub(r"[^\x20-\x7e]", "?", re.sub(r"[ \t\r\n]+", " ", text)).strip()
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 3] + "..."
-
-
-def result_to_dict(result: DeliveryResult) -> dict[str, Any]:
-    """A result as plain values."""
-    return {
-        "state": result.state,
-        "completed": result.completed,
-        "tries": result.tries,
-        "reason": result.reason,
-        "reply": _reply_to_dict(result.reply),
-        "enhanced_code": _text(result.enhanced_code),
-        "next_attempt_at": None if result.next_attempt_at is None else result.next_attempt_at.isoformat(),
-        "uncertain": result.uncertain,
-        "cause": _text(result.cause),
-    }
-
-
-def result_from_dict(given: Mapping[str, Any]) -> DeliveryResult:
-    """The result that `result_to_dict` wrote."""
-    code = given["enhanced_code"]
-    return _RESULTS[given["state"]](
-        tries=given["tries"],
-        reason=given["reason"],
-        reply=_reply_from_dict(given["reply"]),
-        enhanced_code=None if code is None else EnhancedCode.parse(code),
-        next_attempt_at=_instant(given["next_attempt_at"]),
-        uncertain=given["uncertain"],
-        cause=None if given["cause"] is None else Cause(given["cause"]),
-    )
-
-
-def attempt_to_dict(attempt: Attempt) -> dict[str, Any]:
-    """An attempt as plain values."""
-    return {
-        **{item.name: getattr(attempt, item.name) for item in dataclasses.fields(attempt)},
-        "at": attempt.at.isoformat(),
-        "phase": str(attempt.phase),
-        "reply": _reply_to_dict(attempt.reply),
-        "tls": None if attempt.tls is None else dataclasses.asdict(attempt.tls),
-    }
-
-
-def attempt_from_dict(given: Mapping[str, Any]) -> Attempt:
-    """The attempt that `attempt_to_dict` wrote."""
-    return Attempt(
-        **{
-            **given,
-            "at": datetime.fromisoformat(given["at"]),
-            "phase": Phase(given["phase"]),
-            "reply": _reply_from_dict(given["reply"]),
-            "tls": None if given["tls"] is None else TlsUsed(**given["tls"]),
-        }
-    )
-
-
-def _recipient_to_dict(status: RecipientStatus) -> dict[str, Any]:
-    return {
-        "recipient": status.recipient,
-        "address": status.address,
-        "result": result_to_dict(status.result),
-        "attempts": [attempt_to_dict(attempt) for attempt in status.attempts],
-    }
-
-
-def _recipient_from_dict(given: Mapping[str, Any]) -> RecipientStatus:
-    return RecipientStatus(
-        recipient=given["recipient"],
-        address=given["address"],
-        result=result_from_dict(given["result"]),
-        attempts=tuple(attempt_from_dict(attempt) for attempt in given["attempts"]),
-    )
-
-
-def _reply_to_dict(reply: Reply | None) -> dict[str, Any] | None:
-    if reply is None:
-        return None
-    return {"code": reply.code, "enhanced": _text(reply.enhanced), "text": reply.text}
-
-
-def _reply_from_dict(given: Mapping[str, Any] | None) -> Reply | None:
-    if given is None:
-        return None
-    enhanced = given["enhanced"]
-    return Reply(
-        code=given["code"],
-        enhanced=None if enhanced is None else EnhancedCode.parse(enhanced),
-        text=given["text"],
-    )
-
-
-def _text(value: object | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def _exactly(address: str) -> str:
@@ -464,4 +366,4 @@ def _tries(tries: int) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

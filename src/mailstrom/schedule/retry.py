@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
-from mailstrom.errors import ConfigError
-from mailstrom.status import Cause, Deferred, Delivered, DeliveryResult, EnhancedCode, Failed
-
+from ..errors import ConfigError
+from ..status import Cause, Deferred, Delivered, DeliveryResult, EnhancedCode, Failed
 from .verdict import Verdict
 
 CRASHES_UNTIL_HELD = 5
+DEFAULT_BASE_SECS = 60.0
+YEAR_SECS = 31_536_000.0  # no wait is longer, whatever the factor makes of it
+LONGEST_AGE = timedelta(days=36_500)  # keeps sums of instants within what datetime can hold
 DELIVERY_TIME_EXPIRED = EnhancedCode(4, 4, 7)  # RFC 3463 3.5
 
 
@@ -58,30 +60,29 @@ class RetryPolicy:
 
 def next_wait(policy: RetryPolicy, tries: int, chance: float) -> timedelta:
     """The wait after the `tries`-th try; `chance` in [0, 1) picks the point in the jitter."""
-    base = policy.base_delay_secs or 60.0
-    longest = policy.max_delay_secs or _longest(policy)
-    exponent = min(tries, 64)
-    return timedelta(seconds=min(base * policy.factor**exponent, longest) * (1 + policy.jitter * chance))
+    return timedelta(seconds=_wait_secs(policy, tries) * (1 + policy.jitter * chance))
 
 
 def longest_wait(policy: RetryPolicy) -> timedelta:
-    """No due time lies further ahead than this, unless the wall clock was wrong."""
-    longest = max(policy.max_delay_secs or _longest(policy), policy.uncertain_delay_secs)
-    return timedelta(seconds=longest * (1 + policy.jitter))
+    """No due time lies further ahead than this by the schedule, unless the wall clock was wrong."""
+    last_try = 1_000_000 if policy.tries is None else policy.tries
+    crash = max(wait_after_crash(policy, crashes) or timedelta(0) for crashes in range(1, CRASHES_UNTIL_HELD))
+    longest = max(_wait_secs(policy, last_try), min(policy.uncertain_delay_secs, YEAR_SECS))
+    return max(timedelta(seconds=longest * (1 + policy.jitter)), crash)
 
 
 def wait_after_crash(policy: RetryPolicy, crashes: int) -> timedelta | None:
     """The wait after so many crashes in a row; None: hold it for a person."""
     if crashes >= CRASHES_UNTIL_HELD:
         return None
-    return timedelta(seconds=min(policy.base_delay_secs or 60.0, 60.0) * 2 ** (crashes - 1))
+    return timedelta(seconds=min(_base_secs(policy), 60.0) * 2 ** (max(crashes, 1) - 1))
 
 
 def gives_up_at(policy: RetryPolicy, submitted_at: datetime, expires_at: datetime | None) -> datetime | None:
     """When the message is failed whatever is left to try: its own expiry or the policy's age."""
     ends = [] if expires_at is None else [expires_at]
     if policy.max_age is not None:
-        ends.append(submitted_at + policy.max_age)
+        ends.append(submitted_at + min(policy.max_age, LONGEST_AGE))
     return min(ends, default=None)
 
 
@@ -93,22 +94,29 @@ def judge_pass(
     now: datetime,
     gives_up: datetime | None,
     chance: float,
+    uncertain: bool = False,
 ) -> DeliveryResult:
-    """What a recipient becomes after a pass that ended in `verdict`; `tries` counts earlier ones."""
+    """What a recipient becomes after a pass that ended in `verdict`; `tries` counts earlier ones.
+
+    `uncertain` is what an earlier pass left: once it may have been delivered, only a delivery
+    says more.
+    """
     tries += verdict.counts_as_try
     if verdict.state == "delivered":
         return Delivered(
             tries=tries, reply=verdict.reply, enhanced_code=verdict.enhanced_code, reason=verdict.reason
         )
+    known = replace(verdict, uncertain=verdict.uncertain or uncertain)
     if verdict.state == "failed":
-        return _failed(verdict, tries, verdict.cause or Cause.REFUSED)
+        return _failed(known, tries, verdict.cause or Cause.REFUSED)
     if verdict.uncertain and policy.on_uncertain != "retry":
-        return _held(verdict, tries) if policy.on_uncertain == "hold" else _failed(verdict, tries, Cause.UNCERTAIN)
+        holds = policy.on_uncertain == "hold"
+        return _held(known, tries) if holds else _failed(known, tries, Cause.UNCERTAIN)
     if policy.tries is not None and tries >= policy.tries and verdict.counts_as_try:
-        return _failed(verdict, tries, Cause.TRIES_EXHAUSTED)
+        return _failed(known, tries, Cause.TRIES_EXHAUSTED)
     if gives_up is not None and now >= gives_up:
-        return _failed(verdict, tries, Cause.EXPIRED)
-    return _deferred(verdict, tries, _next_attempt(policy, verdict, tries, now, gives_up, chance))
+        return _failed(known, tries, Cause.EXPIRED)
+    return _deferred(known, tries, _next_attempt(policy, verdict, tries, now, gives_up, chance))
 
 
 def expired(earlier: DeliveryResult) -> Failed:
@@ -136,7 +144,7 @@ def _next_attempt(
     if verdict.retry_after is not None:
         wait = verdict.retry_after
     if verdict.uncertain:
-        wait = max(wait, timedelta(seconds=policy.uncertain_delay_secs))
+        wait = max(wait, timedelta(seconds=min(policy.uncertain_delay_secs, YEAR_SECS)))
     due = now + wait
     return due if gives_up is None else min(due, gives_up)
 
@@ -153,7 +161,8 @@ def _deferred(verdict: Verdict, tries: int, due: datetime | None) -> Deferred:
 
 
 def _held(verdict: Verdict, tries: int) -> Deferred:
-    return replace(_deferred(verdict, tries, None), reason=f"{verdict.reason}; held because on_uncertain is 'hold'")
+    why = "it may have been delivered" if verdict.reason is None else verdict.reason
+    return replace(_deferred(verdict, tries, None), reason=f"{why}; held because on_uncertain is 'hold'")
 
 
 def _failed(verdict: Verdict, tries: int, cause: Cause) -> Failed:
@@ -167,36 +176,52 @@ def _failed(verdict: Verdict, tries: int, cause: Cause) -> Failed:
     )
 
 
-def _longest(policy: RetryPolicy) -> float:
-    """The last wait that the number of tries allows; a day where nothing bounds it."""
-    base = policy.base_delay_secs or 60.0
-    return 86_400.0 if policy.tries is None else base * policy.factor ** min(policy.tries, 64)
+def _wait_secs(policy: RetryPolicy, tries: int) -> float:
+    """The wait without jitter."""
+    base = _base_secs(policy)
+    longest = 86_400.0 if policy.tries is None else YEAR_SECS
+    if policy.max_delay_secs is not None:
+        longest = min(policy.max_delay_secs, YEAR_SECS)
+    try:
+        return min(base * policy.factor**tries, longest)
+    except OverflowError:
+        return longest
+
+
+def _base_secs(policy: RetryPolicy) -> float:
+    return DEFAULT_BASE_SECS if policy.base_delay_secs is None else policy.base_delay_secs
 
 
 def _problems(policy: RetryPolicy) -> list[str]:
+    tries, max_age, uncertain = policy.tries, policy.max_age, policy.uncertain_delay_secs
+    actions = ("retry", "hold", "fail")
     bounds = [
-        (policy.tries is None or policy.tries >= 1, f"tries: expected 1 or more, or None, got {policy.tries!r}"),
-        (policy.factor >= 1, f"factor: expected 1 or more, got {policy.factor!r}"),
-        (0 <= policy.jitter <= 1, f"jitter: expected 0 to 1, got {policy.jitter!r}"),
-        (
-            policy.on_uncertain in ("retry", "hold", "fail"),
-            f"on_uncertain: expected 'retry', 'hold' or 'fail', got {policy.on_uncertain!r}",
-        ),
-        (
-            policy.max_age is None or policy.max_age > timedelta(0),
-            f"max_age: expected a timedelta above 0, got {policy.max_age!r}",
-        ),
-        (
-            policy.tries is not None or policy.max_age is not None,
-            "tries: None needs max_age, or mail would be tried for ever",
-        ),
+        (tries is None or _is_count(tries), "tries", "1 or more, or None", tries),
+        (_within(policy.factor, 1, 1e9), "factor", "a number, 1 or more", policy.factor),
+        (_within(policy.jitter, 0, 1), "jitter", "a number from 0 to 1", policy.jitter),
+        (policy.on_uncertain in actions, "on_uncertain", "'retry', 'hold' or 'fail'", policy.on_uncertain),
+        (max_age is None or _is_age(max_age), "max_age", "a timedelta above 0, or None", max_age),
+        (tries or max_age, "tries", "a bound, or max_age: mail would be tried for ever", tries),
+        (_is_duration(uncertain), "uncertain_delay_secs", "seconds above 0", uncertain),
     ]
-    bounds += [
-        (secs is None or secs > 0, f"{name}: expected seconds above 0, got {secs!r}")
-        for name, secs in (
-            ("base_delay_secs", policy.base_delay_secs),
-            ("uncertain_delay_secs", policy.uncertain_delay_secs),
-            ("max_delay_secs", policy.max_delay_secs),
-        )
-    ]
-    return [problem for holds, problem in bounds if not holds]
+    for name in ("base_delay_secs", "max_delay_secs"):
+        secs = getattr(policy, name)
+        bounds.append((secs is None or _is_duration(secs), name, "seconds above 0, or None", secs))
+    return [f"{name}: expected {what}, got {given!a}" for holds, name, what, given in bounds if not holds]
+
+
+def _is_age(given: object) -> bool:
+    return isinstance(given, timedelta) and given > timedelta(0)
+
+
+def _is_count(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
+
+
+def _is_duration(given: object) -> bool:
+    return _within(given, 0, 1e11) and given != 0
+
+
+def _within(given: object, least: float, most: float) -> bool:
+    is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+    return is_number and least <= given <= most  # type: ignore[operator]

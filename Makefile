@@ -1,0 +1,84 @@
+# make demo    install into .venv and watch mail being delivered, all on this machine
+# make test    everything that is checked: lint, types, import contracts, the whole test suite
+# make lint    the first three of these; make pytest: the last
+# make clean   remove what the others made
+#
+# PYTHON=python3.12   the Python to use (else the newest here that is 3.11 or later)
+# PYTEST_ARGS="-k mx" what to hand to pytest
+# make haraka         fetches the second mail server that tests/interop talks to (needs npm)
+
+VENV ?= .venv
+PYTHON ?=
+PYTEST_ARGS ?=
+HARAKA_VERSION := 3.3.4
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)
+RUNS := import sys; sys.exit(sys.version_info < (3, 11))
+GROUP := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
+
+ASKED_FOR := $(VENV)/.asked-for
+# PYTHON= given, and the .venv at hand was made here with another: it goes.
+ifneq ($(PYTHON),)
+$(shell test ! -f "$(ASKED_FOR)" || test "$$(cat "$(ASKED_FOR)")" = "$(PYTHON)" || rm -rf "$(VENV)")
+endif
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.PHONY: demo test pytest lint clean haraka
+.DEFAULT_GOAL := test
+
+demo: $(VENV)/.demo-installed
+	@$(BIN)/mailstrom demo
+
+test: lint pytest
+
+pytest: $(VENV)/.test-installed
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.test-installed
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m mypy --strict src $(wildcard tests/typing/*.py)
+	@$(BIN)/lint-imports --no-cache
+
+haraka:
+	npm install --prefix tests/interop --no-save --no-package-lock --no-audit --no-fund Haraka@$(HARAKA_VERSION)
+
+clean:
+	rm -rf "$(VENV)" tests/interop/node_modules dist build
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.demo-installed: pyproject.toml | $(BIN)/python
+	@echo "Installing mailstrom into $(VENV) ..."
+	@$(PIP) --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.test-installed: pyproject.toml | $(BIN)/python
+	@echo "Installing mailstrom and the tools of its tests into $(VENV) ..."
+	@$(BIN)/python -c '$(GROUP)' > $(VENV)/dev.txt
+	@$(PIP) --editable '.[all]' --requirement $(VENV)/dev.txt
+	@touch $(VENV)/.demo-installed $@
+
+# Each candidate is started: a name on the PATH may belong to a version that is not installed.
+# Debian parts venv from Python: one that can make a .venv is taken before a newer one that cannot.
+$(BIN)/python:
+	@set -e; found=; runs=; \
+	for candidate in $(CANDIDATES); do \
+	  "$$candidate" -c '$(RUNS)' 2>/dev/null || continue; \
+	  runs="$${runs:-$$candidate}"; \
+	  if "$$candidate" -c 'import ensurepip, venv' 2>/dev/null; then found="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$runs" ]; then \
+	  echo 'mailstrom needs Python 3.11 or later, and found none as: $(subst ",,$(CANDIDATES))'; \
+	  echo 'Install one (Debian, Ubuntu: apt install python3 python3-venv) or give it: make PYTHON=/path/to/python'; \
+	  exit 1; \
+	fi >&2; \
+	if [ -z "$$found" ]; then \
+	  echo "$$runs cannot make a virtual environment: its venv or pip is missing."; \
+	  echo 'Install it (Debian, Ubuntu: apt install python3-venv) or give another Python: make PYTHON=/path/to/python'; \
+	  exit 1; \
+	fi >&2; \
+	rm -rf "$(VENV)"; \
+	"$$found" -m venv "$(VENV)" || { rm -rf "$(VENV)"; exit 1; }; \
+	echo "$(PYTHON)" > "$(ASKED_FOR)"

@@ -1,0 +1,155 @@
+"""`AsyncMailstrom`: the same facade for asyncio callers; the engine behind it is the same.
+
+Nothing here runs in the caller's event loop but the waiting: delivery has a loop of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping
+from datetime import datetime
+from email.message import Message
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from .abc import SharedStorage, Storage
+from .config import Config
+from .engine.events import Observer
+from .engine.local import Outbox
+from .facade import Mailstrom
+from .message.email import Email
+from .status import MessageStatus, WorkerStatus
+from .submission import Submission
+
+if TYPE_CHECKING:
+    from .message.address import Addresses
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncMailstrom:
+    """`Mailstrom` with the same methods, awaited; `async with` closes it.
+
+    `query_recent()` can be awaited for a list or used in `async for`; `send_emails` also takes
+    an async iterable. May be used from any task of any event loop.
+    """
+
+    def __init__(
+        self,
+        config: Config | str | None = None,
+        storage: Storage | SharedStorage | None = None,
+        *,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self._mailstrom = Mailstrom(config, storage, observers=observers)
+
+    async def start(self) -> Self:
+        """Starts the worker, or ends a pause; returns self."""
+        self._mailstrom.start()
+        return self
+
+    async def pause(self) -> None:
+        """Takes no new work until `start()`."""
+        self._mailstrom.pause()
+
+    async def worker_status(self) -> WorkerStatus:
+        """What the worker is doing; also after `close`."""
+        return self._mailstrom.worker_status()
+
+    async def close(self, timeout: float = 30.0) -> tuple[MessageStatus, ...]:
+        """Ends the worker in good order; what is not completed."""
+        return await asyncio.to_thread(self._mailstrom.close, timeout)
+
+    async def die(self) -> None:
+        """Ends the worker at once."""
+        await asyncio.to_thread(self._mailstrom.die)
+
+    async def __aenter__(self) -> Self:
+        self._mailstrom.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._mailstrom.__exit__, kind, error, trace)
+
+    async def send_email(
+        self,
+        email: Email | Message | bytes,
+        *,
+        recipients: Addresses | None = None,
+        return_path: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """The message id, as soon as the email is checked and stored. As `Mailstrom.send_email`."""
+        return await self._call(
+            self._mailstrom.send_email,
+            email,
+            recipients=recipients,
+            return_path=return_path,
+            send_at=send_at,
+            expires_at=expires_at,
+            idempotency_key=idempotency_key,
+            metadata=metadata,
+        )
+
+    async def send_emails(
+        self,
+        emails: Iterable[Email | Message | bytes | Submission]
+        | AsyncIterable[Email | Message | bytes | Submission],
+    ) -> list[str]:
+        """The ids, in the same order; all are stored, or none."""
+        listed = [e async for e in emails] if isinstance(emails, AsyncIterable) else list(emails)
+        return await self._call(self._mailstrom.send_emails, listed)
+
+    async def query_status(self, message_id: str) -> MessageStatus:
+        """How it stands with a message now; raises `MessageNotFound`."""
+        return await self._call(self._mailstrom.query_status, message_id)
+
+    def query_recent(self) -> Recent:
+        """Every message with work left, and those completed since the last such call."""
+        return Recent(self)
+
+    async def wait(self, message_id: str, timeout: float | None = None) -> MessageStatus:
+        """The status once every recipient is completed, or as it is after `timeout` seconds."""
+        return await self._mailstrom._awaited_message(message_id).wait_in_loop(timeout, self._call)
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Waits until everything queued is completed (or held); False at the timeout."""
+        return await self._mailstrom._awaited_idle().wait_in_loop(timeout, self._call)
+
+    async def cancel(self, message_id: str) -> MessageStatus:
+        """Stops trying: what is not completed fails with `Cause.CANCELLED`."""
+        return await self._call(self._mailstrom.cancel, message_id)
+
+    @property
+    def outbox(self) -> Outbox:
+        """What mode="capture" kept instead of sending it."""
+        return self._mailstrom.outbox
+
+    async def _call(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The call's result; on a thread where the storage (or waiting for room in it) may block."""
+        if self._mailstrom._storage.never_blocks and not self._mailstrom._config.queue_full_wait_secs:
+            return call(*args, **kwargs)
+        return await asyncio.to_thread(call, *args, **kwargs)
+
+
+class Recent:
+    """The answer of `query_recent`: await it for a list, or go through it with `async for`."""
+
+    def __init__(self, owner: AsyncMailstrom) -> None:
+        self._owner = owner
+
+    def __await__(self) -> Generator[Any, None, list[MessageStatus]]:
+        return self._list().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[MessageStatus]:
+        for status in await self._list():
+            yield status
+
+    async def _list(self) -> list[MessageStatus]:
+        return await self._owner._call(self._owner._mailstrom.query_recent)

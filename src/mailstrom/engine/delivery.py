@@ -1,0 +1,293 @@
+"""One try: a claim's recipients taken from host to host until each has an answer.
+
+ 1. An idle session of the lane carries the message, if there is one.
+ 2. Else the hosts are visited in the order of the route, address by address: at most two full
+    sessions in one try.
+ 3. A recipient that is delivered, or refused by name, is settled at once and goes no further.
+    One that is only deferred is taken to the next host.
+ 4. After the last host, what stands is settled: deferred at one host beats failed at a backup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ..abc import InternalRecipientStatus, Resolver
+from ..config import Config, RelayConfig
+from ..message.prepared import PreparedEmail
+from ..route.mx import Route, RouteFailure
+from ..schedule.verdict import FaultKind, Scope, Verdict, combine
+from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, TlsContext, TlsMode, open_session
+from ..status import Attempt, Phase, TlsUsed
+from .job import Job
+from .lanes import Lanes
+from .pool import Pool
+from .redirect import Redirect
+from .routing import Router
+from .world import World
+
+SESSIONS_PER_TRY = 2  # Postfix: smtp_mx_session_limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every delivery of one engine shares."""
+
+    config: Config
+    world: World
+    router: Router
+    lanes: Lanes
+    pool: Pool
+    tls_context: TlsContext
+    helo_name: str
+    redirect: Redirect | None
+    resolver: Resolver | None
+
+
+class SmtpCarrier:
+    """Takes claims to their hosts over SMTP. Used in the worker's loop only."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
+        """Settles every recipient; False when the lane has no room."""
+        tools = self._tools
+        route_key = tools.redirect.route_key if tools.redirect else job.claim.route_key
+        began_at = tools.world.clock.now()
+        route = await tools.router.route(route_key, min(r.result.tries for r in recipients))
+        if isinstance(route, RouteFailure):
+            await _settle_unrouted(job, recipients, route, route_key, began_at)
+            return True
+        tools.lanes.learn(route_key, route.lane)
+        if not tools.lanes.take(route.lane, tools.world.clock.monotonic()):
+            return False
+        try:
+            await Delivery(job, recipients, route, tools).run()
+        finally:
+            tools.lanes.release(route.lane)
+        return True
+
+    async def close(self) -> None:
+        """Ends the idle sessions and the resolver."""
+        await self._tools.pool.close()
+        if self._tools.resolver is not None:
+            await self._tools.resolver.close()
+
+    def abort(self) -> None:
+        """Ends the idle sessions at once."""
+        self._tools.pool.abort()
+
+
+class Delivery:
+    """The state of one try. Used by one task."""
+
+    def __init__(
+        self, job: Job, recipients: Sequence[InternalRecipientStatus], route: Route, tools: Tools
+    ) -> None:
+        self._job = job
+        self._route = route
+        self._tools = tools
+        self._email = _email_for(job.claim.email, tools.redirect)
+        self._standing: dict[str, Verdict | None] = {r.address: None for r in recipients}
+        self._attempts: dict[str, list[Attempt]] = {r.address: [] for r in recipients}
+        self._sessions_left = SESSIONS_PER_TRY
+
+    async def run(self) -> None:
+        """Settles every recipient."""
+        await self._use_idle_session()
+        for host, ip in self._stops():
+            if not self._standing or not self._sessions_left:
+                break
+            await self._visit(host, ip, self._tls_mode())
+        await self._settle(list(self._standing))
+
+    def _stops(self) -> Iterator[tuple[str, str]]:
+        for host in self._route.hosts:
+            for ip in host.addresses:
+                yield host.name, ip
+
+    async def _use_idle_session(self) -> None:
+        while self._standing and (session := self._tools.pool.take(self._route.lane)) is not None:
+            if not await self._converse(session):
+                return
+
+    async def _visit(self, host: str, ip: str, tls: TlsMode) -> None:
+        began_at = self._tools.world.clock.now()
+        hop = self._hop(host, ip, tls)
+        opened = await self._open(hop)
+        if isinstance(opened, Session):
+            self._tools.router.note_reachable(ip)
+            self._tools.lanes.clear_hold(self._route.lane)
+            await self._converse(opened)
+            return
+        self._note_failure(opened, ip)
+        for address in list(self._standing):
+            self._note(address, hop, opened.verdict, opened.tls, began_at, opened.duration_secs)
+        if opened.plain_retry and self._may_fall_back():
+            await self._visit(host, ip, "none")
+
+    async def _open(self, hop: Hop) -> Session | OpenFailure:
+        tools, delivery = self._tools, self._tools.config.delivery
+        relay = delivery if isinstance(delivery, RelayConfig) else None
+        return await open_session(
+            tools.world.network,
+            hop,
+            helo_name=tools.helo_name,
+            timeouts=tools.config.smtp_timeouts,
+            tls_context=tools.tls_context,
+            auth=None if relay is None else relay.auth,
+            allow_cleartext_auth=relay is not None and relay.allow_cleartext_auth,
+        )
+
+    async def _converse(self, session: Session) -> bool:
+        """Delivers over an open session; True when the session was stale and another may be used."""
+        began_at = self._tools.world.clock.now()
+        try:
+            report = await session.deliver(self._email, self._forward_paths(), before_dot=self._before_dot)
+        except BaseException:
+            session.abort()
+            raise
+        self._job.dot_answered()
+        self._tools.pool.put(self._route.lane, session)
+        if report.stale:
+            return True
+        self._sessions_left -= 1
+        await self._take_in(report, session, began_at)
+        return False
+
+    async def _take_in(self, report: DeliveryReport, session: Session, began_at: datetime) -> None:
+        for address in list(self._standing):
+            verdict = report.verdicts[self._forward_path(address)]
+            self._note(address, session.hop, verdict, session.tls, began_at, report.duration_secs)
+        await self._settle([a for a, verdict in self._standing.items() if verdict and verdict.ends_the_pass])
+
+    async def _settle(self, addresses: Sequence[str]) -> None:
+        passed = {}
+        for address in addresses:
+            verdict = self._standing.pop(address) or _no_host(self._route)
+            passed[address] = verdict, tuple(self._attempts[address])
+        if passed:
+            await self._job.settle(passed)
+
+    # --- small decisions
+
+    def _hop(self, host: str, ip: str, tls: TlsMode) -> Hop:
+        delivery = self._tools.config.delivery
+        if isinstance(delivery, RelayConfig):
+            implicit = delivery.tls == "implicit"
+            return Hop(
+                host=host, ip=ip, port=delivery.port or 25, tls=tls, implicit_tls=implicit, is_relay=True
+            )
+        source = delivery.source_ipv6 if ":" in ip else delivery.source_ipv4
+        return Hop(host=host, ip=ip, port=delivery.port, tls=tls, source_address=source)
+
+    def _tls_mode(self) -> TlsMode:
+        config = self._tools.config
+        if isinstance(config.delivery, RelayConfig):
+            return "none" if config.delivery.tls == "none" else "verified"
+        return "encrypted" if config.require_tls else "opportunistic"
+
+    def _may_fall_back(self) -> bool:
+        config = self._tools.config
+        return not isinstance(config.delivery, RelayConfig) and config.delivery.plain_fallback
+
+    def _forward_path(self, address: str) -> str:
+        return address if self._tools.redirect is None else self._tools.redirect.address
+
+    def _forward_paths(self) -> list[str]:
+        return list(dict.fromkeys(self._forward_path(address) for address in self._standing))
+
+    async def _before_dot(self, accepted: tuple[str, ...]) -> bool:
+        addresses = [a for a in self._standing if self._forward_path(a) in accepted]
+        return await self._job.may_send_dot(addresses)
+
+    def _note_failure(self, opened: OpenFailure, ip: str) -> None:
+        if opened.fault is not None and opened.fault.kind is FaultKind.UNREACHABLE:
+            self._tools.router.note_unreachable(ip)
+        if opened.verdict.phase is Phase.AUTH and opened.verdict.retry_after is not None:
+            until = self._tools.world.clock.monotonic() + opened.verdict.retry_after.total_seconds()
+            self._tools.lanes.hold(self._route.lane, until)
+
+    def _note(
+        self,
+        address: str,
+        hop: Hop,
+        verdict: Verdict,
+        tls: TlsUsed | None,
+        began_at: datetime,
+        duration_secs: float,
+    ) -> None:
+        self._standing[address] = combine(self._standing[address], verdict)
+        self._attempts[address].append(
+            Attempt(
+                at=began_at,
+                duration_secs=round(duration_secs, 6),
+                host=hop.host,
+                ip=hop.ip,
+                port=hop.port,
+                phase=verdict.phase,
+                reply=verdict.reply,
+                tls=tls,
+                state=verdict.state,
+                reason=verdict.reason,
+                uncertain=verdict.uncertain,
+            )
+        )
+
+
+async def _settle_unrouted(
+    job: Job,
+    recipients: Sequence[InternalRecipientStatus],
+    failure: RouteFailure,
+    route_key: str,
+    began_at: datetime,
+) -> None:
+    verdict = Verdict(
+        state=failure.state,
+        scope=Scope.MESSAGE,
+        phase=Phase.DNS,
+        reason=f"{failure.reason} ({failure.enhanced_code})",
+        enhanced_code=failure.enhanced_code,
+        cause=failure.cause,
+    )
+    attempt = Attempt(at=began_at, host=route_key, phase=Phase.DNS, state=verdict.state, reason=verdict.reason)
+    await job.settle({recipient.address: (verdict, (attempt,)) for recipient in recipients})
+
+
+def _email_for(email: PreparedEmail, redirect: Redirect | None) -> PreparedEmail:
+    return email if redirect is None else replace(email, content=redirect.content_of(email))
+
+
+def _no_host(route: Route) -> Verdict:
+    raise AssertionError(f"a route without addresses: {route.lane}")
+
+
+async def make_tools(config: Config, world: World, lanes: Lanes, helo_name: str) -> Tools:
+    """The tools of a new engine, made in its loop; raises when there is no resolver."""
+    from ..net.tls import TlsContexts
+
+    delivery = config.delivery
+    ca_file = delivery.ca_file if isinstance(delivery, RelayConfig) else None
+    resolver = None if isinstance(delivery, RelayConfig) else world.make_resolver()
+    router = Router(
+        delivery,
+        resolver,
+        world.network,
+        world.clock,
+        shuffle=world.chance.shuffle,
+        own_names=(helo_name,),
+    )
+    return Tools(
+        config=config,
+        world=world,
+        router=router,
+        lanes=lanes,
+        pool=Pool(config),
+        tls_context=TlsContexts(ca_file),
+        helo_name=helo_name,
+        redirect=None if config.redirect_to is None else Redirect.to(config.redirect_to, config.relay_key),
+        resolver=resolver,
+    )

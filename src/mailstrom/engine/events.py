@@ -1,0 +1,122 @@
+"""What observers are told, and how: frozen events, on a thread of their own.
+
+Delivery never waits for an observer. Events are queued for one observer thread; when an
+observer is so slow that `QUEUE_LIMIT` events wait, further ones are dropped and counted in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+
+from ..status import Attempt, DeliveryResult, WorkerStatus, printable
+from .thread import CallThread
+
+QUEUE_LIMIT = 10_000
+
+_log = logging.getLogger("mailstrom")
+
+
+@unique
+class EventKind(StrEnum):
+    """What happened."""
+
+    ACCEPTED = "accepted"  # send_email stored the message
+    ATTEMPT = "attempt"  # one visit to one host
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    DELAYED = "delayed"  # still deferred after Config.delayed_after_secs; told once
+    WORKER_STATUS = "worker status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened; fields that do not apply are None."""
+
+    kind: EventKind
+    at: datetime
+    message_id: str | None = None
+    address: str | None = None
+    result: DeliveryResult | None = None
+    attempt: Attempt | None = None
+    worker_status: WorkerStatus | None = None
+
+    def __str__(self) -> str:
+        parts = (self.kind, self.message_id, self.address, self.result or self.worker_status)
+        return " ".join(printable(str(part)) for part in parts if part)
+
+
+Observer = Callable[[Event], object]
+
+
+class Observers:
+    """Hands events to the observers. Any thread may tell; observers run on one thread of theirs."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+        self._thread = CallThread("mailstrom-observers") if observers else None
+        self._dropped = 0
+
+    def tell(self, event: Event) -> None:
+        """Queues the event; returns at once."""
+        if self._thread is None:
+            return
+        if self._thread.waiting >= QUEUE_LIMIT:
+            self._dropped += 1
+            if self._dropped & (self._dropped - 1) == 0:
+                _log.warning("observers are too slow: %d events dropped so far", self._dropped)
+            return
+        self._thread.submit(lambda: self._hand_out(event))
+
+    def close(self, timeout: float) -> None:
+        """Lets the observers see what is queued, for at most `timeout` seconds."""
+        if self._thread is not None:
+            self._thread.close(timeout)
+
+    def _hand_out(self, event: Event) -> None:
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                _log.exception("an observer failed on the event %r", str(event))
+
+
+class Board:
+    """Where those wait who want to know when something completes. Any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str | None, list[Callable[[], object]]] = {}
+
+    def watch(self, message_id: str | None, wake: Callable[[], object]) -> Callable[[], None]:
+        """Calls `wake` at each change of this message (None: of any); returns the undo."""
+        with self._lock:
+            self._waiting.setdefault(message_id, []).append(wake)
+        return lambda: self._forget(message_id, wake)
+
+    def changed(self, message_id: str) -> None:
+        """Wakes who watches this message, and who watches all."""
+        with self._lock:
+            watchers = [*self._waiting.get(message_id, ()), *self._waiting.get(None, ())]
+        for wake in watchers:
+            wake()
+
+    def wake_all(self) -> None:
+        """Wakes everybody: the queue's owner is closing."""
+        with self._lock:
+            watchers = [wake for group in self._waiting.values() for wake in group]
+        for wake in watchers:
+            wake()
+
+    def _forget(self, message_id: str | None, wake: Callable[[], object]) -> None:
+        with self._lock:
+            group = self._waiting.get(message_id, [])
+            if wake in group:
+                group.remove(wake)
+            if not group:
+                self._waiting.pop(message_id, None)

@@ -1,0 +1,65 @@
+"""One claim being worked on: its lease, and what of it is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+from ..abc import Claim, InternalRecipientStatus
+from ..schedule.verdict import Verdict
+from ..status import Attempt
+
+LEASE_SECS = 60.0
+HEARTBEAT_SECS = 15.0
+LEASE_MARGIN_SECS = 10.0
+
+Passed = Mapping[str, tuple[Verdict, Sequence[Attempt]]]  # address -> how this pass ended for it
+
+
+class Job:
+    """A claim in the hands of a delivery task. Used in the worker's loop only."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        claimed_at: float,
+        *,
+        now: Callable[[], float],
+        mark_dot_sent: Callable[[Claim, Collection[str]], Awaitable[bool]],
+        settle: Callable[[Job, Passed], Awaitable[None]],
+    ) -> None:
+        self.claim = claim
+        self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
+        self.awaiting_dot: frozenset[str] = frozenset()
+        self._held_until = claimed_at + LEASE_SECS
+        self._now = now
+        self._mark_dot_sent = mark_dot_sent
+        self._settle = settle
+
+    async def settle(self, passed: Passed) -> None:
+        """Records how the pass ended for these recipients; they are no longer this job's."""
+        await self._settle(self, {a: v for a, v in passed.items() if a in self.open})
+
+    def close(self, addresses: Iterable[str]) -> None:
+        """Notes that these are settled."""
+        for address in addresses:
+            self.open.pop(address, None)
+
+    async def may_send_dot(self, addresses: Collection[str]) -> bool:
+        """Asked immediately before the final dot: whether the right to send it is still ours."""
+        if self._now() > self._held_until - LEASE_MARGIN_SECS:
+            return False
+        self.awaiting_dot = frozenset(addresses)
+        return await self._mark_dot_sent(self.claim, addresses)
+
+    def dot_answered(self) -> None:
+        """The reply to the final dot was read, or will never come."""
+        self.awaiting_dot = frozenset()
+
+    def renewed(self, claim: Claim, renewed_at: float) -> None:
+        """The lease goes on."""
+        self.claim = claim
+        self._held_until = renewed_at + LEASE_SECS
+
+    def lost(self) -> None:
+        """The lease is gone: no dot will be sent any more."""
+        self._held_until = float("-inf")

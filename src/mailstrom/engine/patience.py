@@ -1,0 +1,65 @@
+"""Storage calls that are made until they succeed: a storage that fails for a while stops nothing for good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..abc import StorageRunner
+from ..status import WorkerStatus, printable
+
+_log = logging.getLogger("mailstrom")
+
+
+def backoff() -> Iterator[float]:
+    """Seconds to wait after each failure in a row: 1, 2, 4 ... 30, 30, ..."""
+    secs = 1.0
+    while True:
+        yield secs
+        secs = min(secs * 2, 30.0)
+
+
+class PatientCalls:
+    """Runs storage calls, again and again where they fail. Used in the worker's loop only.
+
+    `trouble(status)` is called at each failure, `recovered(status)` when a call succeeds after one.
+    """
+
+    def __init__(
+        self,
+        run_storage: StorageRunner,
+        trouble: Callable[[WorkerStatus], None],
+        recovered: Callable[[WorkerStatus], None],
+    ) -> None:
+        self._run_storage = run_storage
+        self._trouble = trouble
+        self._recovered = recovered
+
+    async def once(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The call's result, or its exception."""
+        return await self._run_storage(call, *args, **kwargs)
+
+    async def read(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The call's result, however long the storage fails before."""
+        return await self._until_done(WorkerStatus.STORAGE_READ_FAILED, call, *args, **kwargs)
+
+    async def write(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The call's result, however long the storage fails before."""
+        return await self._until_done(WorkerStatus.STORAGE_WRITE_FAILED, call, *args, **kwargs)
+
+    async def _until_done(
+        self, status: WorkerStatus, call: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        for secs in backoff():
+            try:
+                result = await self.once(call, *args, **kwargs)
+            except Exception as error:
+                self._trouble(status)
+                _log.error("%s: %s; tried again in %.0f s", status, printable(str(error)), secs)
+                await asyncio.sleep(secs)
+            else:
+                self._recovered(status)
+                return result
+        raise AssertionError("backoff() never ends")

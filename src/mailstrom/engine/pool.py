@@ -1,0 +1,82 @@
+"""Sessions that wait for their next message.
+
+A session is kept while there is likely to be more for its lane: a few seconds. It is given
+out again only while it stands, is young, and has not carried too many messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from ..config import Config
+from ..smtp.session import Session
+
+
+class Pool:
+    """The idle sessions of each lane, the latest used first. Used in the worker's loop only."""
+
+    def __init__(self, config: Config) -> None:
+        self._idle_secs = config.session_idle_secs
+        self._max_age_secs = config.max_session_age_secs
+        self._max_messages = config.max_messages_per_session
+        self._idle: defaultdict[str, dict[Session, asyncio.TimerHandle]] = defaultdict(dict)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def take(self, lane: str) -> Session | None:
+        """An idle session of the lane that still stands."""
+        idle = self._idle.get(lane, {})
+        while idle:
+            session, timer = idle.popitem()
+            timer.cancel()
+            if self._is_good(session):
+                return session
+            self._end(session)
+        self._idle.pop(lane, None)
+        return None
+
+    def put(self, lane: str, session: Session) -> None:
+        """Keeps the session for the lane's next message, or ends it."""
+        if not self._is_good(session):
+            self._end(session)
+            return
+        loop = asyncio.get_running_loop()
+        self._idle[lane][session] = loop.call_later(self._idle_secs, self._retire, lane, session)
+
+    async def close(self) -> None:
+        """Ends all of them, politely; a cancelled close aborts them."""
+        for idle in self._idle.values():
+            for session, timer in idle.items():
+                timer.cancel()
+                self._end(session)
+        self._idle.clear()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def abort(self) -> None:
+        """Ends all of them at once."""
+        for idle in self._idle.values():
+            for session, timer in idle.items():
+                timer.cancel()
+                session.abort()
+        self._idle.clear()
+        for task in self._ending:
+            task.cancel()
+
+    def _is_good(self, session: Session) -> bool:
+        age = asyncio.get_running_loop().time() - session.opened_at
+        return session.usable and session.messages < self._max_messages and age < self._max_age_secs
+
+    def _retire(self, lane: str, session: Session) -> None:
+        self._idle[lane].pop(session, None)
+        if not self._idle[lane]:
+            del self._idle[lane]
+        self._end(session)
+
+    def _end(self, session: Session) -> None:
+        if not session.usable:
+            session.abort()
+            return
+        task = asyncio.get_running_loop().create_task(session.quit())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)

@@ -1,0 +1,29 @@
+"""Staging never writes to real people: `Config.redirect_to` takes their place on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from ..message.address import parse_mailbox
+from ..message.prepared import PreparedEmail
+from ..route.addresses import route_key_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """The one forward-path that all mail goes to, and where that leads."""
+
+    address: str
+    route_key: str
+
+    @classmethod
+    def to(cls, address: str, relay_key: str | None) -> Self:
+        """The redirect to this address, whatever the recipients."""
+        mailbox = parse_mailbox(address, field="Config.redirect_to")
+        return cls(address=mailbox.address, route_key=route_key_for(mailbox.route_domain, relay_key))
+
+    def content_of(self, email: PreparedEmail) -> bytes:
+        """The email's content with its true recipients in a header field on top."""
+        lines = [f"X-Original-To: {recipient}\r\n" for recipient in email.recipients[:100]]
+        return "".join(lines).encode() + email.content

@@ -1,0 +1,123 @@
+"""The worker as the facade sees it: a thread with an engine in it, driven from any thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from ..abc import SharedStorage
+from ..config import Config
+from ..status import WorkerStatus
+from .events import Event
+from .thread import LoopThread
+from .worker import Engine, MakeCarrier
+from .world import World
+
+_log = logging.getLogger("mailstrom")
+
+
+class Runtime:
+    """One worker thread, from its start to its end. Any thread may call.
+
+    A crashed engine is made anew by the thread's supervision; what was asked of the old one
+    (pause, stop) holds for the new one too.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        storage: SharedStorage,
+        make_world: Callable[[], World],
+        make_carrier: MakeCarrier,
+        *,
+        owner: str,
+        tell: Callable[[Event], None],
+        changed: Callable[[str], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._make_engine: Callable[[], Engine] = lambda: Engine(
+            config, storage, make_world(), make_carrier, owner=owner, tell=tell, changed=changed
+        )
+        self._ended = ended
+        self._engine: Engine | None = None
+        self._asked: list[Callable[[Engine], None]] = []
+        self._lock = threading.Lock()
+        self._crashed = False
+        self._thread = LoopThread(self._main, self._on_crash)
+
+    @property
+    def status(self) -> WorkerStatus:
+        """What the engine is doing."""
+        if self._crashed:
+            return WorkerStatus.CRASHED
+        return WorkerStatus.OK if self._engine is None else self._engine.status
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something new may be due."""
+        self._in_loop(Engine.wake)
+
+    def pause(self) -> None:
+        """Takes no new work."""
+        self._ask(Engine.pause)
+
+    def resume(self) -> None:
+        """Takes work again."""
+        self._ask(Engine.resume)
+
+    def finish(self, *, take_due: bool, timeout: float) -> None:
+        """Ends the worker in good order within `timeout` seconds, else by force."""
+        deadline = time.monotonic() + timeout
+        self._ask(lambda engine: engine.finish(take_due=take_due))
+        if self._thread.join(timeout):
+            return
+        self._ask(Engine.abort_before_dot)
+        if not self._thread.join(max(deadline - time.monotonic(), 1.0)):
+            self.die()
+
+    def drain_dots(self, timeout: float) -> None:
+        """Gives up all that has not sent its final dot, waits for the other replies."""
+        self._ask(Engine.abort_before_dot)
+        if not self._thread.join(timeout):
+            self.die()
+
+    def die(self) -> None:
+        """Ends the worker at once; connections are aborted."""
+        self._ask(Engine.abort)
+        if not self._thread.join(10.0):
+            _log.error("the worker thread did not end within 10 s")
+
+    def _ask(self, ask: Callable[[Engine], None]) -> None:
+        """Does it now in the loop, and again to any engine that is made later."""
+        with self._lock:
+            self._asked.append(ask)
+        self._in_loop(ask)
+
+    def _in_loop(self, ask: Callable[[Engine], None]) -> None:
+        def call() -> None:
+            if self._engine is not None:
+                ask(self._engine)
+
+        self._thread.call_soon(call)
+
+    async def _main(self) -> None:
+        engine = self._make_engine()
+        with self._lock:
+            asked = list(self._asked)
+            self._engine = engine
+        for ask in asked:
+            ask(engine)
+        try:
+            await engine.run()
+        finally:
+            self._ended()
+
+    def _on_crash(self) -> None:
+        self._crashed = True
+        _log.critical("the worker crashed too often and stays down: nothing is delivered any more")
+        self._ended()

@@ -1,0 +1,174 @@
+"""Every thread mailstrom makes, except the short ones of a name look-up (net.tcp).
+
+    CallThread   runs calls one after the other: storage calls, observers
+    LoopThread   owns an asyncio event loop and the coroutine that is the engine
+
+They are daemon threads: an application that ends does not hang on them. What must still be
+done at exit is done by the facade's exit hook, which runs before daemon threads are stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+RESTARTS_PER_MINUTE = 3
+
+_log = logging.getLogger("mailstrom")
+
+
+class CallThread:
+    """Runs submitted calls in order on one daemon thread, made at the first call. Any thread."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: collections.deque[Callable[[], object]] = collections.deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return len(self._calls)
+
+    def submit(self, call: Callable[[], object]) -> None:
+        """Queues a call; it must not raise."""
+        with self._changed:
+            if self._closing:
+                return
+            self._calls.append(call)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def close(self, timeout: float) -> None:
+        """Runs what is queued, then ends the thread; waits for it at most `timeout` seconds."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (call := self._next()) is not None:
+            call()
+
+    def _next(self) -> Callable[[], object] | None:
+        with self._changed:
+            while not self._calls and not self._closing:
+                self._changed.wait()
+            return self._calls.popleft() if self._calls else None
+
+
+class StorageThread:
+    """A `StorageRunner` over a thread: the loop goes on while the storage is at work."""
+
+    def __init__(self) -> None:
+        self._thread = CallThread("mailstrom-storage")
+
+    def run(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """The call's result or exception, as a future of the running loop."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+
+        def work() -> None:
+            try:
+                result, error = call(*args, **kwargs), None
+            except Exception as raised:
+                result, error = None, raised
+            _tell(loop, future, result, error)
+
+        self._thread.submit(work)
+        return future
+
+    def close(self, timeout: float) -> None:
+        """Ends the thread after what is queued."""
+        self._thread.close(timeout)
+
+
+async def run_inline(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A `StorageRunner` for storages that never block: memory, and simulations."""
+    return call(*args, **kwargs)
+
+
+class LoopThread:
+    """One daemon thread with an event loop that runs `main()` to its end.
+
+    When `main()` ends with an exception it is begun again on a new loop, at most
+    `RESTARTS_PER_MINUTE` times; then `on_crash` is called and the thread ends. `start`,
+    `call_soon` and `join` may be called from any thread.
+    """
+
+    def __init__(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> None:
+        self._main = main
+        self._on_crash = on_crash
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._supervise, name="mailstrom-worker", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread; once."""
+        self._thread.start()
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Runs the call in the loop; without effect when no loop is running."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(call)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits for the end of the thread; True when it has ended."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _supervise(self) -> None:
+        ends: collections.deque[float] = collections.deque(maxlen=RESTARTS_PER_MINUTE + 1)
+        while not self._run_once():
+            ends.append(time.monotonic())
+            if len(ends) > RESTARTS_PER_MINUTE and ends[-1] - ends[0] < 60:
+                self._on_crash()
+                return
+
+    def _run_once(self) -> bool:
+        """Whether main() came to its own end."""
+        try:
+            with asyncio.Runner() as runner:
+                with self._lock:
+                    self._loop = runner.get_loop()
+                try:
+                    runner.run(self._main())
+                finally:
+                    with self._lock:
+                        self._loop = None
+        except BaseException:
+            _log.critical("the worker crashed; restarting it", exc_info=True)
+            return False
+        return True
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    future: asyncio.Future[Any],
+    result: object,
+    error: Exception | None,
+) -> None:
+    def set_result() -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    try:
+        loop.call_soon_threadsafe(set_result)
+    except RuntimeError:
+        _log.debug("a storage call ended after its loop: %r", error)

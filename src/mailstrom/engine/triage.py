@@ -1,0 +1,112 @@
+"""What needs no host: which claimed recipients are settled before anything is sent. Pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ..abc import Claim, InternalRecipientStatus, Outcome
+from ..schedule.retry import CRASHES_UNTIL_HELD, RetryPolicy, expired, gives_up_at, wait_after_crash
+from ..status import Attempt, Cause, Deferred, EnhancedCode, Failed
+
+ATTEMPTS_KEPT = 50  # per recipient, the latest
+NOT_ALLOWED = EnhancedCode(5, 7, 1)  # RFC 3463 3.8: delivery not authorized
+CONGESTION = EnhancedCode(4, 3, 0)  # RFC 3463 3.4: other mail system status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorted:
+    """A claim's recipients: those that already have an outcome, and those to try."""
+
+    settled: tuple[Outcome, ...]
+    to_try: tuple[InternalRecipientStatus, ...]
+
+
+def sort_out(
+    claim: Claim, policy: RetryPolicy, allow_domains: Sequence[str] | None, now: datetime
+) -> Sorted:
+    """Which recipients of the claim need a host, and what becomes of the others."""
+    gives_up = gives_up_at(policy, claim.submitted_at, claim.expires_at)
+    settled, to_try = [], []
+    for recipient in claim.recipients:
+        outcome = _without_a_host(recipient, policy, allow_domains, gives_up, now)
+        if outcome is None:
+            to_try.append(recipient)
+        else:
+            settled.append(outcome)
+    return Sorted(settled=tuple(settled), to_try=tuple(to_try))
+
+
+def after_crash(recipient: InternalRecipientStatus, policy: RetryPolicy, now: datetime) -> Outcome:
+    """A pass that ended in a crash of ours: no try, but tried again later and later, then held."""
+    crashes = recipient.crashes + 1
+    wait = wait_after_crash(policy, crashes)
+    reason = f"an internal error ended the try ({crashes} in a row); see the log"
+    if wait is None:
+        reason = f"held after {crashes} internal errors in a row; see the log"
+    return _kept(recipient, reason, None if wait is None else now + wait, crashes)
+
+
+def is_newly_delayed(claim: Claim, recipient: InternalRecipientStatus, after: timedelta, now: datetime) -> bool:
+    """The first deferral past `after`: the sender should hear of it, once."""
+    last = recipient.attempts[-1].at if recipient.attempts else claim.submitted_at
+    return last - claim.submitted_at < after <= now - claim.submitted_at
+
+
+def with_attempts(earlier: Sequence[Attempt], new: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    """The record of attempts, bounded."""
+    return (*earlier, *new)[-ATTEMPTS_KEPT:]
+
+
+def _without_a_host(
+    recipient: InternalRecipientStatus,
+    policy: RetryPolicy,
+    allow_domains: Sequence[str] | None,
+    gives_up: datetime | None,
+    now: datetime,
+) -> Outcome | None:
+    if recipient.dot_sent and policy.on_uncertain != "retry":
+        return _uncertain(recipient, policy)
+    if recipient.crashes >= CRASHES_UNTIL_HELD:
+        return after_crash(replace(recipient, crashes=recipient.crashes - 1), policy, now)
+    if gives_up is not None and now >= gives_up:
+        return Outcome(address=recipient.address, result=expired(recipient.result))
+    if allow_domains is not None and not _is_allowed(recipient.address, allow_domains):
+        return Outcome(address=recipient.address, result=_forbidden(recipient))
+    return None
+
+
+def _is_allowed(address: str, allow_domains: Sequence[str]) -> bool:
+    return address.rpartition("@")[2].lower() in allow_domains
+
+
+def _forbidden(recipient: InternalRecipientStatus) -> Failed:
+    return Failed(
+        tries=recipient.result.tries,
+        reason="the domain is not in Config.allow_domains (5.7.1)",
+        enhanced_code=NOT_ALLOWED,
+        cause=Cause.POLICY,
+    )
+
+
+def _uncertain(recipient: InternalRecipientStatus, policy: RetryPolicy) -> Outcome:
+    reason = "the worker died after the final dot was sent: it may have been delivered"
+    if policy.on_uncertain == "hold":
+        outcome = _kept(recipient, f"held: {reason}", None, recipient.crashes)
+        return replace(outcome, result=replace(outcome.result, uncertain=True))
+    failed = Failed(tries=recipient.result.tries, reason=reason, uncertain=True, cause=Cause.UNCERTAIN)
+    return Outcome(address=recipient.address, result=failed)
+
+
+def _kept(
+    recipient: InternalRecipientStatus, reason: str, due: datetime | None, crashes: int
+) -> Outcome:
+    result = Deferred(
+        tries=recipient.result.tries,
+        reason=reason,
+        reply=recipient.result.reply,
+        enhanced_code=CONGESTION,
+        next_attempt_at=due,
+    )
+    return Outcome(address=recipient.address, result=result, crashes=crashes)

@@ -1,0 +1,78 @@
+"""Waiting for what the worker brings about: from a thread, or from any asyncio loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited(Generic[T]):
+    """Something worth waiting for: how to look at it, when it is over, who tells of changes.
+
+    `is_vain` says that nothing will change any more, or raises why. `poll_secs` is how often to
+    look where another process may bring the change, which wakes nobody here.
+    """
+
+    look: Callable[[], T]
+    is_over: Callable[[T], bool]
+    is_vain: Callable[[], bool]
+    watch: Callable[[Callable[[], object]], Callable[[], None]]
+    poll_secs: float | None
+
+    def wait(self, timeout: float | None) -> T:
+        """What was seen last: over, in vain, or `timeout` seconds later."""
+        until = None if timeout is None else time.monotonic() + timeout
+        changed = threading.Event()
+        forget = self.watch(changed.set)
+        try:
+            while True:
+                changed.clear()
+                found = self.look()
+                if self._ends(found, left := _left(until)):
+                    return found
+                changed.wait(self._look_again_in(left))
+        finally:
+            forget()
+
+    async def wait_in_loop(
+        self, timeout_secs: float | None, run: Callable[[Callable[[], T]], Awaitable[T]]
+    ) -> T:
+        """The same for a coroutine; `run` makes the look without blocking the loop."""
+        loop = asyncio.get_running_loop()
+        until = None if timeout_secs is None else time.monotonic() + timeout_secs
+        changed = asyncio.Event()
+        forget = self.watch(lambda: loop.call_soon_threadsafe(changed.set))
+        try:
+            while True:
+                changed.clear()
+                found = await run(self.look)
+                if self._ends(found, left := _left(until)):
+                    return found
+                await _wait_for(changed, self._look_again_in(left))
+        finally:
+            forget()
+
+    def _ends(self, found: T, left: float | None) -> bool:
+        return self.is_over(found) or left == 0.0 or self.is_vain()
+
+    def _look_again_in(self, left: float | None) -> float | None:
+        return min((secs for secs in (left, self.poll_secs) if secs is not None), default=None)
+
+
+def _left(until: float | None) -> float | None:
+    return None if until is None else max(until - time.monotonic(), 0.0)
+
+
+async def _wait_for(event: asyncio.Event, secs: float | None) -> None:
+    try:
+        async with asyncio.timeout(secs):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,341 @@
+"""The worker's loop: claim what is due, try it, settle what came of it.
+
+    storage ──claim──► Job ──carry──► hosts
+       ▲                │
+       └────settle──────┘   (a result whose settle fails is kept and settled again; no new claims)
+
+One `Engine` runs in one event loop. Its public methods are called in that loop; the facade
+gets there through `LoopThread.call_soon`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from ..abc import Claim, InternalRecipientStatus, Outcome, SharedStorage
+from ..config import Config
+from ..schedule.retry import gives_up_at, judge_pass
+from ..schedule.verdict import FaultKind, Scope, Verdict
+from ..status import Attempt, EnhancedCode, Phase, WorkerStatus, printable
+from .announce import Announcer
+from .events import Event
+from .job import HEARTBEAT_SECS, LEASE_SECS, Job, Passed
+from .lanes import Lanes
+from .patience import PatientCalls, backoff
+from .triage import after_crash, sort_out
+from .world import World
+
+LEASE = timedelta(seconds=LEASE_SECS)
+DOT_LOST = EnhancedCode(4, 4, 2)  # RFC 3463 3.5: bad connection
+
+_log = logging.getLogger("mailstrom")
+
+
+class Carrier(Protocol):
+    """Takes a claim's recipients to their host: over SMTP, or into a file or list."""
+
+    async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
+        """Settles every recipient through `job.settle`; False: no room in the lane, nothing was done."""
+
+    async def close(self) -> None:
+        """Ends what it holds open, politely."""
+
+    def abort(self) -> None:
+        """Ends what it holds open, at once."""
+
+
+MakeCarrier = Callable[[Config, World, Lanes], Awaitable[Carrier]]
+
+
+class Engine:
+    """Works off a storage until it is told to stop. Lives in one event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        storage: SharedStorage,
+        world: World,
+        make_carrier: MakeCarrier,
+        *,
+        owner: str,
+        tell: Callable[[Event], None],
+        changed: Callable[[str], None],
+    ) -> None:
+        self.status = WorkerStatus.NOT_STARTED
+        self._config = config
+        self._policy = config.retry_policy
+        self._storage = storage
+        self._world = world
+        self._make_carrier = make_carrier
+        self._owner = owner
+        self._announcer = Announcer(
+            world.clock, timedelta(seconds=config.delayed_after_secs), tell, changed
+        )
+        self._calls = PatientCalls(world.run_storage, self._set_status, self._recovered)
+        self._lanes = Lanes(config.max_sessions_per_lane)
+        self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
+        self._wake = asyncio.Event()
+        self._paused = False
+        self._stopping = False
+        self._take_due = False
+        self._unsettled = 0
+        self._main: asyncio.Task[Any] | None = None
+
+    # --- called by the facade, in the loop
+
+    def wake(self) -> None:
+        """Something new may be due."""
+        self._wake.set()
+
+    def pause(self) -> None:
+        """Takes no new work; what is in flight goes on."""
+        self._paused = True
+        self._set_status(WorkerStatus.PAUSED)
+
+    def resume(self) -> None:
+        """Takes work again."""
+        self._paused = False
+        self._set_status(WorkerStatus.OK)
+        self._wake.set()
+
+    def finish(self, *, take_due: bool) -> None:
+        """Ends when nothing is in flight (and, with `take_due`, nothing is due)."""
+        self._stopping, self._take_due = True, take_due and not self._paused
+        self._set_status(WorkerStatus.STOPPING)
+        self._wake.set()
+
+    def abort_before_dot(self) -> None:
+        """Gives up every delivery that has not sent its final dot; waits for the other replies."""
+        self._stopping, self._take_due = True, False
+        for job, task in list(self._jobs.values()):
+            if not job.awaiting_dot:
+                task.cancel()
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Ends at once; connections are aborted."""
+        self._stopping = True
+        if self._main is not None:
+            self._main.cancel()
+
+    # --- the loop
+
+    async def run(self) -> None:
+        """Works until `finish` or `abort`; an exception out of it is a crash."""
+        self._main = asyncio.current_task()
+        try:
+            carrier = await self._carrier()
+            try:
+                await self._serve(carrier)
+                await carrier.close()
+            finally:
+                carrier.abort()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._main = None
+        self._set_status(WorkerStatus.TERMINATED)
+
+    async def _carrier(self) -> Carrier:
+        for secs in backoff():
+            try:
+                carrier = await self._make_carrier(self._config, self._world, self._lanes)
+            except Exception as error:
+                self._set_status(WorkerStatus.RESOLVER_CREATION_FAILED)
+                _log.error("the resolver cannot be made: %s; tried again in %.0f s", error, secs)
+                await asyncio.sleep(secs)
+            else:
+                break
+        self._set_status(self._ordinary_status())
+        return carrier
+
+    async def _serve(self, carrier: Carrier) -> None:
+        async with asyncio.TaskGroup() as group:
+            heartbeat = group.create_task(self._keep_leases())
+            while True:
+                self._wake.clear()
+                claimed_all = await self._claim_due(group, carrier)
+                if self._stopping and claimed_all and not self._jobs:
+                    break
+                await self._sleep()
+            heartbeat.cancel()
+
+    async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> bool:
+        """Claims until nothing is due or there is no room; whether nothing is due that we may take."""
+        while self._may_claim():
+            self._lanes.admit_probes(self._world.clock.monotonic())
+            now, skip = self._world.clock.now(), self._lanes.closed_keys
+            claim = await self._calls.read(
+                self._storage.claim, now, owner=self._owner, lease=LEASE, skip=skip
+            )
+            if claim is None:
+                return not self._lanes.closed_keys or not self._jobs
+            self._begin(claim, group, carrier)
+        return not (self._take_due and self._unsettled)
+
+    def _may_claim(self) -> bool:
+        if self._paused or self._unsettled or (self._stopping and not self._take_due):
+            return False
+        return len(self._jobs) < self._config.max_sessions
+
+    def _begin(self, claim: Claim, group: asyncio.TaskGroup, carrier: Carrier) -> None:
+        clock = self._world.clock
+        job = Job(
+            claim,
+            clock.monotonic(),
+            now=clock.monotonic,
+            mark_dot_sent=self._mark_dot_sent,
+            settle=self._settle_passed,
+        )
+        task = group.create_task(self._work(job, carrier))
+        self._jobs[id(job)] = (job, task)
+
+    async def _sleep(self) -> None:
+        """Until something is due, a held lane opens, or somebody wakes us."""
+        delay = await self._until_due()
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _until_due(self) -> float | None:
+        if not self._may_claim():
+            return None
+        now = self._world.clock.now()
+        due = await self._calls.read(self._storage.next_due, now, self._lanes.closed_keys)
+        delays = [] if due is None else [max((due - now).total_seconds(), 0.0)]
+        monotonic = self._world.clock.monotonic()
+        if (probe := self._lanes.next_probe(monotonic)) is not None:
+            delays.append(probe - monotonic)
+        return min(delays, default=None)
+
+    # --- one claim
+
+    async def _work(self, job: Job, carrier: Carrier) -> None:
+        try:
+            await self._try(job, carrier)
+        except asyncio.CancelledError:
+            self._abandon(job)
+            if not self._stopping:
+                raise
+        except Exception:
+            _log.exception("an internal error ended the try of message %s", job.claim.email.message_id)
+            now = self._world.clock.now()
+            await self._settle(job, [after_crash(r, self._policy, now) for r in job.open.values()])
+        finally:
+            del self._jobs[id(job)]
+            self._wake.set()
+
+    async def _try(self, job: Job, carrier: Carrier) -> None:
+        now = self._world.clock.now()
+        found = sort_out(job.claim, self._policy, self._config.allow_domains, now)
+        if found.settled:
+            await self._settle(job, found.settled)
+        if found.to_try and not await carrier.carry(job, found.to_try):
+            await self._calls.write(self._storage.give_back, job.claim)
+
+    def _abandon(self, job: Job) -> None:
+        """A job that is cut off: what may have been delivered is said so, the rest is given back."""
+        try:
+            if job.awaiting_dot:
+                self._storage.settle(
+                    job.claim,
+                    [self._outcome(job, address, _cut_off(), ()) for address in job.awaiting_dot],
+                    self._world.clock.now(),
+                )
+            if job.open.keys() - job.awaiting_dot:
+                self._storage.give_back(job.claim)
+        except Exception:
+            _log.exception("message %s could not be given back", job.claim.email.message_id)
+        self._announcer.given_back(job.claim)
+
+    async def _settle_passed(self, job: Job, passed: Passed) -> None:
+        outcomes = [
+            self._outcome(job, address, verdict, attempts) for address, (verdict, attempts) in passed.items()
+        ]
+        if outcomes:
+            await self._settle(job, outcomes)
+
+    def _outcome(self, job: Job, address: str, verdict: Verdict, attempts: Sequence[Attempt]) -> Outcome:
+        claim, recipient = job.claim, job.open[address]
+        result = judge_pass(
+            self._policy,
+            verdict,
+            tries=recipient.result.tries,
+            now=self._world.clock.now(),
+            gives_up=gives_up_at(self._policy, claim.submitted_at, claim.expires_at),
+            chance=self._world.chance.random(),
+        )
+        return Outcome(address=address, result=result, attempts=tuple(attempts))
+
+    async def _settle(self, job: Job, outcomes: Sequence[Outcome]) -> None:
+        self._unsettled += 1
+        try:
+            now = self._world.clock.now()
+            kept = await self._calls.write(self._storage.settle, job.claim, outcomes, now)
+        finally:
+            self._unsettled -= 1
+        recipients = [job.open[outcome.address] for outcome in outcomes]
+        job.close(outcome.address for outcome in outcomes)
+        if kept:
+            self._announcer.settled(job.claim, recipients, outcomes)
+        else:
+            _log.warning("results of message %s came after its claim was lost", job.claim.email.message_id)
+
+    # --- the storage
+
+    async def _mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
+        if not self._storage.durable:
+            return True
+        return bool(await self._calls.once(self._storage.mark_dot_sent, claim, addresses))
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECS)
+            for job, _ in list(self._jobs.values()):
+                await self._keep_lease(job)
+
+    async def _keep_lease(self, job: Job) -> None:
+        began = self._world.clock.monotonic()
+        try:
+            renewed = await self._calls.once(self._storage.renew, job.claim, LEASE)
+        except Exception as error:
+            _log.error("a lease could not be prolonged: %s", printable(str(error)))
+            return
+        if renewed is None:
+            job.lost()
+        else:
+            job.renewed(renewed, began)
+
+    # --- status
+
+    def _set_status(self, status: WorkerStatus) -> None:
+        if status is not self.status:
+            self.status = status
+            self._announcer.worker_status(status)
+
+    def _recovered(self, trouble: WorkerStatus) -> None:
+        if self.status is trouble:
+            self._set_status(self._ordinary_status())
+
+    def _ordinary_status(self) -> WorkerStatus:
+        if self._stopping:
+            return WorkerStatus.STOPPING
+        return WorkerStatus.PAUSED if self._paused else WorkerStatus.OK
+
+
+def _cut_off() -> Verdict:
+    return Verdict(
+        state="deferred",
+        scope=Scope.HOST,
+        phase=Phase.DOT,
+        reason=f"{FaultKind.SHUTDOWN} while the reply to the final dot was awaited (4.4.2)",
+        enhanced_code=DOT_LOST,
+        uncertain=True,
+    )

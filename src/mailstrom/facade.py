@@ -1,0 +1,397 @@
+"""`Mailstrom`: the thread-safe front door, and the only place where the parts are put together."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from email.message import Message
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from .abc import InternalMessageStatus, SharedStorage, Storage, StorageRunner
+from .config import Config
+from .engine.carriers import carrier_maker
+from .engine.events import Board, Event, EventKind, Observer, Observers
+from .engine.local import Outbox
+from .engine.runtime import Runtime
+from .engine.thread import StorageThread, run_inline
+from .engine.waiting import Awaited
+from .engine.world import SteadyClock, World
+from .errors import ClosedError, MailstromError, NotRunningError, QueueFull
+from .message.email import Email
+from .net.tcp import SystemClock
+from .status import MessageStatus, WorkerStatus
+from .submission import (
+    Entry,
+    Moment,
+    Submission,
+    entries_for,
+    entry_for,
+    message_id_of,
+    with_index,
+)
+from .wiring import config_of, storage_of, system_world
+
+if TYPE_CHECKING:
+    from .message.address import Addresses
+
+POLL_SECS = 1.0  # how often wait() looks where another process may deliver
+DOTS_AT_EXIT_SECS = 10.0
+IDS_IN_LOG = 20
+
+_log = logging.getLogger("mailstrom")
+
+
+class Mailstrom:
+    """Sends mail: takes an email, returns its id at once, delivers it on a thread of its own.
+
+    `config`: a `Config`, or a relay URL such as "smtp+starttls://user:pw@mail.example.org"; the
+    default delivers to the MX of each domain. `storage`: where the queue rests; the default
+    `MemoryStorage` lasts as long as the process. `observers` are called with an `Event` for
+    each thing that happens, on a thread of their own.
+
+    Nothing is sent before `start()`. Every method may be called from any thread, and in a forked
+    child, which begins with a queue and a worker of its own. Use it as a context manager, or
+    call `close()`. After that each method raises `ClosedError`.
+    """
+
+    def __init__(
+        self,
+        config: Config | str | None = None,
+        storage: Storage | SharedStorage | None = None,
+        *,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self._config = config_of(config)
+        self._storage = storage_of(storage)
+        self._given_observers = tuple(observers)
+        self._started = False
+        self._begin_life()
+
+    def _begin_life(self) -> None:
+        """All that belongs to one process: made anew in a forked child."""
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._board = Board()
+        self._observers = Observers(self._given_observers)
+        self._clock = SteadyClock(SystemClock())
+        self._wall = SystemClock()
+        self._outbox = Outbox()
+        self._runtime: Runtime | None = None
+        self._storage_thread: StorageThread | None = None
+        self._paused = False
+        self._closed = False
+        self._left: tuple[MessageStatus, ...] = ()
+
+    # --- the worker
+
+    def start(self) -> Self:
+        """Starts the worker, or ends a pause; without effect when it is running. Returns self."""
+        self._enter()
+        with self._lock:
+            self._started = True
+            if self._runtime is None:
+                self._runtime = self._make_runtime()
+                self._runtime.start()
+                atexit.register(self._at_exit)
+            elif self._paused:
+                self._runtime.resume()
+            self._paused = False
+        return self
+
+    def pause(self) -> None:
+        """Takes no new work until `start()`; what is being sent is finished."""
+        self._enter()
+        with self._lock:
+            if self._runtime is None:
+                raise NotRunningError("pause() needs a worker: call start() first")
+            self._paused = True
+            self._runtime.pause()
+
+    def worker_status(self) -> WorkerStatus:
+        """What the worker is doing; also after `close`."""
+        if self._closed:
+            return WorkerStatus.TERMINATED
+        runtime = self._runtime
+        return WorkerStatus.NOT_STARTED if runtime is None else runtime.status
+
+    def close(self, timeout: float = 30.0) -> tuple[MessageStatus, ...]:
+        """Ends the worker in good order; what is not completed. Again: the same answer.
+
+        With a storage that dies with the process, every queued recipient gets its first try
+        within `timeout` seconds, and what is left is logged with count and ids. With a
+        durable one nothing new is begun.
+        """
+        return self._close(timeout, drain=not self._storage.durable)
+
+    def die(self) -> None:
+        """Ends the worker at once; connections are aborted, and this Mailstrom is closed."""
+        self._enter()
+        with self._lock:
+            if self._runtime is not None:
+                self._runtime.die()
+            self._end()
+
+    def __enter__(self) -> Self:
+        self._enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._closed:
+            self._close(30.0, drain=kind is None and not self._storage.durable)
+
+    # --- sending
+
+    def send_email(
+        self,
+        email: Email | Message | bytes,
+        *,
+        recipients: Addresses | None = None,
+        return_path: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """The message id, as soon as the email is checked and stored; never waits for DNS or SMTP.
+
+        `recipients` and `return_path` override the envelope (`return_path=""`: the null
+        reverse-path). `send_at`, `expires_at`: aware datetimes. The same `idempotency_key`
+        returns the first id and sends nothing. `metadata` comes back in the status.
+
+        Raises `MessageError` (names the field), `DuplicateMessage`, `IdempotencyConflict`,
+        `QueueFull`, `StorageError`, `ClosedError`; `NotRunningError` when the worker has crashed.
+        """
+        submission = Submission(
+            email,
+            recipients=recipients,
+            return_path=return_path,
+            send_at=send_at,
+            expires_at=expires_at,
+            idempotency_key=idempotency_key,
+            metadata=metadata,
+        )
+        self._enter()
+        moment = Moment(wall=self._wall.now(), steady=self._clock.now())
+        return self._store([entry_for(submission, self._config, moment, secrets.token_hex(12))])[0]
+
+    def send_emails(self, emails: Iterable[Email | Message | bytes | Submission]) -> list[str]:
+        """The ids, in the same order; all are stored, or none: the error names the index."""
+        self._enter()
+        submissions = [e if isinstance(e, Submission) else Submission(e) for e in emails]
+        moment = Moment(wall=self._wall.now(), steady=self._clock.now())
+        new_ids = iter(lambda: secrets.token_hex(12), None)
+        entries = entries_for(submissions, self._config, moment, new_ids)
+        try:
+            return self._store(entries) if entries else []
+        except MailstromError as error:
+            raise with_index(error, getattr(error, "index", 0)) from error.__cause__
+
+    def _store(self, entries: Sequence[Entry]) -> list[str]:
+        if self.worker_status() is WorkerStatus.CRASHED:
+            raise NotRunningError("the worker crashed too often and stays down: see the log, make a new Mailstrom")
+        ids = self._with_room(lambda: self._storage.store(entries))
+        for (email, _), message_id in zip(entries, ids, strict=True):
+            if email.message_id == message_id:
+                self._tell(EventKind.ACCEPTED, message_id)
+        if (runtime := self._runtime) is not None:
+            runtime.wake()
+        return ids
+
+    def _with_room(self, store: Callable[[], list[str]]) -> list[str]:
+        """Stores, waiting for room as long as the configuration says."""
+        until = time.monotonic() + self._config.queue_full_wait_secs
+        changed = threading.Event()
+        forget = self._board.watch(None, changed.set)
+        try:
+            while True:
+                changed.clear()
+                try:
+                    return store()
+                except QueueFull:
+                    if self._closed or not changed.wait(max(until - time.monotonic(), 0.0)):
+                        raise
+        finally:
+            forget()
+
+    # --- asking
+
+    def query_status(self, message_id: str) -> MessageStatus:
+        """How it stands with a message now; raises `MessageNotFound`. `<id>` is understood too."""
+        self._enter()
+        return self._storage.retrieve_status(message_id_of(message_id)).public()
+
+    def query_recent(self) -> list[MessageStatus]:
+        """Every message with work left, and those completed since the last such call."""
+        self._enter()
+        return [status.public() for status in self._storage.retrieve_all_recent()]
+
+    def wait(self, message_id: str, timeout: float | None = None) -> MessageStatus:
+        """The status once every recipient is completed, or as it is after `timeout` seconds.
+
+        Raises `NotRunningError` when nobody can deliver: call `start()`. `close` wakes it.
+        """
+        return self._awaited_message(message_id).wait(timeout)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Waits until everything queued is completed (or held); False at the timeout."""
+        return self._awaited_idle().wait(timeout)
+
+    def cancel(self, message_id: str) -> MessageStatus:
+        """Stops trying: what is not completed fails with `Cause.CANCELLED`.
+
+        A recipient that is being sent to at this moment keeps what comes of that.
+        """
+        self._enter()
+        message_id = message_id_of(message_id)
+        before = self._storage.retrieve_status(message_id)
+        after = self._storage.cancel(message_id, self._clock.now())
+        self._tell_cancelled(before, after)
+        self._board.changed(message_id)
+        return after.public()
+
+    @property
+    def outbox(self) -> Outbox:
+        """What mode="capture" kept instead of sending it."""
+        return self._outbox
+
+    # --- inside
+
+    def _enter(self) -> None:
+        """At the door of every method: open, and in the process it was made for."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        if self._closed:
+            raise ClosedError("this Mailstrom is closed: make a new one")
+
+    def _after_fork(self) -> None:
+        # The parent's loop, sockets and locks are only kept, never touched: its worker uses them.
+        inherited = (self._runtime, self._storage_thread, self._lock, self._board, self._observers)
+        was_started, was_closed = self._started and self._runtime is not None, self._closed
+        self._inherited = inherited
+        self._begin_life()
+        self._closed = was_closed
+        if was_started and not was_closed:
+            self.start()
+
+    def _make_runtime(self) -> Runtime:
+        return Runtime(
+            self._config,
+            self._storage,
+            self._make_world,
+            carrier_maker(self._outbox),
+            owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+            tell=self._observers.tell,
+            changed=self._board.changed,
+            ended=self._board.wake_all,
+        )
+
+    def _make_world(self) -> World:
+        return system_world(self._config, self._clock, self._storage_runner())
+
+    def _storage_runner(self) -> StorageRunner:
+        if self._storage.never_blocks:
+            return run_inline
+        if self._storage_thread is None:
+            self._storage_thread = StorageThread()
+        return self._storage_thread.run
+
+    def _awaited_message(self, message_id: str) -> Awaited[MessageStatus]:
+        self._enter()
+        message_id = message_id_of(message_id)
+        return Awaited(
+            look=lambda: self._storage.retrieve_status(message_id).public(),
+            is_over=lambda status: status.completed,
+            is_vain=self._is_vain,
+            watch=lambda wake: self._board.watch(message_id, wake),
+            poll_secs=self._poll_secs,
+        )
+
+    def _awaited_idle(self) -> Awaited[bool]:
+        self._enter()
+        return Awaited(
+            look=self._storage.is_idle,
+            is_over=bool,
+            is_vain=self._is_vain,
+            watch=lambda wake: self._board.watch(None, wake),
+            poll_secs=self._poll_secs,
+        )
+
+    @property
+    def _poll_secs(self) -> float | None:
+        return POLL_SECS if self._storage.durable else None
+
+    def _is_vain(self) -> bool:
+        """Whether waiting has no more sense: closed. Raises when nobody delivers."""
+        if not self._closed:
+            self._check_somebody_delivers()
+        return self._closed
+
+    def _check_somebody_delivers(self) -> None:
+        status = self.worker_status()
+        if status is WorkerStatus.CRASHED:
+            raise NotRunningError("the worker crashed too often and stays down: see the log")
+        if status is WorkerStatus.NOT_STARTED and not self._storage.durable:
+            raise NotRunningError("nobody delivers: call start() before waiting")
+
+    def _close(self, timeout: float, *, drain: bool) -> tuple[MessageStatus, ...]:
+        if self._pid != os.getpid():
+            self._after_fork()
+        with self._lock:
+            if self._closed:
+                return self._left
+            if self._runtime is not None:
+                self._runtime.finish(take_due=drain, timeout=timeout)
+            self._left = tuple(status.public() for status in self._storage.retrieve_all_incomplete())
+            self._end()
+        self._log_left()
+        return self._left
+
+    def _end(self) -> None:
+        self._closed = True
+        self._board.wake_all()
+        self._observers.close(5.0)
+        if self._storage_thread is not None:
+            self._storage_thread.close(5.0)
+        self._storage.close()
+        atexit.unregister(self._at_exit)
+
+    def _log_left(self) -> None:
+        if not self._left or self._storage.durable:
+            return
+        ids = ", ".join(status.message_id for status in self._left[:IDS_IN_LOG])
+        more = "" if len(self._left) <= IDS_IN_LOG else ", ..."
+        _log.warning("%d messages are lost with the memory they rest in: %s%s", len(self._left), ids, more)
+
+    def _at_exit(self) -> None:
+        """The interpreter ends: no new work, wait for the replies to final dots, tell what is lost."""
+        if self._pid != os.getpid() or self._closed or self._runtime is None:
+            return
+        self._runtime.drain_dots(DOTS_AT_EXIT_SECS)
+        self._left = tuple(status.public() for status in self._storage.retrieve_all_incomplete())
+        self._closed = True
+        self._log_left()
+
+    def _tell(self, kind: EventKind, message_id: str) -> None:
+        self._observers.tell(Event(kind=kind, at=self._clock.now(), message_id=message_id))
+
+    def _tell_cancelled(self, before: InternalMessageStatus, after: InternalMessageStatus) -> None:
+        for old, new in zip(before.recipients, after.recipients, strict=True):
+            if new.result.completed and not old.result.completed:
+                self._observers.tell(
+                    Event(
+                        kind=EventKind.FAILED,
+                        at=self._clock.now(),
+                        message_id=after.message_id,
+                        address=new.address,
+                        result=new.result,
+                    )
+                )

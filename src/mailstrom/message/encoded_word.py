@@ -1,0 +1,126 @@
+"""Encoded words (RFC 2047): text beyond ASCII inside header fields.
+
+`=?utf-8?q?J=C3=BCri?=` stands for "Jüri". A word is at most 75 characters long and holds
+whole characters; white space between two of them is not part of the text, so a space that is
+meant stands inside. They may replace text and the words of a display name, never an address,
+a message id or a token of any other structured field (section 5).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+__all__ = ["decoded_text", "decoded_words", "encoded_words", "is_encoded_word", "looks_encoded"]
+
+WORD_LIMIT = 75  # RFC 2047 2: characters of one encoded word
+_FRAME = len("=?utf-8?q??=")
+_ROOM = WORD_LIMIT - _FRAME
+_FEWEST = 16  # characters of encoded text that the first word gets even after a long field name
+
+# RFC 2047 5 (3): what may stand for itself in a phrase, and so anywhere
+_Q_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
+_Q = tuple(
+    "_" if octet == 32 else chr(octet) if octet in _Q_SAFE else f"={octet:02X}" for octet in range(256)
+)
+_WORD = re.compile(r"=\?([A-Za-z0-9!#$%&'+\-^_`{|}~]+)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
+_SPLIT = re.compile(r"([ \t]+)")
+
+
+def looks_encoded(text: str) -> bool:
+    """A reader might take a part of `text` for an encoded word."""
+    return "=?" in text
+
+
+def is_encoded_word(word: str) -> bool:
+    """`word` is one whole encoded word."""
+    return _WORD.fullmatch(word) is not None
+
+
+def encoded_words(text: str, *, taken: int = 0) -> list[str]:
+    """`text` as encoded words in UTF-8, B or Q, whichever is shorter.
+
+    `taken` is how much of the first line is used before the first of them.
+    """
+    octets = text.encode()
+    q_length = len(octets) + 2 * len(octets.translate(None, _Q_SAFE + b" "))
+    first = max(min(_ROOM, WORD_LIMIT + 1 - _FRAME - taken), _FEWEST)
+    if q_length <= (len(octets) + 2) // 3 * 4:
+        return _q_words(text, first)
+    return _b_words(octets, first)
+
+
+def decoded_words(words: list[tuple[str, bool]]) -> str:
+    """The text of words, each with "white space stood before it"; what cannot be decoded stays.
+
+    Between two encoded words white space does not count (RFC 2047 section 6.2).
+    """
+    pieces: list[str] = []
+    after_encoded = False
+    for word, spaced in words:
+        decoded = _decoded(word)
+        if spaced and pieces and not (after_encoded and decoded is not None):
+            pieces.append(" ")
+        pieces.append(word if decoded is None else decoded)
+        after_encoded = decoded is not None
+    return "".join(pieces)
+
+
+def decoded_text(value: str) -> str:
+    """An unstructured header value (one line) with its encoded words read."""
+    if not looks_encoded(value):
+        return value
+    parts = _SPLIT.split(value)
+    pieces: list[str] = []
+    after_encoded = False
+    for blank, word in zip(["", *parts[1::2]], parts[::2], strict=True):
+        decoded = _decoded(word)
+        if not (after_encoded and decoded is not None):
+            pieces.append(blank)
+        pieces.append(word if decoded is None else decoded)
+        after_encoded = decoded is not None
+    return "".join(pieces)
+
+
+def _q_words(text: str, room: int) -> list[str]:
+    words: list[str] = []
+    current: list[str] = []
+    length = 0
+    for character in text:
+        piece = "".join([_Q[octet] for octet in character.encode()])
+        if length + len(piece) > room:
+            words.append(f"=?utf-8?q?{''.join(current)}?=")
+            current, length, room = [], 0, _ROOM
+        current.append(piece)
+        length += len(piece)
+    words.append(f"=?utf-8?q?{''.join(current)}?=")
+    return words
+
+
+def _b_words(octets: bytes, room: int) -> list[str]:
+    words: list[str] = []
+    start = 0
+    while start < len(octets):
+        end = min(start + room // 4 * 3, len(octets))
+        while end < len(octets) and octets[end] & 0xC0 == 0x80:  # never inside a character
+            end -= 1
+        encoded = binascii.b2a_base64(octets[start:end], newline=False).decode("ascii")
+        words.append(f"=?utf-8?b?{encoded}?=")
+        start, room = end, _ROOM
+    return words
+
+
+def _decoded(word: str) -> str | None:
+    """The text of one encoded word, None where it is none or cannot be read."""
+    found = _WORD.fullmatch(word)
+    if found is None:
+        return None
+    charset, encoding, text = found.groups()
+    try:
+        if encoding in "Bb":
+            octets = binascii.a2b_base64(text + "=" * (-len(text) % 4))
+        else:
+            octets = binascii.a2b_qp(text, header=True)
+        return octets.decode(charset)
+    except (LookupError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""The adapters to the world outside: connections, name look-ups, TLS."""

@@ -1,0 +1,44 @@
+"""A password or token that stays out of logs, dumps and exceptions."""
+
+from __future__ import annotations
+
+from typing import NoReturn, Self
+
+from .errors import ConfigError
+
+
+class Secret:
+    """A password or token: shown nowhere, read only by `reveal()`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | Secret) -> None:
+        kind = type(value).__name__
+        self._value: object = value._value if isinstance(value, Secret) else value
+        del value  # a traceback may show the locals of every frame
+        if not isinstance(self._value, str):
+            raise ConfigError(f"Secret: expected a text, got a value of type {kind}")
+
+    def reveal(self) -> str:
+        """The secret itself."""
+        return str(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # dataclasses.asdict copies: what it makes holds the Secret, not the text
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never pickled")

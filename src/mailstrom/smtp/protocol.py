@@ -1,0 +1,369 @@
+"""The connection's end: counts the replies that are owed, and believes no others.
+
+A reply belongs to the command that awaits it, and to nothing else. So the octets of a server
+are parsed from the first of its greeting on; replies are taken only while some are awaited;
+and whatever is said beyond that ends the session: a 421 means that the host is closing (RFC
+5321 section 3.8), anything else that both sides are out of step, and a 250 could be taken for
+the answer to a message that was refused. Directly after STARTTLS it may be an attack (RFC 3207
+section 6: what was sent in clear must not be believed inside TLS).
+
+A failed connection is aborted, never closed: closing would still send what is buffered, and
+with it a message whose failure was reported already.
+
+`StrictProtocol` stands in for aiosmtplib's `SMTPProtocol` under its `SMTP` client, which then
+speaks EHLO, STARTTLS and AUTH through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from mailstrom.schedule.verdict import Fault, FaultKind
+from mailstrom.status import Phase, printable
+
+from .reply import ParsedReply, ReplyError, ReplyParser
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aiosmtplib import SMTPResponse
+
+WRITE_BUFFER = 64 * 1024  # octets that may wait in our own buffer before the writer does
+FLUSH_POLL_SECS = 0.25  # no callback tells when TLS over a full socket has sent its last octet
+
+#: Puts TLS under a protocol: `Network.start_tls` but for its arguments' names.
+StartTls = Callable[
+    [asyncio.Transport, asyncio.Protocol, "ssl.SSLContext", "str | None", float],
+    Awaitable[asyncio.Transport],
+]
+
+
+class DialogueError(Exception):
+    """The session is over; `fault` says why. Never leaves this package."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(str(fault))
+
+
+class StrictProtocol(asyncio.Protocol):
+    """One connection. Used in the worker's loop, by one task at a time.
+
+    `phase` is set by its user and goes into faults. `deadline` (loop time) bounds the whole
+    session. `on_end` is called once, when the connection stops being usable for any reason.
+    While the content is written `phase` goes from BODY to DOT at the moment from which the final
+    dot may be on its way: a connection lost before it surely delivered nothing.
+    """
+
+    def __init__(self, start_tls: StartTls, deadline: float) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.phase = Phase.GREETING
+        self.deadline = deadline
+        self.fault: Fault | None = None
+        self.last_reply: ParsedReply | None = None
+        self.on_end: Callable[[], None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._start_tls = start_tls
+        self._parser = ReplyParser()
+        self._awaited = 0  # replies owed to us
+        self._replies: deque[ParsedReply] = deque()
+        self._waiter: asyncio.Future[bool] | None = None
+        self._below: asyncio.Transport | None = None  # the plain transport under TLS
+        self._writing_paused = False
+        self._in_content = False
+        self._last_written = False
+        self._early = False
+        self._lost = False
+
+    # -- what asyncio calls ----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.fault is not None:
+            return
+        self._parser.feed(data)
+        try:
+            self._take_replies()
+        except ReplyError as error:
+            self._end(FaultKind.PROTOCOL, str(error))
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._end(FaultKind.CLOSED, "the host closed the connection")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._end(FaultKind.CLOSED, _said(exc) if exc else "the host closed the connection")
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if self._last_written and self._below is None:
+            self.phase = Phase.DOT
+        self._wake()
+
+    # -- the dialogue ----------------------------------------------------------------------
+
+    async def ask(self, octets: bytes, secs: float) -> ParsedReply:
+        """Sends one command and returns its reply."""
+        self.send(octets, replies=1)
+        return await self.reply(secs)
+
+    def send(self, octets: bytes, *, replies: int) -> None:
+        """Writes commands that are answered with so many replies."""
+        self._check()
+        self._awaited += replies
+        assert self.transport is not None
+        self.transport.write(octets)
+
+    def expect_reply(self) -> None:
+        """One reply is owed without a command: the greeting, or that to the content."""
+        self._awaited += 1
+
+    async def reply(self, secs: float) -> ParsedReply:
+        """The next reply that is owed; the whole of it within `secs`."""
+        await self._ready(lambda: self.has_reply, self._until(secs), "no reply")
+        self.last_reply = self._replies.popleft()
+        return self.last_reply
+
+    # -- the content -----------------------------------------------------------------------
+
+    def begin_content(self) -> None:
+        """After 354: the next reply is that to the final dot."""
+        self.phase, self._in_content = Phase.BODY, True
+        self._last_written = self._early = False
+        self._awaited += 1
+
+    @property
+    def has_reply(self) -> bool:
+        """A reply is there that nobody has taken yet."""
+        return bool(self._replies)
+
+    async def write_block(self, octets: bytes, secs: float) -> None:
+        """Writes some of the content; returns when there is room for more, or a reply is there."""
+        self._write(octets)
+        until = self._until(secs)
+        await self._ready(lambda: not self._writing_paused or self.has_reply, until, "the host did not read")
+
+    async def write_last_block(self, octets: bytes, secs: float) -> None:
+        """Writes the rest with the final dot; returns when it has left us, or a reply is there."""
+        assert self.transport is not None
+        if self._below is None:
+            # then resume_writing() is called at the very moment when nothing is left
+            self.transport.set_write_buffer_limits(high=0)
+        self._last_written = True
+        self._write(octets)
+        if self._below is not None or not self._writing_paused:
+            self.phase = Phase.DOT
+        await self._flushed(secs)
+        if self._below is None:
+            self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+
+    async def content_reply(self, secs: float) -> tuple[ParsedReply, bool]:
+        """The reply to the content, and whether it came before the final dot had left us.
+
+        The session's deadline does not shorten the wait: that would only make duplicates.
+        """
+        await self._ready(lambda: self.has_reply, self._loop.time() + secs, "no reply")
+        early, self._in_content, self.phase = self._early, False, Phase.MAIL
+        return self._replies.popleft(), early
+
+    async def _flushed(self, secs: float) -> None:
+        until = self._until(secs)
+        while self._unsent() and not self.has_reply:
+            self._check()
+            if self._loop.time() >= until:
+                self.phase = Phase.BODY  # the abort drops the dot
+                raise self._end(FaultKind.TIMEOUT, "the host did not read in time")
+            await self._woken(min(until, self._loop.time() + FLUSH_POLL_SECS))
+        if not self.has_reply:
+            self._check()
+
+    def _write(self, octets: bytes) -> None:
+        if self.has_reply:
+            return
+        self._check()
+        assert self.transport is not None
+        self.transport.write(octets)
+
+    def _unsent(self) -> int:
+        """Octets in our own buffers, which an abort drops."""
+        below = 0 if self._below is None else self._below.get_write_buffer_size()
+        return below + (0 if self.transport is None else self.transport.get_write_buffer_size())
+
+    # -- TLS, and the end ------------------------------------------------------------------
+
+    async def secure(self, context: ssl.SSLContext, server_hostname: str | None, secs: float) -> None:
+        """Puts TLS under the dialogue; nothing said before is believed any more."""
+        if self._parser.pending or self._replies:
+            raise self._end(FaultKind.INJECTED)
+        self._check()
+        assert self.transport is not None
+        self.phase, below = Phase.TLS, self.transport
+        try:
+            secured = await self._start_tls(below, self, context, server_hostname, secs)
+        except OSError as error:  # ssl.SSLError is one
+            below.abort()
+            raise self._end(FaultKind.TLS_FAILED, _said(error)) from None
+        self._below, self.transport = below, secured
+        secured.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._check()
+
+    def give_up(self, kind: FaultKind) -> DialogueError:
+        """Ends the connection at once because of us; raise what it returns."""
+        return self._end(kind)
+
+    def abort(self) -> None:
+        """Ends the connection at once; what was not sent yet is dropped."""
+        self._end(FaultKind.CLOSED, "ended by us")
+
+    async def quit(self, secs: float) -> None:
+        """Ends the connection: with QUIT where the dialogue is in step, and within `secs`."""
+        until = self._loop.time() + secs
+        self.phase = Phase.QUIT
+        try:
+            await self.ask(b"QUIT\r\n", secs)
+            await self._closed(until)
+        except DialogueError:
+            return
+        finally:
+            self.abort()
+
+    async def _closed(self, until: float) -> None:
+        """Closes politely (inside TLS that takes a farewell), and waits for it."""
+        assert self.transport is not None
+        self.transport.close()
+        while not self._lost:
+            if not await self._woken(until):
+                return
+
+    # -- what aiosmtplib's client calls ----------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """The connection stands and the dialogue is in step."""
+        return self.fault is None and self.transport is not None and not self.transport.is_closing()
+
+    async def execute_command(self, *args: bytes, timeout: float | None = None) -> SMTPResponse:
+        """Sends a command made of `args`; the reply as aiosmtplib knows it."""
+        from aiosmtplib import SMTPResponse
+
+        line = b" ".join(args)
+        if b"\r" in line or b"\n" in line:
+            raise ValueError("a command with a line end in it")
+        reply = await self.ask(line + b"\r\n", self._secs(timeout))
+        return SMTPResponse(reply.code, "\n".join(reply.lines))
+
+    async def start_tls(
+        self,
+        tls_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> SMTPResponse:
+        """STARTTLS and the handshake; any reply but 220 raises aiosmtplib's exception for it."""
+        from aiosmtplib import SMTPResponse, SMTPResponseException
+
+        reply = await self.ask(b"STARTTLS\r\n", self._secs(timeout))
+        text = "\n".join(reply.lines)
+        if reply.code != 220:
+            raise SMTPResponseException(reply.code, text)
+        await self.secure(tls_context, server_hostname, self._secs(timeout))
+        return SMTPResponse(reply.code, text)
+
+    # -- within ----------------------------------------------------------------------------
+
+    def _take_replies(self) -> None:
+        while self._awaited and (reply := self._parser.next()) is not None:
+            self._awaited -= 1
+            self._replies.append(reply)
+            self._early = self._in_content and (not self._last_written or self._unsent() > 0)
+        if not self._awaited and self._parser.pending:
+            self._unasked()
+
+    def _unasked(self) -> None:
+        """Something was said that answers nothing."""
+        if self.phase in (Phase.STARTTLS, Phase.TLS):
+            self._replies.clear()
+            self._end(FaultKind.INJECTED)
+        elif self._parser.rest[:3] in (b"421", b"42", b"4"):
+            # RFC 5321 3.8: the host is closing; what it answered before stands
+            self._end(FaultKind.CLOSED, "the host is closing: " + _text(self._parser.rest))
+        else:
+            self._replies.clear()
+            self._end(FaultKind.PROTOCOL, "a reply to nothing: " + _text(self._parser.rest))
+
+    def _until(self, secs: float) -> float:
+        return min(self._loop.time() + secs, self.deadline)
+
+    async def _ready(self, there: Callable[[], bool], until: float, problem: str) -> None:
+        began_at = self._loop.time()
+        while not there():
+            self._check()
+            if not await self._woken(until):
+                waited = self._loop.time() - began_at
+                raise self._end(FaultKind.TIMEOUT, f"{problem} within {waited:.0f} s")
+
+    async def _woken(self, until: float) -> bool:
+        """Waits for anything to happen; False when nothing did until then."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiter = waiter
+        timer = self._loop.call_at(until, _expire, waiter)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
+
+    def _check(self) -> None:
+        if self.fault is not None:
+            raise DialogueError(self.fault)
+        if self.transport is None:
+            raise self._end(FaultKind.CLOSED, "not connected")
+
+    def _end(self, kind: FaultKind, detail: str = "") -> DialogueError:
+        """Aborts the connection; the fault that came first stands."""
+        first = self.fault is None
+        if self.fault is None:
+            self.fault = Fault(kind=kind, phase=self.phase, detail=detail)
+        fault = self.fault
+        if self.transport is not None:
+            self.transport.abort()
+        self._wake()
+        if first and self.on_end is not None:
+            self.on_end()
+        return DialogueError(fault)
+
+    def _secs(self, timeout: float | None) -> float:
+        return self.deadline - self._loop.time() if timeout is None else timeout
+
+
+def _expire(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(False)
+
+
+def _text(octets: bytes) -> str:
+    return printable(octets.decode("utf-8", "backslashreplace"), 200)
+
+
+def _said(error: BaseException) -> str:
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    return printable(str(error), 200) or type(error).__name__

@@ -1,0 +1,309 @@
+"""One SMTP session with one host: opened, used for one message after another, ended.
+
+    outcome = await open_session(network, hop, helo_name=..., timeouts=..., tls_context=...)
+    match outcome:
+        case OpenFailure():     # outcome.verdict holds for every recipient
+        case Session():
+            report = await outcome.deliver(email, recipients, before_dot=lease_is_ours)
+            report.verdicts[address]
+            await outcome.quit()
+
+Trouble is a value, never an exception. Cancelling any of these calls leaves no socket behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mailstrom.abc import Network
+from mailstrom.config import SmtpAuth, SmtpTimeouts
+from mailstrom.errors import MessageError
+from mailstrom.message.prepared import PreparedEmail
+from mailstrom.message.wire import check_line_ends, dot_stuffed_chunks
+from mailstrom.schedule.verdict import (
+    Fault,
+    FaultKind,
+    Scope,
+    Verdict,
+    judge_fault,
+    judge_reply,
+)
+from mailstrom.status import Cause, EnhancedCode, Phase, TlsUsed
+
+from .opening import Hop, Opener, OpenFailure, Opening, TlsContext, TlsMode
+from .protocol import DialogueError, StrictProtocol
+from .transaction import LONE_DOT, Step, Transaction
+
+__all__ = [
+    "BeforeDot",
+    "DeliveryReport",
+    "Hop",
+    "OpenFailure",
+    "Session",
+    "TlsContext",
+    "TlsMode",
+    "open_session",
+]
+
+#: Awaited with the accepted addresses immediately before the last octets, which hold the dot.
+#: False: the claim is not ours any more; nothing of the message is completed.
+BeforeDot = Callable[[tuple[str, ...]], Awaitable[bool]]
+
+UNSENDABLE_CONTENT = EnhancedCode(5, 6, 0)  # RFC 3463 3.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReport:
+    """What became of each recipient given to `Session.deliver`."""
+
+    verdicts: Mapping[str, Verdict]  # every recipient given, in the order given
+    stale: bool = False  # a reused session was dead before MAIL was answered: deliver again at
+    # once over a new one; it says nothing of the host or the message
+    duration_secs: float = 0.0
+
+
+class Session:
+    """An open session. Used in the worker's loop, by one task at a time.
+
+    `ended` is set when it stops being usable, also when the peer closes or speaks while nothing
+    was asked.
+    """
+
+    def __init__(self, opener: Opener, hop: Hop, timeouts: SmtpTimeouts) -> None:
+        self.hop = hop
+        self.tls: TlsUsed | None = opener.tls  # None: in clear
+        self.opened_at = asyncio.get_running_loop().time()
+        self.messages = 0  # transactions that ended with a reply to the final dot
+        self.ended = asyncio.Event()
+        self._protocol: StrictProtocol = opener.protocol
+        self._extensions = opener.extensions
+        self._timeouts = timeouts
+        self._used = False
+        self._needs_reset = False
+        self._protocol.on_end = self.ended.set
+        if not self._protocol.is_connected:
+            self.ended.set()
+
+    def __repr__(self) -> str:
+        state = "usable" if self.usable else "ended"
+        return f"<Session {state} {self.hop.host} [{self.hop.ip}]:{self.hop.port} {self.tls or 'in clear'}>"
+
+    @property
+    def usable(self) -> bool:
+        """The connection stands, and the dialogue is in step: another message may follow."""
+        return self._protocol.is_connected
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands; `Phase.DOT`: the final dot may be on its way, its reply is awaited."""
+        return self._protocol.phase
+
+    @property
+    def extensions(self) -> Mapping[str, str]:
+        """What the host offered in its last EHLO: keyword in upper case -> parameters."""
+        return self._extensions
+
+    async def deliver(
+        self, email: PreparedEmail, recipients: Sequence[str], *, before_dot: BeforeDot
+    ) -> DeliveryReport:
+        """A verdict for each of up to 100 recipients, after as many transactions as that takes."""
+        began_at = asyncio.get_running_loop().time()
+        try:
+            verdicts, stale = await self._delivered(email, recipients, before_dot)
+        except BaseException:
+            self.abort()
+            raise
+        duration_secs = asyncio.get_running_loop().time() - began_at
+        ordered = {recipient: verdicts[recipient] for recipient in recipients}
+        return DeliveryReport(verdicts=ordered, stale=stale, duration_secs=duration_secs)
+
+    async def quit(self) -> None:
+        """Ends it politely: QUIT, its reply awaited for `quit_secs` at most, then closed."""
+        await self._protocol.quit(self._timeouts.quit_secs)
+
+    def abort(self) -> None:
+        """Ends it now; what was not sent yet is dropped."""
+        self._protocol.abort()
+
+    # -- one message -----------------------------------------------------------------------
+
+    async def _delivered(
+        self, email: PreparedEmail, recipients: Sequence[str], before_dot: BeforeDot
+    ) -> tuple[dict[str, Verdict], bool]:
+        if (unsendable := _unsendable(email)) is not None:
+            return dict.fromkeys(recipients, unsendable), False
+        reused, self._used = self._used, True
+        self._protocol.deadline += len(email.content) / self._timeouts.min_rate
+        if reused and not await self._is_ready_again():
+            return dict.fromkeys(recipients, self._lost_before_mail()), True
+        verdicts: dict[str, Verdict] = {}
+        while waiting := [recipient for recipient in recipients if recipient not in verdicts]:
+            transaction = Transaction(
+                email, waiting, self._extensions, self.hop.host, is_relay=self.hop.is_relay
+            )
+            await self._converse(transaction, email, before_dot)
+            if reused and not verdicts and self._was_stale(transaction):
+                return transaction.verdicts, True
+            # every transaction but the last delivers to somebody, so this comes to an end
+            verdicts |= transaction.verdicts
+        return verdicts, False
+
+    async def _is_ready_again(self) -> bool:
+        """True where a reused session can take MAIL, after RSET if something was left open."""
+        if not self._needs_reset:
+            return self.usable
+        self._protocol.phase = Phase.RSET
+        try:
+            reply = await self._protocol.ask(b"RSET\r\n", self._timeouts.rset_secs)
+        except DialogueError:
+            return False
+        if not reply.reply.is_positive:
+            self.abort()
+        self._needs_reset = False
+        return self.usable
+
+    def _lost_before_mail(self) -> Verdict:
+        fault = self._protocol.fault or Fault(kind=FaultKind.CLOSED, phase=Phase.MAIL)
+        return judge_fault(replace(fault, phase=Phase.MAIL), self.hop.host)
+
+    def _was_stale(self, transaction: Transaction) -> bool:
+        if transaction.mail_reply is not None:
+            # RFC 5321 3.8: the host had closed before it read our MAIL, most likely for idleness
+            return transaction.mail_reply.code == 421
+        fault = self._protocol.fault
+        return fault is not None and fault.kind is FaultKind.CLOSED
+
+    async def _converse(
+        self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot
+    ) -> None:
+        """Runs a transaction to its end, or until the session fails."""
+        if not self.usable:
+            transaction.fail(self._lost_before_mail())
+            return
+        try:
+            while transaction.step is not Step.DONE:
+                await self._step(transaction, email, before_dot)
+        except DialogueError as error:
+            transaction.fail(judge_fault(error.fault, self.hop.host))
+        self._needs_reset = transaction.needs_reset
+        self.messages += transaction.dot_answered
+        if transaction.out_of_step:
+            self.abort()
+        else:
+            self._protocol.phase = Phase.MAIL
+
+    async def _step(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
+        match transaction.step:
+            case Step.COMMANDS:
+                await self._command(transaction)
+            case Step.CONTENT:
+                await self._content(transaction, email, before_dot)
+            case Step.LONE_DOT:
+                transaction.dot_written()
+                reply = await self._protocol.ask(LONE_DOT, self._timeouts.rset_secs)
+                transaction.receive(reply.reply)
+            case Step.DONE:
+                pass
+
+    async def _command(self, transaction: Transaction) -> None:
+        """Writes what is to be written, and takes one reply."""
+        commands = transaction.take_commands()
+        awaited = transaction.awaiting
+        assert awaited is not None
+        self._protocol.phase = awaited.phase
+        if commands:
+            self._protocol.send(commands, replies=transaction.outstanding)
+        secs = {
+            Phase.MAIL: self._timeouts.mail_secs,
+            Phase.RCPT: self._timeouts.rcpt_secs,
+            Phase.DATA: self._timeouts.data_secs,
+        }[awaited.phase]
+        reply = await self._protocol.reply(secs)
+        transaction.receive(reply.reply)
+
+    async def _content(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
+        """Writes the content with its final dot, and takes the reply."""
+        self._protocol.begin_content()
+        await self._write_content(transaction, email, before_dot)
+        transaction.dot_written()
+        reply, early = await self._protocol.content_reply(self._timeouts.dot_secs)
+        if early:
+            # the host will not read the rest: a 2yz would be a lie, anything else is its answer
+            transaction.fail(judge_reply(Phase.BODY, reply.reply, self.hop.host))
+        else:
+            transaction.receive(reply.reply)
+
+    async def _write_content(
+        self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot
+    ) -> None:
+        floor = _Floor(self._timeouts)
+        blocks = dot_stuffed_chunks(email.content)
+        block = next(blocks)
+        for following in blocks:
+            await self._protocol.write_block(block, floor.secs_for(len(block)))
+            if self._protocol.has_reply:
+                return
+            block = following
+        if not await before_dot(tuple(transaction.accepted)):
+            raise self._protocol.give_up(FaultKind.LEASE_LOST)
+        await self._protocol.write_last_block(block, floor.secs_for(len(block)))
+
+
+class _Floor:
+    """How long a block may take: `block_secs`, and no slower than `min_rate` over all blocks."""
+
+    def __init__(self, timeouts: SmtpTimeouts) -> None:
+        self._timeouts = timeouts
+        self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
+        self._octets = 0
+
+    def secs_for(self, octets: int) -> float:
+        """The time for the next block of so many octets."""
+        self._octets += octets
+        allowed = self._timeouts.block_secs + self._octets / self._timeouts.min_rate
+        return min(self._timeouts.block_secs, self._began_at + allowed - self._loop.time())
+
+
+async def open_session(
+    network: Network,
+    hop: Hop,
+    *,
+    helo_name: str,
+    timeouts: SmtpTimeouts,
+    tls_context: TlsContext,
+    auth: SmtpAuth | None = None,
+    allow_cleartext_auth: bool = False,
+) -> Session | OpenFailure:
+    """A session ready for MAIL, or why there is none."""
+    opener = Opener(
+        Opening(
+            network=network,
+            hop=hop,
+            helo_name=helo_name,
+            timeouts=timeouts,
+            tls_context=tls_context,
+            auth=auth,
+            allow_cleartext_auth=allow_cleartext_auth,
+        )
+    )
+    failure = await opener.run()
+    return Session(opener, hop, timeouts) if failure is None else failure
+
+
+def _unsendable(email: PreparedEmail) -> Verdict | None:
+    """RFC 5321 2.3.8: content with a bare CR or LF must not be sent, and must not be mended here."""
+    try:
+        check_line_ends(email.content)
+    except MessageError as error:
+        return Verdict(
+            state="failed",
+            scope=Scope.MESSAGE,
+            phase=Phase.DATA,
+            reason=str(error),
+            enhanced_code=UNSENDABLE_CONTENT,
+            cause=Cause.POLICY,
+        )
+    return None

@@ -1,0 +1,341 @@
+"""One mail transaction, MAIL to final dot, without I/O: what to write next, what a reply means.
+
+RFC 5321 section 3.3: MAIL opens it, each RCPT adds a forward-path and is answered for itself,
+DATA asks to send the content, a lone dot ends it, and the reply to the dot decides for all
+recipients that were accepted. RFC 2920: where PIPELINING is offered MAIL, RCPT ... and DATA
+go out in one write, and their replies come back in that order; then 354 may come although
+nobody was accepted, and a lone dot is all that may follow.
+
+    step                    the caller
+    COMMANDS                writes `take_commands()`, then passes each reply to `receive`
+    CONTENT                 writes the content and the dot, then passes the reply
+    LONE_DOT                writes `.CRLF`, then passes the reply
+    DONE                    reads `verdicts`; `left` belongs into another transaction
+
+`fail` ends it at any point: a fault, or a reply before the dot, for all who have no verdict yet.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, unique
+
+from mailstrom.message.prepared import DsnOptions, PreparedEmail
+from mailstrom.schedule.verdict import (
+    Fault,
+    FaultKind,
+    Meaning,
+    Scope,
+    Verdict,
+    judge_fault,
+    judge_reply,
+    read_reply,
+)
+from mailstrom.status import Cause, EnhancedCode, Phase, Reply
+
+from .command import CommandError, command, path, xtext
+
+LONE_DOT = b".\r\n"
+TOO_MANY_RECIPIENTS = (452, 552)  # RFC 5321 4.5.3.1.10
+CREDENTIALS_WANTED = (530, 534, 535, 538)  # RFC 4954 6
+
+BAD_SENDER_SYNTAX = EnhancedCode(5, 1, 7)  # RFC 3463 3.2
+BAD_RECIPIENT_SYNTAX = EnhancedCode(5, 1, 3)
+
+
+@unique
+class Step(Enum):
+    """What the transaction waits for."""
+
+    COMMANDS = "commands"
+    CONTENT = "content"
+    LONE_DOT = "lone dot"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A reply that is to come: to which command, and for whom."""
+
+    phase: Phase
+    recipient: str | None = None
+
+
+class Transaction:
+    """One message to up to 100 recipients over one session.
+
+    `extensions` is what the last EHLO offered. `verdicts` grows as replies come in; a verdict
+    that is there is never replaced.
+    """
+
+    def __init__(
+        self,
+        email: PreparedEmail,
+        recipients: Sequence[str],
+        extensions: Mapping[str, str],
+        host: str,
+        *,
+        is_relay: bool = False,
+    ) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self.accepted: list[str] = []  # by their RCPT; their verdict is the dot's
+        self.left: list[str] = []  # for another transaction over the same session
+        self.mail_reply: Reply | None = None
+        self.started = False  # MAIL was accepted
+        self.dot_answered = False
+        self.out_of_step = False  # the session is of no more use: closing, or not understood
+        self._email = email
+        self._recipients = recipients
+        self._extensions = extensions
+        self._host = host
+        self._is_relay = is_relay
+        self._awaited: deque[Awaited] = deque()
+        self._too_many: Reply | None = None  # to the recipients in `left`
+        self._lines = deque(self._prepared())
+        self._step = Step.COMMANDS if self._lines else Step.DONE
+
+    @property
+    def step(self) -> Step:
+        """What is to be done next."""
+        return self._step
+
+    @property
+    def awaiting(self) -> Awaited | None:
+        """The reply that comes next, once what it answers was written."""
+        return self._awaited[0] if self._awaited else None
+
+    @property
+    def needs_reset(self) -> bool:
+        """MAIL was accepted, and no final dot has ended what it began: RSET before another."""
+        return self.started and not self.dot_answered
+
+    def take_commands(self) -> bytes:
+        """The octets to write now: everything with PIPELINING, else the next command; b"" while
+        replies are outstanding."""
+        if self._awaited or self._step is not Step.COMMANDS:
+            return b""
+        count = len(self._lines) if "PIPELINING" in self._extensions else 1
+        taken = [self._lines.popleft() for _ in range(count)]
+        self._awaited.extend(awaited for awaited, _ in taken)
+        return b"".join(line for _, line in taken)
+
+    def dot_written(self) -> None:
+        """The content, or the lone dot, was written: its reply comes next."""
+        self._awaited.append(Awaited(Phase.DOT))
+
+    @property
+    def outstanding(self) -> int:
+        """How many replies are to come."""
+        return len(self._awaited)
+
+    def receive(self, reply: Reply) -> None:
+        """Takes the reply to what was awaited."""
+        awaited = self._awaited.popleft()
+        if awaited.phase is Phase.MAIL:
+            self.mail_reply = reply
+        # RFC 5321 3.8: 421 closes the channel whatever it answers
+        if reply.code == 421 or read_reply(awaited.phase, reply.code) is Meaning.UNEXPECTED:
+            self.fail(self._judge(awaited.phase, reply))
+            return
+        match awaited.phase:
+            case Phase.MAIL:
+                self._mail_answered(reply)
+            case Phase.RCPT:
+                self._rcpt_answered(awaited.recipient or "", reply)
+            case Phase.DATA:
+                self._data_answered(reply)
+            case _:
+                self._dot_answered(reply)
+
+    def fail(self, verdict: Verdict) -> None:
+        """Ends it, and the session with it: `verdict` for all who have none yet."""
+        self.out_of_step = True
+        self._left_behind()
+        self._judged(self._recipients, verdict)
+        self._finish()
+
+    # -- before the first command ----------------------------------------------------------
+
+    def _prepared(self) -> list[tuple[Awaited, bytes]]:
+        """The commands for those who can be sent to at all; verdicts for the others."""
+        fault = self._lacking()
+        if fault is not None:
+            self._judged(self._recipients, judge_fault(fault, self._host))
+            return []
+        try:
+            lines = [(Awaited(Phase.MAIL), self._mail_line())]
+        except CommandError as error:
+            self._judged(self._recipients, _unwritable(Phase.MAIL, error, BAD_SENDER_SYNTAX))
+            return []
+        lines += [line for recipient in self._recipients for line in self._rcpt_line(recipient)]
+        if len(lines) == 1:
+            return []
+        return [*lines, (Awaited(Phase.DATA), command("DATA"))]
+
+    def _lacking(self) -> Fault | None:
+        """What this host does not offer, or not enough of, and the message needs."""
+        if (limit := size_limit(self._extensions)) and len(self._email.content) > limit:
+            detail = f"{len(self._email.content)} octets, {limit} allowed"
+            return Fault(kind=FaultKind.TOO_BIG, phase=Phase.MAIL, detail=detail)
+        if self._is_8bit() and "8BITMIME" not in self._extensions:
+            return Fault(kind=FaultKind.NO_8BITMIME, phase=Phase.MAIL)
+        if self._email_needs_smtputf8() and "SMTPUTF8" not in self._extensions:
+            return Fault(kind=FaultKind.NO_SMTPUTF8, phase=Phase.MAIL)
+        return None
+
+    def _mail_line(self) -> bytes:
+        parameters = []
+        if "SIZE" in self._extensions:
+            parameters.append(b"SIZE=%d" % len(self._email.content))  # RFC 1870 5
+        if self._is_8bit():
+            parameters.append(b"BODY=8BITMIME")  # RFC 6152 2
+        if self._uses_smtputf8():
+            parameters.append(b"SMTPUTF8")  # RFC 6531 3.4: only where it is needed
+        if self._email.dsn is not None and "DSN" in self._extensions:
+            parameters += mail_dsn_parameters(self._email.dsn)
+        return command("MAIL FROM:", path(self._email.reverse_path), parameters=parameters)
+
+    def _rcpt_line(self, recipient: str) -> list[tuple[Awaited, bytes]]:
+        if not recipient.isascii() and "SMTPUTF8" not in self._extensions:
+            fault = Fault(kind=FaultKind.NO_SMTPUTF8, phase=Phase.RCPT)
+            self._judged([recipient], judge_fault(fault, self._host))
+            return []
+        parameters: list[bytes] = []
+        if self._email.dsn is not None and "DSN" in self._extensions:
+            parameters = rcpt_dsn_parameters(self._email.dsn, recipient)
+        try:
+            line = command("RCPT TO:", path(recipient), parameters=parameters)
+        except CommandError as error:
+            self._judged([recipient], _unwritable(Phase.RCPT, error, BAD_RECIPIENT_SYNTAX))
+            return []
+        return [(Awaited(Phase.RCPT, recipient), line)]
+
+    def _is_8bit(self) -> bool:
+        return self._email.needs_8bitmime or not self._email.content.isascii()
+
+    def _email_needs_smtputf8(self) -> bool:
+        return self._email.needs_smtputf8 or not self._email.reverse_path.isascii()
+
+    def _uses_smtputf8(self) -> bool:
+        if self._email_needs_smtputf8():
+            return True
+        return "SMTPUTF8" in self._extensions and not all(map(str.isascii, self._recipients))
+
+    # -- replies ---------------------------------------------------------------------------
+
+    def _mail_answered(self, reply: Reply) -> None:
+        if reply.is_positive:
+            self.started = True
+            return
+        self._judged(self._recipients, self._judge(Phase.MAIL, reply))
+        if not self._awaited:
+            self._finish()
+
+    def _rcpt_answered(self, recipient: str, reply: Reply) -> None:
+        if not self.started:
+            return  # the refusal of MAIL stands for all
+        if reply.is_positive:
+            self.accepted.append(recipient)
+        elif reply.code in TOO_MANY_RECIPIENTS and self.accepted:
+            self._postpone(recipient, reply)
+        else:
+            self._judged([recipient], self._judge(Phase.RCPT, reply))
+        only_data_is_left = len(self._lines) == 1 and not self._awaited
+        if only_data_is_left and not self.accepted:
+            self._finish()
+
+    def _postpone(self, recipient: str, reply: Reply) -> None:
+        """RFC 5321 4.5.3.1.10: too many recipients; those not yet named wait as well."""
+        self._too_many = reply
+        self.left.append(recipient)
+        while len(self._lines) > 1:
+            awaited, _ = self._lines.popleft()
+            self.left.append(awaited.recipient or "")
+
+    def _data_answered(self, reply: Reply) -> None:
+        if reply.is_intermediate:
+            # RFC 2920 3.1: 354 although nobody was accepted: end it with a lone dot
+            self._step = Step.CONTENT if self.accepted else Step.LONE_DOT
+            return
+        self._judged(self.accepted, self._judge(Phase.DATA, reply))
+        self._left_behind()
+        self._finish()
+
+    def _dot_answered(self, reply: Reply) -> None:
+        if self._step is Step.CONTENT:
+            self.dot_answered = True
+            self._judged(self.accepted, self._judge(Phase.DOT, reply))
+            if not reply.is_positive:
+                self._left_behind()
+        self._finish()
+
+    def _left_behind(self) -> None:
+        """Nothing was delivered, so another transaction would hardly do better: deferred."""
+        if self._too_many is not None:
+            verdict = Verdict(
+                state="deferred",
+                scope=Scope.RECIPIENT,
+                phase=Phase.RCPT,
+                reason=f"{self._host} takes no more recipients in one transaction: {self._too_many}",
+                reply=self._too_many,
+                enhanced_code=self._too_many.enhanced if self._too_many.is_transient else None,
+            )
+            self._judged(self.left, verdict)
+        self.left.clear()
+
+    def _judge(self, phase: Phase, reply: Reply) -> Verdict:
+        # a relay that asks for credentials at MAIL or RCPT refuses ours; the mail is not at fault
+        if self._is_relay and phase is not Phase.DOT and reply.code in CREDENTIALS_WANTED:
+            return judge_reply(Phase.AUTH, reply, self._host)
+        return judge_reply(phase, reply, self._host)
+
+    def _judged(self, recipients: Sequence[str], verdict: Verdict) -> None:
+        for recipient in recipients:
+            self.verdicts.setdefault(recipient, verdict)
+
+    def _finish(self) -> None:
+        self._step = Step.DONE
+        self._lines.clear()
+        self._awaited.clear()
+
+
+def size_limit(extensions: Mapping[str, str]) -> int | None:
+    """The largest message the host takes, or None where it sets no limit.
+
+    RFC 1870 4: no parameter or 0 says nothing; what is no number says nothing either.
+    """
+    value = extensions.get("SIZE", "")
+    return int(value) or None if value.isascii() and value.isdigit() and len(value) <= 20 else None
+
+
+def mail_dsn_parameters(dsn: DsnOptions) -> list[bytes]:
+    """RET and ENVID (RFC 3461 sections 4.3, 4.4)."""
+    parameters = []
+    if dsn.ret is not None:
+        parameters.append(b"RET=" + xtext(dsn.ret))
+    if dsn.envid is not None:
+        parameters.append(b"ENVID=" + xtext(dsn.envid))
+    return parameters
+
+
+def rcpt_dsn_parameters(dsn: DsnOptions, recipient: str) -> list[bytes]:
+    """NOTIFY and ORCPT (RFC 3461 sections 4.1, 4.2); an address beyond ASCII goes without ORCPT."""
+    parameters = []
+    if dsn.notify:
+        parameters.append(b"NOTIFY=" + ",".join(dsn.notify).encode("ascii"))
+    if recipient.isascii():
+        parameters.append(b"ORCPT=rfc822;" + xtext(recipient))
+    return parameters
+
+
+def _unwritable(phase: Phase, error: CommandError, code: EnhancedCode) -> Verdict:
+    return Verdict(
+        state="failed",
+        scope=Scope.RECIPIENT if phase is Phase.RCPT else Scope.MESSAGE,
+        phase=phase,
+        reason=f"not sent: {error}",
+        enhanced_code=code,
+        cause=Cause.POLICY,
+    )

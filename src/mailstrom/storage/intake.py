@@ -1,0 +1,121 @@
+"""How new emails come into a plain storage: what is new among them, and all of that or none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeGuard
+
+from ..abc import InternalMessageStatus, PreparedEmail, Storage
+from ..errors import DuplicateMessage, IdempotencyConflict, MailstromError, StorageError
+from .changes import never_accepted
+from .index import LeaseIndex
+
+Entry = tuple[PreparedEmail, InternalMessageStatus]
+Numbered = tuple[int, Entry]  # with its position in what the caller gave
+
+
+class StoresAll(Protocol):
+    """A storage with a seventh method: keeps all entries or none."""
+
+    def store_all(self, entries: Sequence[Entry]) -> None:
+        """Raises as `store` does; the exception's `index` is the position of the one at fault."""
+
+
+def sort_out(index: LeaseIndex, entries: Sequence[Entry]) -> tuple[list[str], list[Numbered]]:
+    """The ids under which the entries will stand, and those that must be stored for it."""
+    ids: list[str] = []
+    new: list[Numbered] = []
+    new_ids: set[str] = set()
+    keys: dict[str, tuple[str, str]] = {}
+    for position, (email, status) in enumerate(entries):
+        first = _first_with_key(index, keys, status)
+        if first is not None:
+            ids.append(_same(position, status, *first))
+            continue
+        if status.message_id in index.messages or status.message_id in new_ids:
+            raise at(position, DuplicateMessage(status.message_id))
+        if status.idempotency_key is not None:
+            keys[status.idempotency_key] = status.message_id, status.fingerprint
+        ids.append(status.message_id)
+        new_ids.add(status.message_id)
+        new.append((position, (email, status)))
+    return ids, new
+
+
+def names(status: InternalMessageStatus) -> list[str]:
+    """What no other store may use meanwhile: the id, and the idempotency key."""
+    key = status.idempotency_key
+    return [f"id {status.message_id}"] if key is None else [f"id {status.message_id}", f"key {key}"]
+
+
+def keep(storage: Storage, new: Sequence[Numbered]) -> None:
+    """Stores all of them, or raises and leaves none that would be sent."""
+    if len(new) < 2 or not _stores_all(storage):
+        _store_in_turn(storage, new)
+        return
+    try:
+        with border("store"):
+            storage.store_all([entry for _, entry in new])
+    except MailstromError as error:
+        if error.index is not None:
+            error.index = new[error.index][0]
+        raise
+
+
+@contextmanager
+def border(doing: str) -> Iterator[None]:
+    """Lets mailstrom's own errors through and translates all others to `StorageError`."""
+    try:
+        yield
+    except MailstromError:
+        raise
+    except Exception as error:
+        raise StorageError(f"the storage failed to {doing}: {type(error).__name__}: {error}") from error
+
+
+def at(position: int, error: MailstromError) -> MailstromError:
+    """The error with its `index` set."""
+    error.index = position
+    return error
+
+
+def _first_with_key(
+    index: LeaseIndex, keys: dict[str, tuple[str, str]], status: InternalMessageStatus
+) -> tuple[str, str] | None:
+    key = status.idempotency_key
+    return None if key is None else index.first_with_key(key) or keys.get(key)
+
+
+def _same(position: int, status: InternalMessageStatus, first_id: str, fingerprint: str) -> str:
+    if fingerprint != status.fingerprint:
+        raise at(position, IdempotencyConflict(str(status.idempotency_key), first_id))
+    return first_id
+
+
+def _store_in_turn(storage: Storage, new: Sequence[Numbered]) -> None:
+    for done, (position, (email, status)) in enumerate(new):
+        try:
+            with border("store"):
+                storage.store(email, status)
+        except MailstromError as error:
+            _take_back(storage, [earlier for _, (_, earlier) in new[:done]])
+            raise at(position, error) from error.__cause__
+
+
+def _take_back(storage: Storage, stored: Sequence[InternalMessageStatus]) -> None:
+    for status in stored:
+        try:
+            storage.update_status(never_accepted(status))
+        except Exception:
+            logging.getLogger("mailstrom.storage").exception(
+                "message %s was not accepted, but is stored and could not be taken back",
+                status.message_id,
+            )
+
+
+def _stores_all(storage: object) -> TypeGuard[StoresAll]:
+    """It has `store_all`, and no subclass has changed `store` behind its back."""
+    definers = [set(vars(each)) & {"store", "store_all"} for each in type(storage).__mro__]
+    return "store_all" in next((defined for defined in definers if defined), ())

@@ -1,0 +1,171 @@
+"""What a caller hands in, checked and made ready for the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import Message
+from typing import TYPE_CHECKING
+
+from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail
+from .config import Config
+from .errors import MailstromError, MessageError
+from .message.email import Email
+from .message.prepare import fingerprint, prepare
+from .route.addresses import route_key_for
+from .status import Queued
+
+if TYPE_CHECKING:
+    from .message.address import Addresses
+
+METADATA_LIMIT = 4096  # characters of all keys and values
+KEY_LIMIT = 255  # characters of an idempotency key
+
+Entry = tuple[PreparedEmail, InternalMessageStatus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """An email for `send_emails` with the options of `send_email`."""
+
+    email: Email | Message | bytes
+    recipients: Addresses | None = None
+    return_path: str | None = None
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    idempotency_key: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+    def __init__(
+        self,
+        email: Email | Message | bytes,
+        *,
+        recipients: Addresses | None = None,
+        return_path: str | None = None,
+        send_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        for name, value in (
+            ("email", email),
+            ("recipients", recipients),
+            ("return_path", return_path),
+            ("send_at", send_at),
+            ("expires_at", expires_at),
+            ("idempotency_key", idempotency_key),
+            ("metadata", metadata),
+        ):
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Now, twice: the wall clock (for Date and `send_at`), and the queue's steady clock."""
+
+    wall: datetime
+    steady: datetime
+
+    def steadily(self, at: datetime) -> datetime:
+        """The wall clock's instant `at`, as the queue's clock will show it."""
+        return self.steady + (at - self.wall)
+
+
+def entries_for(
+    submissions: Iterable[Submission], config: Config, moment: Moment, new_ids: Iterable[str]
+) -> list[Entry]:
+    """What is stored for these; an exception says at which index the trouble is, where there are several."""
+    made: list[Entry] = []
+    ids = iter(new_ids)
+    for submission in submissions:
+        try:
+            made.append(entry_for(submission, config, moment, next(ids)))
+        except MailstromError as error:
+            raise with_index(error, len(made)) from error.__cause__
+    return made
+
+
+def entry_for(submission: Submission, config: Config, moment: Moment, new_id: str) -> Entry:
+    """The prepared email and its first status."""
+    _check_options(submission, moment.wall)
+    prepared = prepare(
+        submission.email,
+        recipients=submission.recipients,
+        return_path=submission.return_path,
+        default_from=config.default_from,
+        now=moment.wall,
+        random_id=new_id,
+    )
+    due_at = moment.steady if submission.send_at is None else moment.steadily(submission.send_at)
+    due_at = max(due_at, moment.steady)
+    first_try = None if submission.send_at is None else due_at
+    recipients = tuple(
+        InternalRecipientStatus(
+            recipient=str(mailbox),
+            address=mailbox.address,
+            route_key=route_key_for(mailbox.route_domain, config.relay_key),
+            result=Queued(next_attempt_at=first_try),
+            due_at=due_at,
+        )
+        for mailbox in prepared.recipients
+    )
+    return prepared.email, InternalMessageStatus(
+        message_id=prepared.email.message_id,
+        recipients=recipients,
+        submitted_at=moment.steady,
+        expires_at=None if submission.expires_at is None else moment.steadily(submission.expires_at),
+        metadata=dict(submission.metadata or {}),
+        idempotency_key=submission.idempotency_key,
+        fingerprint=fingerprint(prepared),
+    )
+
+
+def with_index(error: MailstromError, index: int) -> MailstromError:
+    """The error, saying at which index of `send_emails` it arose."""
+    error.index = index
+    error.args = (f"emails[{index}]: {error}", *error.args[1:])
+    return error
+
+
+def message_id_of(given: object) -> str:
+    """A message id as it is stored: without <>."""
+    if not isinstance(given, str) or not given.strip("<> "):
+        raise MessageError("message_id", given=given, expected="the text that send_email returned")
+    return given.strip().removeprefix("<").removesuffix(">")
+
+
+def _check_options(submission: Submission, now: datetime) -> None:
+    _check_instant("send_at", submission.send_at)
+    _check_instant("expires_at", submission.expires_at)
+    expires_at, send_at = submission.expires_at, submission.send_at
+    if expires_at is not None and expires_at <= max(now, send_at or now):
+        raise MessageError("expires_at", given=expires_at, expected="an instant after now and after send_at")
+    _check_key(submission.idempotency_key)
+    _check_metadata(submission.metadata)
+
+
+def _check_instant(name: str, at: object) -> None:
+    if at is None:
+        return
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        expected = "an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)"
+        raise MessageError(name, given=at, expected=expected)
+
+
+def _check_key(key: object) -> None:
+    right = key is None or (isinstance(key, str) and 0 < len(key) <= KEY_LIMIT and key.isprintable())
+    if not right:
+        raise MessageError("idempotency_key", given=key, expected=f"1 to {KEY_LIMIT} printable characters")
+
+
+def _check_metadata(metadata: object) -> None:
+    if metadata is None:
+        return
+    if not isinstance(metadata, Mapping):
+        raise MessageError("metadata", given=metadata, expected="a mapping of str to str")
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise MessageError(f"metadata[{key!r}]", given=value, expected="str keys and str values")
+    if sum(len(key) + len(value) for key, value in metadata.items()) > METADATA_LIMIT:
+        raise MessageError("metadata", expected=f"at most {METADATA_LIMIT} characters in all", given="more")

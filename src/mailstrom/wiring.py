@@ -1,0 +1,59 @@
+"""Which parts stand behind the facade's arguments."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from .abc import Clock, SharedStorage, Storage, StorageRunner
+from .config import Config, RelayConfig, RemoteDeliveryConfig
+from .engine.world import World
+from .errors import ConfigError
+from .net.tcp import TcpNetwork
+from .storage.exclusive import ExclusiveStorage
+from .storage.memory import MemoryStorage
+
+if TYPE_CHECKING:
+    from .abc import Resolver
+
+
+def config_of(given: Config | str | None) -> Config:
+    """The configuration: as given, of a relay URL, or the default."""
+    if given is None:
+        return Config()
+    if isinstance(given, Config):
+        return given
+    if isinstance(given, str):
+        return Config(delivery=RelayConfig.from_url(given))
+    raise ConfigError(f"config: expected a Config, a relay URL or None, got {type(given).__name__}")
+
+
+def storage_of(given: Storage | SharedStorage | None) -> SharedStorage:
+    """What the engine works with: a plain storage lifted, none at all is memory."""
+    if given is None:
+        return ExclusiveStorage(MemoryStorage())
+    if isinstance(given, SharedStorage):
+        return given
+    if isinstance(given, Storage):
+        return ExclusiveStorage(given)
+    raise ConfigError(f"storage: expected a Storage such as MemoryStorage(), got {type(given).__name__}")
+
+
+def system_world(config: Config, clock: Clock, run_storage: StorageRunner) -> World:
+    """The world as it is: real sockets, the configured name servers, chance from the system."""
+    return World(
+        clock=clock,
+        network=TcpNetwork(),
+        make_resolver=lambda: _resolver(config, clock),
+        run_storage=run_storage,
+        chance=random.SystemRandom(),
+    )
+
+
+def _resolver(config: Config, clock: Clock) -> Resolver:
+    from .net.dns import DnsResolver
+
+    delivery = config.delivery
+    if not isinstance(delivery, RemoteDeliveryConfig):
+        raise ConfigError("a relay is looked up by the system, not by a resolver of ours")
+    return DnsResolver(delivery.resolver_setup, clock, timeout_secs=delivery.dns_timeout_secs)
