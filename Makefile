@@ -39,7 +39,7 @@ pytest: $(VENV)/.test-installed
 lint: $(VENV)/.test-installed
 	@$(BIN)/python -m ruff check
 	@$(BIN)/python -m mypy --strict src $(wildcard tests/typing/*.py)
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 haraka:
 	npm install --prefix tests/interop --no-save --no-package-lock --no-audit --no-fund Haraka@$(HARAKA_VERSION)

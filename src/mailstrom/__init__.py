@@ -8,52 +8,57 @@
         print(m.wait(message_id, timeout=30).recipients[0].result)
 """
 
-from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, SharedStorage, Storage
-from .aio import AsyncMailstrom
-from .config import (
-    Config,
-    RelayConfig,
-    RemoteDeliveryConfig,
-    ResolverSetup,
-    SmtpAuth,
-    SmtpTimeouts,
-)
-from .engine.events import Event, EventKind
-from .errors import (
-    ClosedError,
-    ConfigError,
-    DuplicateMessage,
-    IdempotencyConflict,
-    MailstromError,
-    MessageError,
-    MessageNotFound,
-    NotRunningError,
-    QueueFull,
-    StorageError,
-    StorageFull,
-)
-from .facade import Mailstrom
-from .message.email import Attachment, Email
-from .message.prepared import DsnOptions
-from .schedule.retry import RetryPolicy
-from .status import (
-    Attempt,
-    Cause,
-    Deferred,
-    Delivered,
-    DeliveryResult,
-    EnhancedCode,
-    Failed,
-    MessageStatus,
-    Phase,
-    Queued,
-    RecipientStatus,
-    Reply,
-    TlsUsed,
-    WorkerStatus,
-)
-from .storage.memory import MemoryStorage
-from .submission import Submission
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, SharedStorage, Storage
+    from .aio import AsyncMailstrom
+    from .config import (
+        Config,
+        RelayConfig,
+        RemoteDeliveryConfig,
+        ResolverSetup,
+        SmtpAuth,
+        SmtpTimeouts,
+    )
+    from .engine.events import Event, EventKind
+    from .errors import (
+        ClosedError,
+        ConfigError,
+        DuplicateMessage,
+        IdempotencyConflict,
+        MailstromError,
+        MessageError,
+        MessageNotFound,
+        NotRunningError,
+        QueueFull,
+        StorageError,
+        StorageFull,
+    )
+    from .facade import Mailstrom
+    from .message.email import Attachment, Email
+    from .message.prepared import DsnOptions
+    from .schedule.retry import RetryPolicy
+    from .status import (
+        Attempt,
+        Cause,
+        Deferred,
+        Delivered,
+        DeliveryResult,
+        EnhancedCode,
+        Failed,
+        MessageStatus,
+        Phase,
+        Queued,
+        RecipientStatus,
+        Reply,
+        TlsUsed,
+        WorkerStatus,
+    )
+    from .storage.memory import MemoryStorage
+    from .submission import Submission
 
 __all__ = [
     "AsyncMailstrom",
@@ -103,3 +108,67 @@ __all__ = [
     "TlsUsed",
     "WorkerStatus",
 ]
+
+# where each public name lives; it is loaded when it is first used, so that `import mailstrom` is quick
+_HOMES = {
+    "AsyncMailstrom": "aio",
+    "Attachment": "message.email",
+    "Attempt": "status",
+    "Cause": "status",
+    "ClosedError": "errors",
+    "Config": "config",
+    "ConfigError": "errors",
+    "Deferred": "status",
+    "Delivered": "status",
+    "DeliveryResult": "status",
+    "DsnOptions": "message.prepared",
+    "DuplicateMessage": "errors",
+    "Email": "message.email",
+    "EnhancedCode": "status",
+    "Event": "engine.events",
+    "EventKind": "engine.events",
+    "Failed": "status",
+    "IdempotencyConflict": "errors",
+    "InternalMessageStatus": "abc",
+    "InternalRecipientStatus": "abc",
+    "Mailstrom": "facade",
+    "MailstromError": "errors",
+    "MemoryStorage": "storage.memory",
+    "MessageError": "errors",
+    "MessageNotFound": "errors",
+    "MessageStatus": "status",
+    "NotRunningError": "errors",
+    "Phase": "status",
+    "PreparedEmail": "abc",
+    "QueueFull": "errors",
+    "Queued": "status",
+    "RecipientStatus": "status",
+    "RelayConfig": "config",
+    "RemoteDeliveryConfig": "config",
+    "Reply": "status",
+    "ResolverSetup": "config",
+    "RetryPolicy": "schedule.retry",
+    "SharedStorage": "abc",
+    "SmtpAuth": "config",
+    "SmtpTimeouts": "config",
+    "Storage": "abc",
+    "StorageError": "errors",
+    "StorageFull": "errors",
+    "Submission": "submission",
+    "TlsUsed": "status",
+    "WorkerStatus": "status",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,10 +5,8 @@ Nothing here runs in the caller's event loop but the waiting: delivery has a loo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping
 from datetime import datetime
-from email.message import Message
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -16,12 +14,15 @@ from .abc import SharedStorage, Storage
 from .config import Config
 from .engine.events import Observer
 from .engine.local import Outbox
+from .engine.waiting import off_loop
 from .facade import Mailstrom
 from .message.email import Email
 from .status import MessageStatus, WorkerStatus
 from .submission import Submission
 
 if TYPE_CHECKING:
+    from email.message import Message
+
     from .message.address import Addresses
 
 P = ParamSpec("P")
@@ -59,11 +60,11 @@ class AsyncMailstrom:
 
     async def close(self, timeout: float = 30.0) -> tuple[MessageStatus, ...]:
         """Ends the worker in good order; what is not completed."""
-        return await asyncio.to_thread(self._mailstrom.close, timeout)
+        return await off_loop(self._mailstrom.close, timeout)
 
     async def die(self) -> None:
         """Ends the worker at once."""
-        await asyncio.to_thread(self._mailstrom.die)
+        await off_loop(self._mailstrom.die)
 
     async def __aenter__(self) -> Self:
         self._mailstrom.__enter__()
@@ -72,7 +73,7 @@ class AsyncMailstrom:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self._mailstrom.__exit__, kind, error, trace)
+        await off_loop(self._mailstrom.__exit__, kind, error, trace)
 
     async def send_email(
         self,
@@ -135,7 +136,7 @@ class AsyncMailstrom:
         """The call's result; on a thread where the storage (or waiting for room in it) may block."""
         if self._mailstrom._storage.never_blocks and not self._mailstrom._config.queue_full_wait_secs:
             return call(*args, **kwargs)
-        return await asyncio.to_thread(call, *args, **kwargs)
+        return await off_loop(call, *args, **kwargs)
 
 
 class Recent:

@@ -85,15 +85,22 @@ class SmtpAuth:
     mechanism: str | None = None
 
     def __init__(self, username: str, password: str | Secret, mechanism: str | None = None) -> None:
-        secret = Secret(password)
-        del password  # a traceback may show the locals of every frame
+        named = _mechanism(mechanism)
+        is_text = isinstance(password, (str, Secret))
+        secret = Secret(password if is_text else "")
+        is_known = mechanism is None or named is not None
+        del password, mechanism  # a traceback may show the locals of every frame
         object.__setattr__(self, "username", username)
         object.__setattr__(self, "password", secret)
-        object.__setattr__(self, "mechanism", None if mechanism is None else _mechanism(mechanism))
+        object.__setattr__(self, "mechanism", named)
         check.text("SmtpAuth.username", username, "a name")
         # RFC 4616 2: NUL separates the parts of PLAIN; it cannot stand in one
         if not secret.reveal() or "\0" in secret.reveal():
-            raise ConfigError("SmtpAuth.password: expected a password without NUL, not empty")
+            raise ConfigError("SmtpAuth.password: expected a text, not empty, without NUL")
+        if not is_known:
+            # not repeated: arguments in the wrong order put the password here
+            names = ", ".join(AUTH_MECHANISMS.values())
+            raise ConfigError(f"SmtpAuth.mechanism: expected one of {names}, or None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +136,8 @@ class RelayConfig:
             check.kind("RelayConfig.ca_file", self.ca_file, (str, os.PathLike), "the path of a PEM file")
             object.__setattr__(self, "ca_file", os.fspath(self.ca_file))
             if not os.path.isfile(self.ca_file):
-                raise ConfigError(
-                    f"RelayConfig.ca_file: expected a PEM file, got {self.ca_file!a}, which is not there"
-                )
+                given = check.shown(self.ca_file)
+                raise ConfigError(f"RelayConfig.ca_file: expected a PEM file, got {given}, which is not there")
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -363,43 +369,20 @@ class Config:
     def _check_texts(self) -> None:
         for name in ("redirect_to", "default_from"):
             if getattr(self, name) is not None:
-                _check_address(f"Config.{name}", getattr(self, name))
+                check.address(f"Config.{name}", getattr(self, name))
         if self.allow_domains is not None:
             domains = check.texts("Config.allow_domains", self.allow_domains, "domains")
-            object.__setattr__(self, "allow_domains", tuple(_wire_domain(domain) for domain in domains))
+            on_the_wire = tuple(check.domain("Config.allow_domains", each) for each in domains)
+            object.__setattr__(self, "allow_domains", on_the_wire)
         check.kind("Config.mail_dir", self.mail_dir, (str, os.PathLike), "the path of a folder")
         object.__setattr__(self, "mail_dir", os.fspath(self.mail_dir))
 
 
-def _mechanism(given: object) -> str:
+def _mechanism(given: object) -> str | None:
     """The SASL name, from the crate's spelling as well: CramMd5, cram_md5, CRAM-MD5."""
-    if isinstance(given, str):
-        bare = given.lower().replace("-", "").replace("_", "")
-        if bare in AUTH_MECHANISMS:
-            return AUTH_MECHANISMS[bare]
-    # not repeated: arguments in the wrong order put the password here
-    raise ConfigError(f"SmtpAuth.mechanism: expected one of {', '.join(AUTH_MECHANISMS.values())}, or None")
-
-
-def _check_address(name: str, address: object) -> None:
-    from .errors import MessageError
-    from .message.address import parse_mailbox
-
-    check.text(name, address, "an address")
-    try:
-        parse_mailbox(str(address), field=name)
-    except MessageError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _wire_domain(domain: str) -> str:
-    from .errors import MessageError
-    from .message.domain import a_label_domain
-
-    try:
-        return a_label_domain(domain.removesuffix("."), field="Config.allow_domains", given=domain)
-    except MessageError as error:
-        raise ConfigError(str(error)) from error
+    if not isinstance(given, str):
+        return None
+    return AUTH_MECHANISMS.get(given.lower().replace("-", "").replace("_", ""))
 
 
 def _is_installed(module: str) -> bool:

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Collection
 
-from .errors import ConfigError
+from .errors import ConfigError, MessageError
 
 
 def positive(name: str, number: object) -> None:
@@ -104,6 +104,29 @@ def texts(name: str, given: object, expected: str) -> tuple[str, ...]:
     for each in given:
         text(name, each, f"a tuple of {expected}")
     return tuple(given)
+
+
+def address(name: str, given: object) -> None:
+    """One mailbox: an address, or `Name <address>`."""
+    from .message.address import parse_mailbox
+
+    text(name, given, "an address")
+    if "://" in str(given):
+        raise ConfigError(f"{name}: expected an address, got a URL")
+    try:
+        parse_mailbox(str(given), field=name)
+    except MessageError as error:
+        raise ConfigError(str(error)) from error
+
+
+def domain(name: str, given: str) -> str:
+    """The domain as it stands in an envelope."""
+    from .message.domain import a_label_domain
+
+    try:
+        return a_label_domain(given.removesuffix("."), field=name, given=given)
+    except MessageError as error:
+        raise ConfigError(str(error)) from error
 
 
 def shown(value: object) -> str:

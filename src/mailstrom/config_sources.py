@@ -124,8 +124,10 @@ class _RelayUrl:
 
 def _sealed_item(key: object, value: object) -> object:
     # misspelt keys as well: they are about to be refused, with their values in the locals
-    is_secret = isinstance(value, str) and re.search("pas+w|pas+$|auth|token|secret", str(key).lower())
-    return Secret(value) if is_secret and key not in ("password_file", "password_env") else sealed(value)
+    named_so = re.search("pas+w|pas+$|auth|token|secret", str(key).lower())
+    if isinstance(value, str) and named_so and key not in ("password_file", "password_env"):
+        return Secret(value)
+    return sealed(value)
 
 
 def _delivery(given: object) -> object:
@@ -223,7 +225,7 @@ def _timeouts(given: object) -> object:
 def _auth(given: Mapping[str, object], url: _RelayUrl) -> SmtpAuth:
     name = "RelayConfig.auth"
     settings = _table(given, name, AUTH_KEYS)
-    username = settings.get("username", url.username)
+    username: Any = settings.get("username", url.username)
     if url.username is not None and username != url.username:
         raise ConfigError(f"{name}.username: expected it here or in the URL, got both")
     sources: list[str] = [key for key in ("password", "password_file", "password_env") if key in settings]
@@ -232,12 +234,12 @@ def _auth(given: Mapping[str, object], url: _RelayUrl) -> SmtpAuth:
         got = " and ".join(sources) or "none of them"
         raise ConfigError(f"{name}: expected one of password, password_file and password_env, got {got}")
     password = url.password or _password(name, sources[0], settings[sources[0]])
-    return SmtpAuth(username, password, settings.get("mechanism"))  # type: ignore[arg-type]
+    return SmtpAuth(username, password, settings.get("mechanism"))
 
 
-def _password(name: str, source: str, given: Any) -> Secret:
+def _password(name: str, source: str, given: Any) -> Any:
     if source == "password":
-        return Secret(given)
+        return given
     check.text(f"{name}.{source}", given, "a path" if source == "password_file" else "a variable's name")
     found, problem = _from_file(given) if source == "password_file" else _from_variable(given)
     if found is None:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from email.message import Message
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from .abc import InternalMessageStatus, SharedStorage, Storage, StorageRunner
 from .config import Config
-from .engine.carriers import carrier_maker
 from .engine.events import Board, Event, EventKind, Observer, Observers
 from .engine.local import Outbox
-from .engine.runtime import Runtime
 from .engine.thread import StorageThread, run_inline
 from .engine.waiting import Awaited
-from .engine.world import SteadyClock, World
+from .engine.world import SteadyClock
 from .errors import ClosedError, MailstromError, NotRunningError, QueueFull
 from .message.email import Email
-from .net.tcp import SystemClock
+from .net.clock import SystemClock
 from .status import MessageStatus, WorkerStatus
 from .submission import (
     Entry,
@@ -39,6 +35,10 @@ from .submission import (
 from .wiring import config_of, storage_of, system_world
 
 if TYPE_CHECKING:
+    from email.message import Message
+
+    from .engine.runtime import Runtime
+    from .engine.world import World
     from .message.address import Addresses
 
 POLL_SECS = 1.0  # how often wait() looks where another process may deliver
@@ -181,14 +181,14 @@ class Mailstrom:
         )
         self._enter()
         moment = Moment(wall=self._wall.now(), steady=self._clock.now())
-        return self._store([entry_for(submission, self._config, moment, secrets.token_hex(12))])[0]
+        return self._store([entry_for(submission, self._config, moment, _new_id())])[0]
 
     def send_emails(self, emails: Iterable[Email | Message | bytes | Submission]) -> list[str]:
         """The ids, in the same order; all are stored, or none: the error names the index."""
         self._enter()
         submissions = [e if isinstance(e, Submission) else Submission(e) for e in emails]
         moment = Moment(wall=self._wall.now(), steady=self._clock.now())
-        new_ids = iter(lambda: secrets.token_hex(12), None)
+        new_ids = iter(_new_id, None)
         entries = entries_for(submissions, self._config, moment, new_ids)
         try:
             return self._store(entries) if entries else []
@@ -283,12 +283,15 @@ class Mailstrom:
             self.start()
 
     def _make_runtime(self) -> Runtime:
+        from .engine.carriers import carrier_maker  # the worker's parts are loaded when it starts
+        from .engine.runtime import Runtime
+
         return Runtime(
             self._config,
             self._storage,
             self._make_world,
             carrier_maker(self._outbox),
-            owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+            owner=f"{os.getpid()}-{_new_id()[:8]}",
             tell=self._observers.tell,
             changed=self._board.changed,
             ended=self._board.wake_all,
@@ -395,3 +398,8 @@ class Mailstrom:
                         result=new.result,
                     )
                 )
+
+
+def _new_id() -> str:
+    """24 hexadecimal digits that no one can foresee."""
+    return os.urandom(12).hex()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.message import Message
 from typing import TYPE_CHECKING
 
 from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail
@@ -17,6 +16,8 @@ from .route.addresses import route_key_for
 from .status import Queued
 
 if TYPE_CHECKING:
+    from email.message import Message
+
     from .message.address import Addresses
 
 METADATA_LIMIT = 4096  # characters of all keys and values

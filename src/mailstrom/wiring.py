@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 from .abc import Clock, SharedStorage, Storage, StorageRunner
 from .config import Config, RelayConfig, RemoteDeliveryConfig
-from .engine.world import World
 from .errors import ConfigError
-from .net.tcp import TcpNetwork
 from .storage.exclusive import ExclusiveStorage
 from .storage.memory import MemoryStorage
 
 if TYPE_CHECKING:
     from .abc import Resolver
+    from .engine.world import World
 
 
 def config_of(given: Config | str | None) -> Config:
@@ -41,6 +39,11 @@ def storage_of(given: Storage | SharedStorage | None) -> SharedStorage:
 
 def system_world(config: Config, clock: Clock, run_storage: StorageRunner) -> World:
     """The world as it is: real sockets, the configured name servers, chance from the system."""
+    import random
+
+    from .engine.world import World
+    from .net.tcp import TcpNetwork
+
     return World(
         clock=clock,
         network=TcpNetwork(),

@@ -3,7 +3,8 @@
     python run_blocks.py README.md
 
 Mail stays here: a `Config` that names no mode gets mode="capture", and a connection to any
-other machine is refused. A block that begins with "```python no-run" is compiled only.
+other machine is refused. A block that begins with "```python no-run" is compiled only, and so is
+one that begins with "```python pytest": that is a test file of its own (see test_code_blocks.py).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def run_blocks(path: Path) -> None:
             continue
         tree = _Captured().visit(ast.parse("\n" * block.line + block.text, str(path)))
         code = compile(ast.fix_missing_locations(tree), str(path), "exec")
-        if "no-run" not in block.words:
+        if not {"no-run", "pytest"} & {*block.words}:
             exec(code, names)
 
 

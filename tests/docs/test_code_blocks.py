@@ -1,4 +1,4 @@
-"""What README and docs show is true: their Python runs, their TOML can be read."""
+"""What README and docs show is true: their Python runs, their tests pass, their TOML can be read."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def holds(language: str, page: Path) -> bool:
     return any(block.language == language for block in blocks_of(page.read_text(encoding="utf-8")))
 
 
+def shown_tests(page: Path) -> list[str]:
+    """The blocks that are test files of their own."""
+    blocks = blocks_of(page.read_text(encoding="utf-8"))
+    return [block.text for block in blocks if block.language == "python" and "pytest" in block.words]
+
+
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if holds("python", page)],
@@ -40,6 +46,40 @@ def test_the_python_blocks_of_a_page_run_in_their_order(page: Path, tmp_path: Pa
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [(page, number) for page in PAGES for number in range(len(shown_tests(page)))],
+    ids=lambda given: str(given.relative_to(ROOT)) if isinstance(given, Path) else str(given),
+)
+def test_the_tests_that_a_page_shows_pass(page: Path, number: int, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    tmp_path.joinpath("test_shown.py").write_text(shown_tests(page)[number], encoding="utf-8")
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-W",
+            "error",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            ".",
+            ".",
+        ],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_toml_blocks_are_toml() -> None:

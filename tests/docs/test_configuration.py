@@ -46,9 +46,7 @@ def settings_of(part: type) -> dict[str, object]:
     return {item.name: _field_default(item, parameters) for item in dataclasses.fields(part)}
 
 
-def _field_default(
-    item: dataclasses.Field[object], parameters: Mapping[str, inspect.Parameter]
-) -> object:
+def _field_default(item: dataclasses.Field[object], parameters: Mapping[str, inspect.Parameter]) -> object:
     if item.default_factory is not dataclasses.MISSING:
         return item.default_factory()
     default = parameters[item.name].default

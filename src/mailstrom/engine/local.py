@@ -7,15 +7,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from ..abc import InternalRecipientStatus
 from ..message.prepared import PreparedEmail
 from ..schedule.verdict import Scope, Verdict
 from ..status import Attempt, Phase
-from .job import Job
-from .redirect import Redirect
-from .world import World
+
+if TYPE_CHECKING:
+    from .job import Job
+    from .redirect import Redirect
+    from .world import World
 
 Write = Callable[[PreparedEmail], None]
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..abc import Clock, Network, Resolver
 from ..config import RelayConfig, RemoteDeliveryConfig
 from ..route.addresses import (
+    ADDRESSES_PER_PASS,
     Family,
     cut_at_own_addresses,
     family_of,
@@ -84,6 +85,7 @@ class Router:
         *,
         shuffle: Shuffle,
         own_names: Collection[str] = (),
+        addresses_per_pass: int = ADDRESSES_PER_PASS,
     ) -> None:
         self._delivery = delivery
         self._resolver = resolver
@@ -91,6 +93,7 @@ class Router:
         self._clock = clock
         self._shuffle = shuffle
         self._own_names = frozenset(own_names)
+        self._addresses_per_pass = addresses_per_pass
         self._families = FamilyMemory()
         self._relay_addresses: tuple[tuple[str, ...], float] = ((), 0.0)
         self._own_addresses: tuple[frozenset[str], float] | None = None
@@ -104,7 +107,8 @@ class Router:
         found = await self._whole_route(route_key)
         if isinstance(found, RouteFailure):
             return found
-        return route_for_pass(self._families.usable(found, self._clock.monotonic()), tries)
+        usable = self._families.usable(found, self._clock.monotonic())
+        return route_for_pass(usable, tries, self._addresses_per_pass)
 
     def note_unreachable(self, address: str) -> None:
         """ENETUNREACH for `address`: its family is skipped for 10 minutes where another is there."""

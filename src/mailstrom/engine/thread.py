@@ -9,13 +9,15 @@ done at exit is done by the facade's exit hook, which runs before daemon threads
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 RESTARTS_PER_MINUTE = 3
 
@@ -75,6 +77,8 @@ class StorageThread:
 
     def run(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """The call's result or exception, as a future of the running loop."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
 
@@ -139,6 +143,8 @@ class LoopThread:
 
     def _run_once(self) -> bool:
         """Whether main() came to its own end."""
+        import asyncio
+
         try:
             with asyncio.Runner() as runner:
                 with self._lock:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
+if TYPE_CHECKING:
+    import asyncio
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -45,6 +48,8 @@ class Awaited(Generic[T]):
         self, timeout_secs: float | None, run: Callable[[Callable[[], T]], Awaitable[T]]
     ) -> T:
         """The same for a coroutine; `run` makes the look without blocking the loop."""
+        import asyncio  # callers without a loop never pay for it
+
         loop = asyncio.get_running_loop()
         until = None if timeout_secs is None else time.monotonic() + timeout_secs
         changed = asyncio.Event()
@@ -70,7 +75,16 @@ def _left(until: float | None) -> float | None:
     return None if until is None else max(until - time.monotonic(), 0.0)
 
 
+async def off_loop(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of a call that may block, made on a thread of the running loop."""
+    import asyncio
+
+    return await asyncio.to_thread(call, *args, **kwargs)
+
+
 async def _wait_for(event: asyncio.Event, secs: float | None) -> None:
+    import asyncio
+
     try:
         async with asyncio.timeout(secs):
             await event.wait()

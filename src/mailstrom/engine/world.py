@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ..abc import Clock, Network, Resolver, StorageRunner
+
+if TYPE_CHECKING:
+    import random
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

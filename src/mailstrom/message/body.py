@@ -40,6 +40,7 @@ FILENAME_LIMIT = 255
 _BLOCK = 57 * 4096  # octets of 4096 lines of base64
 
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])  # C0 but TAB, LF and CR; DEL
+_CONTROL = re.compile(f"[{re.escape(_CONTROLS.decode())}]")
 _ASCII = bytes(range(128))
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,127}"  # noqa: S105 - RFC 2045 5.1, no password
 _CONTENT_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}")
@@ -65,10 +66,8 @@ def checked_body(text: object, *, field: str) -> str:
         place = f"a lone surrogate at character {error.start + 1}"
         raise MessageError(field, given=place, expected="text that UTF-8 can carry") from error
     if len(octets.translate(None, _CONTROLS)) != len(octets):
-        place = next(
-            at for at, character in enumerate(text) if character.isascii() and ord(character) in _CONTROLS
-        )
-        given = f"U+{ord(text[at]):04X} at character {at + 1}"
+        found = _CONTROL.search(text)
+        given = "" if found is None else f"U+{ord(found[0]):04X} at character {found.start() + 1}"
         raise MessageError(field, given=given, expected="text without control characters")
     return text
 

@@ -192,13 +192,15 @@ def _checked_header(name: object, value: object, before: list[str]) -> tuple[str
 def _checked_attachments(attachments: object) -> tuple[Attachment, ...]:
     if isinstance(attachments, Attachment):
         return (attachments,)
-    checked = tuple(attachments)
-    for attachment in checked:
+    expected = "a list of Attachment(filename, content, content_type)"
+    if not isinstance(attachments, Iterable):
+        raise MessageError("attachments", given=attachments, expected=expected)
+    checked: list[Attachment] = []
+    for attachment in attachments:
         if not isinstance(attachment, Attachment):
-            raise MessageError(
-                "attachments", given=attachment, expected="Attachment(filename, content, content_type)"
-            )
-    return checked
+            raise MessageError("attachments", given=attachment, expected=expected)
+        checked.append(attachment)
+    return tuple(checked)
 
 
 def _checked_dsn(dsn: object) -> DsnOptions:

@@ -31,16 +31,17 @@ PATH_LIMIT = 256  # RFC 5321 4.5.3.1.3, octets, with the angle brackets
 LABEL_LIMIT = 63  # RFC 1035 2.3.4, octets
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]"
-_ATEXT_UTF8 = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]"
+# RFC 6531 3.3: beyond ASCII everything; said by what is left out, which compiles at once
+_ATEXT_UTF8 = r"""[^\x00-\x20()<>\[\]:;@\\,".\x7f]"""
 _DOT_STRING = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*+")
 _DOT_STRING_UTF8 = re.compile(rf"{_ATEXT_UTF8}++(?:\.{_ATEXT_UTF8}++)*+")
 # RFC 5321 4.1.2: qtextSMTP and quoted-pairSMTP; no control characters, not even escaped
 _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*+"')
-_QUOTED_STRING_UTF8 = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*+"')
-_QUOTABLE = re.compile(r"[ -~\u0080-\U0010ffff]*+")
+_QUOTED_STRING_UTF8 = re.compile(r'"(?:[^\x00-\x1f"\\\x7f]|\\[ -~])*+"')
+_QUOTABLE = re.compile(r"[^\x00-\x1f\x7f]*+")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _LABEL_UTF8 = re.compile(
-    r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\u0080-\U0010ffff-]*[A-Za-z0-9\u0080-\U0010ffff])?"
+    r"[^\x00-/:-@\[-`{-\x7f](?:[^\x00-,./:-@\[-`{-\x7f]*[^\x00-/:-@\[-`{-\x7f])?"
 )
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
@@ -168,11 +169,11 @@ def _groups(text: str) -> list[str] | None:
 # RFC 5322 3.2, with the obsolete forms of 4.1: each piece from "the position" on
 _WSP = re.compile(r"[ \t]*+")
 _ATOM = re.compile(rf"{_ATEXT_UTF8}++")
-_CTEXT = re.compile(r"[!-'*-\[\]-~\u0080-\U0010ffff]++")
-_QTEXT = re.compile(r"[!#-\[\]-~\u0080-\U0010ffff]++")
-_DTEXT = re.compile(r"[!-Z^-~\u0080-\U0010ffff]++")
+_CTEXT = re.compile(r"[^\x00-\x20()\\\x7f]++")
+_QTEXT = re.compile(r'[^\x00-\x20"\\\x7f]++')
+_DTEXT = re.compile(r"[^\x00-\x20\[\]\\\x7f]++")
 _OBS_CTL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]++")  # RFC 5322 4.1: obs-NO-WS-CTL
-_PAIR = re.compile(r"\\[\t -~\u0080-\U0010ffff]")
+_PAIR = re.compile(r"\\[^\x00-\x08\x0a-\x1f\x7f]")
 _OBS_PAIR = re.compile(r"\\[\x00-\x1f\x7f]")  # RFC 5322 4.1: obs-qp
 
 

@@ -28,11 +28,11 @@ _UNIT = re.compile(r" *+[^ ]++")
 _STRUCTURED = frozenset(
     [
         "archived-at", "authentication-results", "auto-submitted", "autocrypt", "date", "delivered-to",
-        "disposition-notification-to", "dkim-signature", "errors-to", "feedback-id", "in-reply-to", "message-id",
-        "mime-version", "precedence", "received", "references", "return-path", "x-original-to",
+        "disposition-notification-to", "dkim-signature", "errors-to", "feedback-id", "in-reply-to",
+        "message-id", "mime-version", "precedence", "received", "references", "return-path", "x-original-to",
     ]
 )  # fmt: skip
-_STRUCTURED_FAMILIES = ("list-", "content-", "arc-", "received-", "resent-", "x-ms-", "x-google-")
+_STRUCTURED_FAMILIES = ("list-", "content-", "arc-", "received-", "resent-")
 
 
 def checked_name(name: object, *, field: str = "headers") -> str:

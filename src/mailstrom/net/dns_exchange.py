@@ -39,10 +39,13 @@ Exchange = Callable[["Message", NameServer], Awaitable["Message"]]
 
 
 class SocketExchange:
-    """The exchange over real sockets. Used in one event loop; a cancelled call leaves no socket."""
+    """The exchange over real sockets. Used in one event loop; a cancelled call leaves no socket.
 
-    def __init__(self) -> None:
-        self._context: ssl.SSLContext | None = None
+    `context` verifies name servers that are asked over TLS; default: the system's authorities.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
 
     async def __call__(self, query: Message, server: NameServer) -> Message:
         match server.protocol:

@@ -13,12 +13,10 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from ..abc import Clock, Network
+from ..abc import Network
 
 if TYPE_CHECKING:
     import ssl
@@ -26,16 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
-
-
-class SystemClock(Clock):
-    """The machine's clocks. `monotonic` is the one asyncio's loops use."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return monotonic()
 
 
 class TcpNetwork(Network):

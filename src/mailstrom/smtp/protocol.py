@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailstrom.schedule.verdict import Fault, FaultKind
@@ -204,8 +205,11 @@ class StrictProtocol(asyncio.Protocol):
 
     async def secure(self, context: ssl.SSLContext, server_hostname: str | None, secs: float) -> None:
         """Puts TLS under the dialogue; nothing said before is believed any more."""
-        if self._parser.pending or self._replies:
+        if self._parser.pending:
             raise self._end(FaultKind.INJECTED)
+        if self.fault is not None and self.fault.kind is FaultKind.CLOSED:
+            # the host let us begin, and hung up on the handshake
+            self.fault = replace(self.fault, kind=FaultKind.TLS_FAILED, phase=Phase.TLS)
         self._check()
         assert self.transport is not None
         self.phase, below = Phase.TLS, self.transport

@@ -164,7 +164,7 @@ class FakeResolver(Resolver):
         if reply is None:
             await asyncio.get_running_loop().create_future()
         assert reply is not None
-        return dns.message.from_wire(reply.to_wire())
+        return dns.message.from_wire(reply.to_wire(max_size=65535))
 
 
 class _LoopClock(Clock):

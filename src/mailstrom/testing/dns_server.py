@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Self, cast
 from .dns import Zone, reply_to
 
 if TYPE_CHECKING:
+    import ssl
+
     from dns.message import Message
 
 
@@ -38,7 +40,10 @@ class DnsServerFaults:
 
 
 class DnsServer:
-    """The server; `port` is known inside the `with` block. `transports` lists "udp" and "tcp" as used."""
+    """The server; `port` is known inside the `with` block. `transports` lists "udp" and "tcp" as used.
+
+    With `tls` the TCP side speaks DNS over TLS.
+    """
 
     def __init__(
         self,
@@ -46,10 +51,12 @@ class DnsServer:
         *,
         address: str = "127.0.0.1",
         faults: DnsServerFaults | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.zone = zone if isinstance(zone, Zone) else Zone(zone)
         self.faults = faults or DnsServerFaults()
         self.address = address
+        self._tls = tls
         self.port = 0
         self.transports: list[str] = []
         self._ready = threading.Event()
@@ -77,7 +84,7 @@ class DnsServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for us
+        except BaseException as error:  # handed to the thread that waits for us
             self._trouble = error
         finally:
             self._ready.set()
@@ -101,7 +108,9 @@ class DnsServer:
             )
             self.port = udp.get_extra_info("sockname")[1]
             try:
-                return udp, await asyncio.start_server(self._serve_tcp, self.address, self.port)
+                return udp, await asyncio.start_server(
+                    self._serve_tcp, self.address, self.port, ssl=self._tls
+                )
             except OSError:
                 udp.close()
         raise OSError("no port that is free for both UDP and TCP")

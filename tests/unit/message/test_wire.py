@@ -43,12 +43,12 @@ def test_a_bare_cr_or_lf_is_never_passed_on(pieces: list[bytes], size: int) -> N
 
 @pytest.mark.parametrize(
     ("content", "where"),
-    [
+    (
         (b"a\r\nb\nc", "LF at octet 4"),
         (b"a\rb\r\n", "CR at octet 1"),
-        (b"a\r\n\r", "CR at octet 3"),
+        (b"a\r\n\r", "CR at the end"),
         (b"\n", "LF at octet 0"),
-    ],
+    ),
 )
 def test_the_error_says_where_the_line_end_is_broken(content: bytes, where: str) -> None:
     with pytest.raises(MessageError) as caught:

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 
-from mailstrom.net.tcp import SystemClock, TcpNetwork, in_own_thread
+from mailstrom.net.clock import SystemClock
+from mailstrom.net.tcp import TcpNetwork, in_own_thread
 from mailstrom.testing import script as play
 from mailstrom.testing.smtp_server import LoopbackServer, ScriptedServer
 

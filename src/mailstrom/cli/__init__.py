@@ -1,0 +1,1 @@
+"""The command line: `mailstrom send` and `mailstrom demo`; see main.py."""

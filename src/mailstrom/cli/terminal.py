@@ -1,0 +1,98 @@
+"""Where a command reads and writes, and a progress line where somebody is watching."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from typing import BinaryIO, Self, TextIO
+
+from ..status import printable
+
+TICK_SECS = 0.5  # the progress line is written no more often
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """Standard input as octets, standard output and standard error as text."""
+
+    stdin: BinaryIO
+    stdout: TextIO
+    stderr: TextIO
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """Those of this process; what its encoding cannot write is escaped."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        return cls(stdin=sys.stdin.buffer, stdout=sys.stdout, stderr=sys.stderr)
+
+    def write(self, line: str) -> None:
+        """One line on standard output, shown at once."""
+        print(line, file=self.stdout, flush=True)
+
+    def complain(self, line: str) -> None:
+        """One line on standard error, beginning with who says it."""
+        print(f"mailstrom: {line}", file=self.stderr, flush=True)
+
+
+def is_live_terminal(stream: TextIO) -> bool:
+    """Whether somebody watches who can be shown changing lines."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+class Progress:
+    """A line on standard error that changes in place; nothing where that is no terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_live = is_live_terminal(stream)
+        self._shown_at: float | None = None
+
+    def show(self, text: str) -> None:
+        """Replaces the line, at most every TICK_SECS."""
+        now = time.monotonic()
+        if not self._is_live or (self._shown_at is not None and now - self._shown_at < TICK_SECS):
+            return
+        self._shown_at = now
+        room = max(shutil.get_terminal_size().columns - 1, 20)
+        print(f"\r\x1b[K{printable(text, room)}", end="", file=self._stream, flush=True)
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._shown_at is not None:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
+            self._shown_at = None
+
+
+class LogLines(logging.Handler):
+    """Shows mailstrom's log on standard error, without tearing the progress line.
+
+    `verbosity` 0 shows errors only (what becomes of recipients is told anyway), 1 what happens,
+    2 everything.
+    """
+
+    def __init__(self, streams: Streams, progress: Progress, verbosity: int) -> None:
+        super().__init__((logging.ERROR, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
+        self._streams = streams
+        self._progress = progress
+        self._logger = logging.getLogger("mailstrom")
+        self._level_before = self._logger.level
+
+    def __enter__(self) -> Self:
+        self._logger.addHandler(self)
+        self._logger.setLevel(self.level)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._level_before)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the record as one line."""
+        self._progress.clear()
+        self._streams.complain(f"{record.levelname.lower()}: {printable(record.getMessage())}")
