@@ -112,10 +112,10 @@ def conclusion(world: DemoWorld, complaints: Sequence[str]) -> list[str]:
     if complaints:
         return ["Not all went as it should:", *(f"  {line}" for line in complaints)]
     taken = sum(len(ledger.messages) for ledger in world.ledgers.values())
+    octets = octets_taken(world)
     return [
         f"All {len(EXPECTED)} recipients ended as they should.",
-        f"The servers took {taken} copies, {octets_taken(world)} octets, "
-        "each byte for byte what was prepared.",
+        f"The servers took {taken} copies, {octets} octets, each byte for byte what was prepared.",
         HINT,
     ]
 

@@ -37,9 +37,10 @@ class Runtime:
         changed: Callable[[str], None],
         ended: Callable[[], None],
     ) -> None:
-        self._make_engine: Callable[[], Engine] = lambda: Engine(
+        self._make_engine: Callable[[], Engine] = lambda: self._engine_class(
             config, storage, make_world(), make_carrier, owner=owner, tell=tell, changed=changed
         )
+        self._engine_class = Engine
         self._ended = ended
         self._engine: Engine | None = None
         self._asked: list[Callable[[Engine], None]] = []

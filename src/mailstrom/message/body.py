@@ -180,7 +180,8 @@ def _filename_parameters(filename: str) -> list[str]:
         if len(plain) <= 60
         else f"{(stem or plain)[:48]}{dot if stem else ''}{ending[:11] if stem else ''}"
     )
-    return [f'filename="{short}"', *_extended_parameter(filename)]
+    # the whole name first: there are readers that keep the first of the two, whatever it is
+    return [*_extended_parameter(filename), f'filename="{short}"']
 
 
 def _extended_parameter(filename: str) -> list[str]:

@@ -1,0 +1,95 @@
+"""The stages of a session, and servers that go wrong at one of them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from mailstrom import Config, MessageStatus, RelayConfig, SmtpAuth
+from mailstrom.testing.network import Handler
+from mailstrom.testing.script import Step, expect, read_octets, send
+from mailstrom.testing.simulation import Simulation
+from mailstrom.testing.smtp_server import Action, Answer, ScriptedServer, SmtpServer
+from tests.builders import a_config, with_mx
+
+YOU = "you@dest.example"
+RELAY = "relay.example"
+IN_SECOND_MX = "mx2.dest.example"
+
+#: Where a server may go wrong before the final dot, in the order of the dialogue.
+BEFORE_THE_DOT = ("greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "body")
+
+#: More than the simulated network and our own buffers hold together.
+BIG_TEXT = ("x" * 70 + "\n") * 9000
+
+_UP_TO_BODY = (
+    [send("220 mx.dest.example ESMTP"), expect("EHLO "), send("250 mx.dest.example")]
+    + [expect("MAIL FROM:"), send("250 ok"), expect("RCPT TO:"), send("250 ok")]
+    + [expect("DATA"), send("354 go ahead"), read_octets(100_000)]
+)
+
+
+def server_that(answer: Answer, stage: str, *then: Step, **settings: Any) -> Handler:
+    """Correct up to the stage, where it gives this answer; at "body" inside the content of `BIG_TEXT`."""
+    if stage == "body":
+        return in_mid_body(*_steps(answer), *then)
+    if stage == "starttls":
+        settings["tls_context"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # never gets to a handshake
+    if stage == "auth":
+        settings["credentials"] = {"user": "secret"}
+    return SmtpServer(**settings, **{f"on_{stage}": answer})
+
+
+def in_mid_body(*steps: Step) -> ScriptedServer:
+    """Plays the steps when some of the content has come in."""
+    return ScriptedServer([*_UP_TO_BODY, *steps])
+
+
+def a_config_for(stage: str, **settings: Any) -> Config:
+    """Mail goes to MX hosts; to a relay where the stage is AUTH."""
+    if stage == "auth":
+        auth = SmtpAuth("user", "secret")
+        relay = RelayConfig(RELAY, port=25, tls="none", auth=auth, allow_cleartext_auth=True)
+        settings["delivery"] = relay
+    return a_config(**settings)
+
+
+def with_hosts(sim: Simulation, *handlers: Handler) -> None:
+    """These MX hosts for dest.example, and as many addresses of the relay, in this order."""
+    with_mx(sim, *handlers)
+    sim.network.hosts[RELAY] = tuple(f"198.51.100.{1 + place}" for place in range(len(handlers)))
+
+
+def text_for(stage: str) -> str:
+    """A text long enough to be in the middle of it."""
+    return BIG_TEXT if stage == "body" else "Hi.\n"
+
+
+def phase_of(stage: str) -> str:
+    """The `Phase` that stands for the stage."""
+    return "dot" if stage == "content" else stage
+
+
+def outcome(status: MessageStatus, address: str = YOU) -> tuple[str, str, bool, int]:
+    """State, enhanced code, whether uncertain, and tries of a recipient."""
+    result = status[address].result
+    return result.state, str(result.enhanced_code), result.uncertain, result.tries
+
+
+def visits(status: MessageStatus, address: str = YOU) -> list[tuple[str | None, str, str]]:
+    """Address, phase and state of each attempt; addresses by their last number."""
+    return [((a.ip or "").rpartition(".")[2], str(a.phase), a.state) for a in status[address].attempts]
+
+
+def content_of(sim: Simulation, status: MessageStatus) -> bytes:
+    """What was prepared: what every server must get, octet for octet."""
+    email, _ = sim.storage._storage.retrieve(status.message_id)  # type: ignore[attr-defined]
+    return email.content
+
+
+def _steps(answer: Answer) -> Sequence[Step]:
+    from mailstrom.testing.script import close, hang, reset
+
+    actions = {Action.CLOSE: close, Action.RESET: reset, Action.HANG: hang}
+    return [actions[answer]()] if isinstance(answer, Action) else [send(answer)]

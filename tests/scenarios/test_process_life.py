@@ -1,0 +1,224 @@
+"""What becomes of the worker when its process forks, ends, or goes wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from mailstrom import Config, Mailstrom, NotRunningError, RelayConfig, WorkerStatus
+from mailstrom.engine.worker import Engine
+from mailstrom.testing.smtp_server import Action, LoopbackServer, SmtpServer
+from tests.builders import an_email
+
+CAPTURE = Config(helo_name="sender.example", mode="capture")
+
+
+def run_script(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A Python program of its own."""
+    preamble = "import logging, sys; logging.basicConfig(level=logging.WARNING)\n"
+    return subprocess.run(
+        [sys.executable, "-c", preamble + textwrap.dedent(script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+SENDS_AND_ENDS = """
+    from mailstrom import *
+    relay = RelayConfig("127.0.0.1", int(sys.argv[1]), tls="none")
+    m = Mailstrom(Config(helo_name="sender.example", delivery=relay)).start()
+    i = m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="t"))
+"""
+
+
+def ends_while(server: SmtpServer, wait: str) -> subprocess.CompletedProcess[str]:
+    """A program that ends without close() once `wait` (a line of it) is over."""
+    with LoopbackServer(server) as running:
+        done = run_script(SENDS_AND_ENDS + wait, running.port)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+UNTIL_ASKED = """
+    import time
+    while not m._runtime._engine or not m._runtime._engine._jobs: time.sleep(0.001)
+    {more}
+"""
+UNTIL_DOT = UNTIL_ASKED.format(more="while not [j for j, _ in m._runtime._engine._jobs.values() if j.awaiting_dot]: pass")
+
+
+def test_a_program_that_ends_before_start_is_told_nothing_and_ends() -> None:
+    """Row 54: nothing was begun."""
+    done = run_script(SENDS_AND_ENDS.replace(".start()", ""), 25)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_program_that_ends_while_its_worker_is_idle_ends_quietly() -> None:
+    """Row 54."""
+    server = SmtpServer()
+
+    done = ends_while(server, "    m.wait(i, timeout=30)")
+
+    assert done.stderr == ""
+    assert len(server.ledger.messages) == 1
+
+
+def test_a_program_that_ends_with_mail_queued_is_told_how_many_are_lost() -> None:
+    """Row 54: memory: warn with the count."""
+    done = run_script(
+        SENDS_AND_ENDS.replace("i = m.send", "m.pause(); i = m.send") + "    print(i)", 25
+    )
+
+    assert "1 messages are lost" in done.stderr
+    assert done.stdout.strip() in done.stderr
+
+
+@pytest.mark.parametrize("stage", ["on_greeting", "on_ehlo", "on_mail", "on_rcpt", "on_data"])
+def test_a_program_that_ends_before_the_final_dot_gives_up_that_delivery(stage: str) -> None:
+    """Row 54: abort those before the dot."""
+    server = SmtpServer(**{stage: Action.HANG})
+
+    done = ends_while(server, UNTIL_ASKED.format(more="time.sleep(0.05)"))
+
+    assert "1 messages are lost" in done.stderr
+    assert server.ledger.messages == ()
+
+
+def test_a_program_that_ends_after_the_final_dot_waits_for_the_reply() -> None:
+    """Row 54: wait for dot replies."""
+    server = SmtpServer(delays={"content": 0.5})
+
+    done = ends_while(server, UNTIL_DOT)
+
+    assert done.stderr == ""
+    assert len(server.ledger.messages) == 1
+
+
+def test_a_forked_child_has_a_queue_and_a_worker_of_its_own() -> None:
+    """Row 53: delivered once, by the parent; the child's mail by the child."""
+    server = SmtpServer()
+    script = """
+    import os
+    m.wait(i, timeout=30)
+    m.pause()
+    queued = m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="parent"))
+    pid = os.fork()
+    if pid == 0:
+        try:
+            assert m.worker_status() == "ok", m.worker_status()
+            mine = m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="child"))
+            assert m.wait(mine, timeout=20).succeeded
+            try:
+                m.query_status(queued)
+            except MessageNotFound:
+                assert m.close() == ()
+                os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    m.start()
+    assert m.wait(queued, timeout=20).succeeded
+    assert m.close() == ()
+    """
+
+    ends_while(server, script)
+
+    assert sorted(message.content.split(b"\r\n\r\n")[1] for message in server.ledger.messages) == [
+        b"child\r\n",
+        b"parent\r\n",
+        b"t\r\n",
+    ]
+
+
+def test_a_forked_child_of_a_parent_that_never_started_starts_nothing() -> None:
+    """Row 53: preloading servers."""
+    script = """
+    import os, threading
+    pid = os.fork()
+    if pid == 0:
+        try:
+            m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="child"))
+            os._exit(0 if m.worker_status() == "not started" and threading.active_count() == 1 else 1)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    """
+
+    done = run_script(SENDS_AND_ENDS.replace(".start()", "") + script, 25)
+
+    assert done.returncode == 0, done.stderr
+
+
+class Fragile(Engine):
+    """An engine that something kills from inside its loop as often as it is told."""
+
+    crashes = 0
+
+    async def _serve(self, carrier: object) -> None:
+        if Fragile.crashes > 0:
+            Fragile.crashes -= 1
+            raise SystemExit("killed")
+        await super()._serve(carrier)
+
+
+class FragileMailstrom(Mailstrom):
+    """A Mailstrom whose worker is a Fragile one."""
+
+    def _make_runtime(self) -> object:
+        runtime = super()._make_runtime()
+        runtime._engine_class = Fragile
+        return runtime
+
+
+@pytest.mark.parametrize("crashes", [1, 3])
+def test_a_worker_that_crashes_is_started_again_and_goes_on(crashes: int) -> None:
+    """Row 55: at most 3 a minute."""
+    Fragile.crashes = crashes
+    with FragileMailstrom(CAPTURE) as m:
+        message_id = m.start().send_email(an_email())
+
+        assert m.wait(message_id, timeout=30).succeeded
+
+
+def test_a_worker_that_crashes_too_often_is_a_status_and_send_email_raises() -> None:
+    """Row 55: never a silent stop."""
+    Fragile.crashes = 100
+    with FragileMailstrom(CAPTURE) as m:
+        m.start()
+        m._runtime._thread.join(30)
+
+        assert m.worker_status() is WorkerStatus.CRASHED
+        with pytest.raises(NotRunningError, match="crashed"):
+            m.send_email(an_email())
+    assert threading.active_count() == 1
+
+
+@pytest.mark.expects_loop_errors  # a killed loop leaves its tasks to be cancelled
+def test_mail_that_was_being_sent_when_the_worker_crashed_is_sent_again() -> None:
+    """Row 55: queued."""
+    stages: list[str] = []
+
+    def kill_once(address: str, count: int) -> None:
+        stages.append(address)
+        if len(stages) == 1:
+            m._runtime._thread.call_soon(killed)
+
+    def killed() -> None:
+        raise SystemExit("killed")
+
+    server = SmtpServer(on_rcpt=kill_once, delays={"rcpt": 0.2})
+    with LoopbackServer(server) as running:
+        relay = RelayConfig("127.0.0.1", running.port, tls="none")
+        with Mailstrom(Config(helo_name="sender.example", delivery=relay)) as m:
+            message_id = m.start().send_email(an_email())
+
+            assert m.wait(message_id, timeout=30).succeeded
+
+    assert len(server.ledger.messages) == 1
