@@ -86,6 +86,7 @@ class Mailstrom:
         self._runtime: Runtime | None = None
         self._storage_thread: StorageThread | None = None
         self._paused = False
+        self._closing = False
         self._closed = False
         self._left: tuple[MessageStatus, ...] = ()
 
@@ -197,8 +198,12 @@ class Mailstrom:
 
     def _store(self, entries: Sequence[Entry]) -> list[str]:
         if self.worker_status() is WorkerStatus.CRASHED:
-            raise NotRunningError("the worker crashed too often and stays down: see the log, make a new Mailstrom")
+            raise NotRunningError("the worker crashed too often: see the log, and make a new Mailstrom")
+        if self._closing:
+            raise ClosedError("this Mailstrom is closing and takes no more mail")
         ids = self._with_room(lambda: self._storage.store(entries))
+        if self._closed and not self._storage.durable:
+            raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
         for (email, _), message_id in zip(entries, ids, strict=True):
             if email.message_id == message_id:
                 self._tell(EventKind.ACCEPTED, message_id)
@@ -351,6 +356,7 @@ class Mailstrom:
         with self._lock:
             if self._closed:
                 return self._left
+            self._closing = True
             if self._runtime is not None:
                 self._runtime.finish(take_due=drain, timeout=timeout)
             self._left = tuple(status.public() for status in self._storage.retrieve_all_incomplete())

@@ -18,8 +18,7 @@ from mailstrom.testing.storage_contract import (
     check_shared_storage,
     check_storage,
 )
-
-from .plain_storage import PlainStorage
+from tests.contract.plain_storage import PlainStorage
 
 PLAIN: dict[str, Callable[[], Storage]] = {"memory": MemoryStorage, "six methods": PlainStorage}
 SHARED: dict[str, Callable[[], Storage]] = {

@@ -23,6 +23,11 @@ BEFORE_THE_DOT = ("greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data"
 #: More than the simulated network and our own buffers hold together.
 BIG_TEXT = ("x" * 70 + "\n") * 9000
 
+_HEAD = (
+    "From: no-reply@sender.example\r\nTo: you@dest.example\r\nSubject: Dots\r\n"
+    "Date: Mon, 05 Jan 2026 10:00:00 +0000\r\nMessage-ID: <{name}@sender.example>\r\n\r\n"
+)
+_DOTS = b".\r\n..\r\n.hidden\r\n\r\n.\r\nlast line\r\n"
 _UP_TO_BODY = (
     [send("220 mx.dest.example ESMTP"), expect("EHLO "), send("250 mx.dest.example")]
     + [expect("MAIL FROM:"), send("250 ok"), expect("RCPT TO:"), send("250 ok")]
@@ -31,7 +36,7 @@ _UP_TO_BODY = (
 
 
 def server_that(answer: Answer, stage: str, *then: Step, **settings: Any) -> Handler:
-    """Correct up to the stage, where it gives this answer; at "body" inside the content of `BIG_TEXT`."""
+    """Correct up to the stage, where it gives this answer; at "body" inside the content of a large message."""
     if stage == "body":
         return in_mid_body(*_steps(answer), *then)
     if stage == "starttls":
@@ -61,9 +66,10 @@ def with_hosts(sim: Simulation, *handlers: Handler) -> None:
     sim.network.hosts[RELAY] = tuple(f"198.51.100.{1 + place}" for place in range(len(handlers)))
 
 
-def text_for(stage: str) -> str:
-    """A text long enough to be in the middle of it."""
-    return BIG_TEXT if stage == "body" else "Hi.\n"
+def a_message(stage: str = "", name: str = "1") -> bytes:
+    """A finished message with dots where they hurt; large where the stage is inside of it."""
+    head = _HEAD.format(name=name).encode()
+    return head + _DOTS + (BIG_TEXT.replace("\n", "\r\n").encode() if stage == "body" else b"")
 
 
 def phase_of(stage: str) -> str:
@@ -80,12 +86,6 @@ def outcome(status: MessageStatus, address: str = YOU) -> tuple[str, str, bool, 
 def visits(status: MessageStatus, address: str = YOU) -> list[tuple[str | None, str, str]]:
     """Address, phase and state of each attempt; addresses by their last number."""
     return [((a.ip or "").rpartition(".")[2], str(a.phase), a.state) for a in status[address].attempts]
-
-
-def content_of(sim: Simulation, status: MessageStatus) -> bytes:
-    """What was prepared: what every server must get, octet for octet."""
-    email, _ = sim.storage._storage.retrieve(status.message_id)  # type: ignore[attr-defined]
-    return email.content
 
 
 def _steps(answer: Answer) -> Sequence[Step]:

@@ -253,7 +253,9 @@ async def _settle_unrouted(
         enhanced_code=failure.enhanced_code,
         cause=failure.cause,
     )
-    attempt = Attempt(at=began_at, host=route_key, phase=Phase.DNS, state=verdict.state, reason=verdict.reason)
+    attempt = Attempt(
+        at=began_at, host=route_key, phase=Phase.DNS, state=verdict.state, reason=verdict.reason
+    )
     await job.settle({recipient.address: (verdict, (attempt,)) for recipient in recipients})
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from ..abc import Claim, InternalRecipientStatus
+from ..abc import Claim, InternalRecipientStatus, Outcome
 from ..schedule.verdict import Verdict
 from ..status import Attempt
 
@@ -30,6 +30,7 @@ class Job:
         self.claim = claim
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
         self.awaiting_dot: frozenset[str] = frozenset()
+        self.settling: Sequence[Outcome] = ()  # on their way into the storage
         self._held_until = claimed_at + LEASE_SECS
         self._now = now
         self._mark_dot_sent = mark_dot_sent
@@ -39,10 +40,11 @@ class Job:
         """Records how the pass ended for these recipients; they are no longer this job's."""
         await self._settle(self, {a: v for a, v in passed.items() if a in self.open})
 
-    def close(self, addresses: Iterable[str]) -> None:
-        """Notes that these are settled."""
-        for address in addresses:
-            self.open.pop(address, None)
+    def settled(self) -> list[InternalRecipientStatus]:
+        """Notes that what was settling has arrived; those recipients, as they stood before."""
+        before = [self.open.pop(outcome.address) for outcome in self.settling]
+        self.settling = ()
+        return before
 
     async def may_send_dot(self, addresses: Collection[str]) -> bool:
         """Asked immediately before the final dot: whether the right to send it is still ours."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
+KEYS_KNOWN = 50_000  # route keys whose lane is remembered
+
 
 class Lanes:
     """The slots of each lane. Used in the worker's loop only."""
@@ -33,6 +35,8 @@ class Lanes:
             return
         if before is not None:
             self._keys_of[before].discard(route_key)
+        elif len(self._lane_of) >= KEYS_KNOWN:
+            self._forget_idle()
         self._lane_of[route_key] = lane
         self._keys_of[lane].add(route_key)
         self._refresh(lane)
@@ -76,6 +80,12 @@ class Lanes:
         if lane in self._held_until:
             return self._held_until[lane] <= now and not self._busy[lane]
         return self._busy[lane] < self._per_lane
+
+    def _forget_idle(self) -> None:
+        """What is forgotten is learned again at the next look-up."""
+        for lane in [lane for lane in self._keys_of if not self._busy[lane] and lane not in self._held_until]:
+            for key in self._keys_of.pop(lane):
+                del self._lane_of[key]
 
     def _refresh(self, lane: str) -> None:
         keys = self._keys_of[lane]

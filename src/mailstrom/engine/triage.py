@@ -48,7 +48,9 @@ def after_crash(recipient: InternalRecipientStatus, policy: RetryPolicy, now: da
     return _kept(recipient, reason, None if wait is None else now + wait, crashes)
 
 
-def is_newly_delayed(claim: Claim, recipient: InternalRecipientStatus, after: timedelta, now: datetime) -> bool:
+def is_newly_delayed(
+    claim: Claim, recipient: InternalRecipientStatus, after: timedelta, now: datetime
+) -> bool:
     """The first deferral past `after`: the sender should hear of it, once."""
     last = recipient.attempts[-1].at if recipient.attempts else claim.submitted_at
     return last - claim.submitted_at < after <= now - claim.submitted_at

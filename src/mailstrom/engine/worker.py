@@ -159,14 +159,14 @@ class Engine:
             heartbeat = group.create_task(self._keep_leases())
             while True:
                 self._wake.clear()
-                claimed_all = await self._claim_due(group, carrier)
-                if self._stopping and claimed_all and not self._jobs:
+                await self._claim_due(group, carrier)
+                if self._stopping and not self._jobs:
                     break
                 await self._sleep()
             heartbeat.cancel()
 
-    async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> bool:
-        """Claims until nothing is due or there is no room; whether nothing is due that we may take."""
+    async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> None:
+        """Claims until nothing is due that we may take, or there is no room."""
         while self._may_claim():
             self._lanes.admit_probes(self._world.clock.monotonic())
             now, skip = self._world.clock.now(), self._lanes.closed_keys
@@ -174,9 +174,8 @@ class Engine:
                 self._storage.claim, now, owner=self._owner, lease=LEASE, skip=skip
             )
             if claim is None:
-                return not self._lanes.closed_keys or not self._jobs
+                return
             self._begin(claim, group, carrier)
-        return not (self._take_due and self._unsettled)
 
     def _may_claim(self) -> bool:
         if self._paused or self._unsettled or (self._stopping and not self._take_due):
@@ -241,15 +240,14 @@ class Engine:
             await self._calls.write(self._storage.give_back, job.claim)
 
     def _abandon(self, job: Job) -> None:
-        """A job that is cut off: what may have been delivered is said so, the rest is given back."""
+        """A job that is cut off: what is known is recorded, what may have been delivered said so."""
+        outcomes = job.settling or [
+            self._outcome(job, address, _cut_off(), ()) for address in job.awaiting_dot
+        ]
         try:
-            if job.awaiting_dot:
-                self._storage.settle(
-                    job.claim,
-                    [self._outcome(job, address, _cut_off(), ()) for address in job.awaiting_dot],
-                    self._world.clock.now(),
-                )
-            if job.open.keys() - job.awaiting_dot:
+            if outcomes:
+                self._storage.settle(job.claim, outcomes, self._world.clock.now())
+            if job.open.keys() - {outcome.address for outcome in outcomes}:
                 self._storage.give_back(job.claim)
         except Exception:
             _log.exception("message %s could not be given back", job.claim.email.message_id)
@@ -276,13 +274,13 @@ class Engine:
 
     async def _settle(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         self._unsettled += 1
+        job.settling = outcomes
         try:
             now = self._world.clock.now()
             kept = await self._calls.write(self._storage.settle, job.claim, outcomes, now)
         finally:
             self._unsettled -= 1
-        recipients = [job.open[outcome.address] for outcome in outcomes]
-        job.close(outcome.address for outcome in outcomes)
+        recipients = job.settled()
         if kept:
             self._announcer.settled(job.claim, recipients, outcomes)
         else:

@@ -123,10 +123,11 @@ def checked_content_type(given: object, *, field: str) -> str:
 
 
 def checked_filename(given: object, *, field: str) -> str:
-    """A file name for an attachment: 1 to 255 characters, no controls."""
+    """A file name for an attachment: 1 to 255 characters, no controls, no blanks at its ends."""
     text = checked_text(given, field=field)
-    if not 1 <= len(text) <= FILENAME_LIMIT or "\t" in text:
-        raise MessageError(field, given=given, expected=f"a file name of 1 to {FILENAME_LIMIT} characters")
+    if not 1 <= len(text) <= FILENAME_LIMIT or "\t" in text or text.strip() != text:
+        expected = f"a file name of 1 to {FILENAME_LIMIT} characters, without blanks at its ends"
+        raise MessageError(field, given=given, expected=expected)
     return text
 
 

@@ -52,7 +52,7 @@ _WRITTEN_BY_US = (
     "content-disposition",
     "return-path",
 )
-_REPEATABLE = ("comments", "keywords", "received", "dkim-signature", "arc-", "x-")
+_ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def _checked_header(name: object, value: object, before: list[str]) -> tuple[str
         raise MessageError(
             field, given=value, expected="no such header: this field is not the caller's to write"
         )
-    if lower in before and not lower.startswith(_REPEATABLE):
+    if lower in before and lower.startswith(_ONCE):
         raise MessageError(field, given=value, expected="each header once")
     text = checked_text(value, field=field)
     # written once here, so that what cannot be written is known now
@@ -210,11 +210,11 @@ def _checked_dsn(dsn: object) -> DsnOptions:
         raise MessageError("dsn.ret", given=dsn.ret, expected="'FULL' or 'HDRS'")
     envid = dsn.envid
     # RFC 3461 4.4: printable ASCII; xtext is made of it when it is sent
-    if envid is not None and not (1 <= len(envid) <= ENVID_LIMIT and envid.isascii() and envid.isprintable()):
+    if envid is not None and not (isinstance(envid, str) and _is_envid(envid)):
         raise MessageError(
             "dsn.envid", given=envid, expected=f"1 to {ENVID_LIMIT} printable ASCII characters"
         )
-    notify = set(dsn.notify)
+    notify = {*map(str, dsn.notify)} if isinstance(dsn.notify, (tuple, list)) else {""}
     if not notify <= {"NEVER", "SUCCESS", "FAILURE", "DELAY"} or len(notify) != len(dsn.notify):
         raise MessageError(
             "dsn.notify", given=dsn.notify, expected="of NEVER, SUCCESS, FAILURE and DELAY, each once"
@@ -222,3 +222,7 @@ def _checked_dsn(dsn: object) -> DsnOptions:
     if "NEVER" in notify and len(notify) > 1:  # RFC 3461 4.1
         raise MessageError("dsn.notify", given=dsn.notify, expected="NEVER alone")
     return dsn
+
+
+def _is_envid(envid: str) -> bool:
+    return 1 <= len(envid) <= ENVID_LIMIT and envid.isascii() and envid.isprintable()

@@ -40,9 +40,7 @@ _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*+"')
 _QUOTED_STRING_UTF8 = re.compile(r'"(?:[^\x00-\x1f"\\\x7f]|\\[ -~])*+"')
 _QUOTABLE = re.compile(r"[^\x00-\x1f\x7f]*+")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
-_LABEL_UTF8 = re.compile(
-    r"[^\x00-/:-@\[-`{-\x7f](?:[^\x00-,./:-@\[-`{-\x7f]*[^\x00-/:-@\[-`{-\x7f])?"
-)
+_LABEL_UTF8 = re.compile(r"[^\x00-/:-@\[-`{-\x7f](?:[^\x00-,./:-@\[-`{-\x7f]*[^\x00-/:-@\[-`{-\x7f])?")
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -75,7 +75,10 @@ class Group:
     def __post_init__(self) -> None:
         if not checked_name(self.name, field="group"):
             raise MessageError("group", given=self.name, expected="a name")
-        object.__setattr__(self, "members", tuple(self.members))
+        members = tuple(self.members)
+        if not all(isinstance(member, Mailbox) for member in members):
+            raise MessageError("group", given=members, expected="members that are Mailbox values")
+        object.__setattr__(self, "members", members)
 
     def __str__(self) -> str:
         return f"{quoted_phrase(self.name)}: {', '.join(map(str, self.members))};"

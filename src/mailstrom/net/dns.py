@@ -35,7 +35,8 @@ __all__ = ["DnsResolver", "ResolverError"]
 CACHE_LIMIT = 20_000
 MIN_TTL_SECS = 5.0
 PATIENCE_SECS = (1.5, 2.5, 4.0, 6.0, 8.0, 8.0)  # for one try, round by round
-PAUSE_SECS = 0.2  # before the second round, doubled for each further one, when nobody was waited for
+PAUSE_SECS = 0.2  # after a round in which nobody was waited for; doubled each time
+REFUSED_ROUNDS = 4  # of servers that cannot be reached at all: three seconds
 EDNS_ROUNDS = 2  # after these, plain queries: some firewalls swallow EDNS
 FIRST_TRIES = 100  # sockets for first tries ...
 LATER_TRIES = 50  # ... and for the others, so that silence for one domain delays no other
@@ -172,8 +173,10 @@ class DnsResolver(Resolver):
             unhelpful[server] = said
             if said.heard:
                 servers.remove(server)
-        if servers and _SILENCE not in unhelpful.values():
-            await asyncio.sleep(PAUSE_SECS * 2**number)
+        if _SILENCE not in unhelpful.values():
+            if number + 1 == REFUSED_ROUNDS:
+                servers.clear()
+            await asyncio.sleep(PAUSE_SECS * 2**number if servers else 0)
         details = (f"{said.detail} from {server}" for server, said in unhelpful.items())
         return _Told(_not_known(", ".join(details)))
 

@@ -51,12 +51,13 @@ class NameServers:
         self._servers = self._read()
 
     def in_order(self, after: NameServer | None = None) -> tuple[NameServer, ...]:
-        """Whom to ask, best first; `after` was asked already and comes last."""
+        """Whom to ask, best first; `after` was asked already and comes last of those that answer."""
         self._read_again_if_changed()
         now = self._clock.monotonic()
 
-        def rank(server: NameServer) -> tuple[bool, float]:
-            return (server == after, max(0.0, self._bad_until.get(server, 0.0) - now))
+        def rank(server: NameServer) -> tuple[bool, bool, float]:
+            bad_secs = max(0.0, self._bad_until.get(server, 0.0) - now)
+            return (bad_secs > 0, server == after, bad_secs)
 
         return tuple(sorted(self._servers, key=rank))
 

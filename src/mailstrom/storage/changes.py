@@ -9,6 +9,8 @@ from datetime import datetime
 from ..abc import InternalMessageStatus, InternalRecipientStatus, Outcome
 from ..status import Cause, DeliveryResult, Failed
 
+ATTEMPTS_KEPT = 50  # per recipient, the latest
+
 
 def with_recipients(
     status: InternalMessageStatus, changed: Mapping[int, InternalRecipientStatus]
@@ -40,7 +42,7 @@ def settled(
     return replace(
         recipient,
         result=result,
-        attempts=(*recipient.attempts, *outcome.attempts),
+        attempts=(*recipient.attempts, *outcome.attempts)[-ATTEMPTS_KEPT:],
         due_at=None if result.completed else result.next_attempt_at,
         crashes=0 if result.completed else outcome.crashes,
         dot_sent=False,

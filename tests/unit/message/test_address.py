@@ -250,8 +250,9 @@ def test_a_mailbox_cannot_be_made_of_parts_that_are_wrong() -> None:
     for parts in ({"domain": "a b"}, {"local_part": "a\nb"}, {"name": "x\r\nBcc: y"}, {"local_part": ""}):
         with pytest.raises(MessageError):
             Mailbox(**{"local_part": "a", "domain": "example.org"} | parts)
-    with pytest.raises(MessageError):
-        Group(name="a\nb")
+    for parts in ({"name": "a\nb"}, {"name": ""}, {"name": "a", "members": ["a@example.org"]}):
+        with pytest.raises(MessageError):
+            Group(**parts)
 
 
 @given(st.text(st.sampled_from(list('ab@.<>,;:"\\() []=?\u00e9\t\n')), max_size=40))

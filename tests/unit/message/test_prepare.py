@@ -162,7 +162,7 @@ def test_bcc_never_reaches_the_wire() -> None:
         assert found.email.recipients == ("b@example.net", "secret@example.com")
         assert b"secret" not in found.email.content
         assert b"bcc" not in found.email.content.lower()
-    assert b"secret" not in prepared(raw, recipients="b@example.net").email.content
+    assert b"secret" not in prepared(raw, recipients="b@example.net", return_path="").email.content
 
 
 def test_what_is_missing_is_added_and_what_is_there_is_kept() -> None:
@@ -276,7 +276,7 @@ def test_dsn_options_are_carried_along() -> None:
         (finished("Subject : x"), "content['Subject ']", "field name"),
         (finished(": value"), "content['']", "field name"),
         (finished(" Subject: x"), "content[' Subject']", "field name"),
-        (b"From a@b Mon Mar  2 2026\r\n" + finished(), "content['From a@b Mon Mar  2 2026']", ""),
+        (b"From a@b Mon Mar  2 2026\r\n" + finished(), "content", "name, colon, value"),
         (finished("Subject: a\r\n \r\n b"), "subject", "blank line"),
         (finished("Subject: a", "subject: b"), "subject", "one"),
         (finished("From: a@b.c", "From: d@e.f"), "from_", "one"),
@@ -298,7 +298,7 @@ def test_octets_that_can_be_read_in_two_ways_are_refused(raw: bytes, field: str,
     """P04-P06, P10, P22, P30-P32, S1, S5; RFC 5322 2.1.1, 2.2, 3.6."""
     error = refusal(raw)
 
-    assert error.field.replace("?", "") == field or error.field == field
+    assert error.field == field
     assert expected in str(error)
 
 
@@ -381,7 +381,7 @@ def test_fields_are_written_by_our_writer_and_bodies_by_theirs() -> None:
     assert content.isascii()
     assert b">From" not in content
     assert fields_of(content)[:5] == [
-        "From: =?utf-8?b?SsO8cmdlbg==?= <a@example.org>",
+        "From: =?utf-8?q?J=C3=BCrgen?= <a@example.org>",
         'To: "Sender, spoofed, with a very long display name" <to@example.com>, '
         + ", ".join(f"{'a' * 60}@{n}.example.com" for n in range(3)),
         fields_of(content)[2],

@@ -133,6 +133,13 @@ def test_a_server_that_comes_back_is_found_within_the_same_look_up() -> None:
     assert took_secs < 1.0
 
 
+def test_servers_that_cannot_be_reached_are_given_up_within_seconds() -> None:
+    answer, _, took_secs = looked_up({FIRST: refused})
+
+    assert answer.detail == "ConnectionRefusedError from 192.0.2.1"
+    assert 1 < took_secs < 5
+
+
 def test_two_servers_must_agree_that_there_is_no_such_name() -> None:
     """Row 40."""
     answer, servers, _ = looked_up({FIRST: saying("NXDOMAIN"), SECOND: good})

@@ -1,0 +1,90 @@
+"""The command line as a whole: help, and errors in one line."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from mailstrom.cli.exit_codes import ExitCode
+from mailstrom.cli.main import run_command_line
+from mailstrom.cli.terminal import Progress, Streams, is_live_terminal
+
+
+def ended(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    streams = Streams(stdin=io.BytesIO(stdin), stdout=io.StringIO(), stderr=io.StringIO())
+    code = run_command_line(arguments, streams)
+    assert isinstance(streams.stdout, io.StringIO)
+    assert isinstance(streams.stderr, io.StringIO)
+    return code, streams.stdout.getvalue(), streams.stderr.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_without_a_command_the_commands_are_listed(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"\A0\Z"):
+        ended(*arguments)
+
+    shown = capsys.readouterr().out
+    assert "mailstrom COMMAND" in shown
+    assert "send   Sends one message" in shown
+    assert "demo   Shows mail" in shown
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"\A0\Z"):
+        ended("--version")
+
+    assert capsys.readouterr().out.startswith("mailstrom ")
+
+
+def test_the_help_of_send_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"\A0\Z"):
+        ended("send", "--help")
+
+    shown = capsys.readouterr().out
+    told = {int(line.split()[0]) for line in shown.splitlines() if line[:4].strip().isdigit()}
+    assert told == {int(code) for code in ExitCode} - {ExitCode.UNEXPECTED}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("sned",), ExitCode.USAGE, "'sned'"),
+        (("send", "--tox", "x"), ExitCode.USAGE, "--tox"),
+        (("send", "--timeout", "0", "-t"), ExitCode.USAGE, "seconds"),
+        (("send", "--timeout", "soon", "-t"), ExitCode.USAGE, "seconds"),
+        (("send", "-bs"), ExitCode.USAGE, "-b"),
+        (("send",), ExitCode.USAGE, "no recipients"),
+        (("send", "-t", "--helo", "not a name"), ExitCode.BAD_CONFIG, "helo_name"),
+        (("send", "--text", "x", "--from", "a@b.example", "--to", "c@"), ExitCode.BAD_MESSAGE, "to: "),
+        (("send", "--message", "/nowhere/letter.eml"), ExitCode.NO_INPUT, "/nowhere/letter.eml"),
+        (("demo", "--fast"), ExitCode.USAGE, "--fast"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(arguments: tuple[str, ...], code: ExitCode, complaint: str) -> None:
+    ended_with, told, complained = ended(*arguments)
+
+    assert (ended_with, told) == (code, "")
+    assert complained.startswith("mailstrom: ")
+    assert complained.count("\n") == 1
+    assert complaint in complained
+
+
+def test_a_password_in_a_bad_url_is_not_told() -> None:
+    _, _, complained = ended("send", "-t", "--relay", "imap://me:s3cret@relay.example")
+
+    assert "s3cret" not in complained
+    assert "expected smtp+starttls://" in complained
+
+
+def test_progress_stays_silent_where_nobody_watches() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream)
+
+    progress.show("waiting")
+    progress.clear()
+
+    assert stream.getvalue() == ""
+    assert not is_live_terminal(stream)

@@ -1,0 +1,389 @@
+"""ExclusiveStorage beyond the contract: storages that fail, are slow, die, or are forked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from mailstrom.abc import Claim, InternalMessageStatus, Outcome, PreparedEmail, Storage
+from mailstrom.errors import DuplicateMessage, MessageNotFound, StorageError
+from mailstrom.status import Attempt, Cause, Deferred, Delivered, Failed, Phase
+from mailstrom.storage.exclusive import ExclusiveStorage
+from mailstrom.storage.memory import MemoryStorage
+from mailstrom.testing.storage_kit import LEASE, NOW, an_entry, ids_of
+from tests.contract.plain_storage import PlainStorage
+
+
+class Failing(PlainStorage):
+    """Fails in the methods named in `fails`."""
+
+    def __init__(self, *, durable: bool = False) -> None:
+        super().__init__(durable=durable)
+        self.fails: set[str] = set()
+        self.writes = 0
+
+    def _may(self, method: str) -> None:
+        if method in self.fails:
+            raise OSError(5, "the disk is gone")
+
+    def store(self, email: PreparedEmail, status: InternalMessageStatus) -> None:
+        if f"store {status.message_id}" in self.fails:
+            raise OSError(28, "no space left")
+        super().store(email, status)
+
+    def update_status(self, status: InternalMessageStatus) -> None:
+        self._may("update_status")
+        self.writes += 1
+        super().update_status(status)
+
+    def retrieve(self, message_id: str) -> tuple[PreparedEmail, InternalMessageStatus]:
+        self._may("retrieve")
+        return super().retrieve(message_id)
+
+    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
+        self._may("retrieve_all_incomplete")
+        return super().retrieve_all_incomplete()
+
+
+def lifted(storage: Storage, clock: Callable[[], float] = lambda: 0.0) -> ExclusiveStorage:
+    return ExclusiveStorage(storage, lease_clock=clock)
+
+
+def claimed(storage: ExclusiveStorage) -> Claim:
+    claim = storage.claim(NOW, owner="one", lease=LEASE)
+    assert claim is not None
+    return claim
+
+
+def all_delivered(claim: Claim) -> list[Outcome]:
+    return [Outcome(address=each.address, result=Delivered(tries=1)) for each in claim.recipients]
+
+
+def test_nothing_is_read_before_the_first_use() -> None:
+    """An instance that is only made touches no storage."""
+    plain = Failing()
+    plain.fails = {"retrieve_all_incomplete"}
+
+    storage = lifted(plain)
+
+    with pytest.raises(StorageError, match="the disk is gone"):
+        storage.claim(NOW, owner="one", lease=LEASE)
+    plain.fails = set()
+    assert storage.claim(NOW, owner="one", lease=LEASE) is None
+
+
+def test_a_status_can_be_read_without_loading_the_queue() -> None:
+    plain = Failing()
+    plain.store(*an_entry())
+    plain.fails = {"retrieve_all_incomplete"}
+
+    assert lifted(plain).retrieve_status("one@sender.example") == an_entry()[1]
+
+
+def test_a_new_process_goes_on_where_the_old_one_died() -> None:
+    """Rows 45, 56: what was claimed is a crash, what was marked may have been delivered."""
+    plain = PlainStorage(durable=True)
+    old = lifted(plain)
+    old.store([an_entry("one", "a@dest.example", "b@dest.example"), an_entry("two", "c@two.example")])
+    old.mark_dot_sent(claimed(old), ["a@dest.example"])
+
+    new = lifted(plain)
+    claims = {claim.email.message_id: claim for claim in (claimed(new), claimed(new))}
+
+    found = {
+        recipient.address: (recipient.crashes, recipient.dot_sent)
+        for claim in claims.values()
+        for recipient in claim.recipients
+    }
+    assert found == {
+        "a@dest.example": (1, True),
+        "b@dest.example": (1, False),
+        "c@two.example": (0, False),
+    }
+
+
+def test_a_new_process_knows_the_idempotency_keys_of_what_waits() -> None:
+    """Row 60."""
+    plain = PlainStorage(durable=True)
+    lifted(plain).store([an_entry("first", idempotency_key="key", fingerprint="same")])
+
+    ids = lifted(plain).store([an_entry("again", idempotency_key="key", fingerprint="same")])
+
+    assert ids == ["first@sender.example"]
+
+
+def test_only_a_durable_storage_is_written_ahead() -> None:
+    writes = []
+    for durable in (False, True):
+        plain = Failing(durable=durable)
+        storage = lifted(plain)
+        storage.store([an_entry()])
+        storage.mark_dot_sent(claimed(storage), ["you@dest.example"])
+        writes.append(plain.writes)
+
+    assert writes == [0, 2]
+
+
+def test_a_failed_write_ahead_is_no_claim_and_no_crash() -> None:
+    """Nothing is sent that could not be written down before."""
+    plain = Failing(durable=True)
+    storage = lifted(plain)
+    storage.store([an_entry()])
+    plain.fails = {"update_status"}
+
+    with pytest.raises(StorageError):
+        claimed(storage)
+
+    assert storage.retrieve_status("one@sender.example") == an_entry()[1]
+    plain.fails = set()
+    assert claimed(storage).recipients == an_entry()[1].recipients
+
+
+def test_a_failed_read_of_an_email_puts_other_route_keys_first() -> None:
+    class OneUnreadable(PlainStorage):
+        def retrieve(self, message_id: str) -> tuple[PreparedEmail, InternalMessageStatus]:
+            if message_id.startswith("bad"):
+                raise OSError(5, "bad sector")
+            return super().retrieve(message_id)
+
+    storage = lifted(OneUnreadable())
+    storage.store([an_entry("bad", "a@one.example"), an_entry("good", "b@two.example")])
+
+    with pytest.raises(StorageError, match="bad sector"):
+        claimed(storage)
+
+    assert claimed(storage).email.message_id == "good@sender.example"
+
+
+def test_a_failed_settle_changes_nothing_and_can_be_repeated() -> None:
+    """A result that is not written is kept and written again; the claim stays."""
+    plain = Failing()
+    storage = lifted(plain)
+    storage.store([an_entry()])
+    claim = claimed(storage)
+    plain.fails = {"update_status"}
+
+    with pytest.raises(StorageError):
+        storage.settle(claim, all_delivered(claim), NOW)
+    assert storage.claim(NOW, owner="two", lease=LEASE) is None
+
+    plain.fails = set()
+    assert storage.settle(claim, all_delivered(claim), NOW)
+    assert storage.is_idle()
+
+
+def test_a_message_that_is_gone_from_the_storage_is_tried_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    plain = PlainStorage()
+    storage = lifted(plain)
+    storage.store([an_entry("gone", "a@one.example"), an_entry("here", "b@two.example")])
+    del plain.emails["gone@sender.example"], plain.statuses["gone@sender.example"]
+
+    with caplog.at_level(logging.ERROR):
+        claim = claimed(storage)
+
+    assert claim.email.message_id == "here@sender.example"
+    assert "gone@sender.example" in caplog.text
+    storage.settle(claim, all_delivered(claim), NOW)
+    assert (storage.is_idle(), storage.next_due(NOW)) == (True, None)
+
+
+def test_a_message_that_goes_while_it_is_claimed_loses_the_claim() -> None:
+    plain = PlainStorage()
+    storage = lifted(plain)
+    storage.store([an_entry()])
+    claim = claimed(storage)
+    plain.statuses.clear()
+
+    assert storage.settle(claim, all_delivered(claim), NOW) is False
+    assert (storage.renew(claim, LEASE), storage.is_idle()) == (None, True)
+
+
+def test_over_six_methods_what_was_stored_before_a_failure_is_never_sent() -> None:
+    """All or nothing without a delete: what cannot be taken out is marked failed."""
+    plain = Failing()
+    plain.fails = {"store c@sender.example"}
+    storage = lifted(plain)
+
+    with pytest.raises(StorageError) as caught:
+        storage.store([an_entry(name) for name in ("a", "b", "c")])
+
+    assert caught.value.index == 2
+    assert isinstance(caught.value.__cause__, OSError)
+    assert {each.recipients[0].result.cause for each in plain.statuses.values()} == {Cause.CANCELLED}
+    assert (plain.retrieve_all_incomplete(), storage.is_idle()) == ([], True)
+
+
+def test_what_could_not_be_taken_back_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    plain = Failing()
+    plain.fails = {"store b@sender.example", "update_status"}
+
+    with pytest.raises(StorageError):
+        lifted(plain).store([an_entry(name) for name in ("a", "b")])
+
+    assert "a@sender.example was not accepted" in caplog.text
+
+
+def test_a_failed_store_frees_id_and_idempotency_key() -> None:
+    plain = Failing()
+    plain.fails = {"store a@sender.example"}
+    storage = lifted(plain)
+    entry = an_entry("a", idempotency_key="key")
+
+    with pytest.raises(StorageError):
+        storage.store([entry])
+    plain.fails = set()
+
+    assert storage.store([entry]) == ["a@sender.example"]
+
+
+def test_a_subclass_that_changes_store_is_not_passed_by() -> None:
+    class Refuses(MemoryStorage):
+        def store(self, email: PreparedEmail, status: InternalMessageStatus) -> None:
+            raise OSError(30, "read-only")
+
+    with pytest.raises(StorageError, match="read-only"):
+        lifted(Refuses()).store([an_entry("a"), an_entry("b")])
+
+
+def test_a_storage_that_hangs_with_one_message_does_not_stop_the_others() -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Hangs(PlainStorage):
+        def update_status(self, status: InternalMessageStatus) -> None:
+            if status.message_id.startswith("slow"):
+                hangs.set()
+                go_on.wait(30)
+            super().update_status(status)
+
+    storage = lifted(Hangs())
+    storage.store([an_entry("slow", "a@one.example"), an_entry("fast", "b@two.example")])
+    slow, fast = claimed(storage), claimed(storage)
+    assert slow.email.message_id.startswith("slow")
+    thread = threading.Thread(target=storage.settle, args=(slow, all_delivered(slow), NOW))
+    thread.start()
+    hangs.wait(30)
+
+    settled = storage.settle(fast, all_delivered(fast), NOW)
+    stored = storage.store([an_entry("third", "c@three.example")])
+    renewed = storage.renew(slow, LEASE)
+    waits = storage.retrieve_status("slow@sender.example").completed_at
+
+    go_on.set()
+    thread.join()
+    assert (settled, stored, renewed is None, waits) == (True, ["third@sender.example"], False, None)
+    assert storage.retrieve_status("slow@sender.example").completed_at == NOW
+
+
+def test_a_late_result_counts_as_long_as_nobody_else_has_the_recipient() -> None:
+    """What is known to be delivered is not sent again because a lease ended."""
+    now = [0.0]
+    storage = lifted(MemoryStorage(), lambda: now[0])
+    storage.store([an_entry()])
+    claim = claimed(storage)
+    now[0] = 61.0
+    assert storage.next_due(NOW) == NOW
+
+    assert storage.settle(claim, all_delivered(claim), NOW)
+
+    assert storage.claim(NOW, owner="two", lease=LEASE) is None
+    assert storage.is_idle()
+
+
+def test_a_lapsed_claim_can_be_renewed_as_long_as_nobody_else_has_it() -> None:
+    now = [0.0]
+    storage = lifted(MemoryStorage(), lambda: now[0])
+    storage.store([an_entry()])
+    claim = claimed(storage)
+    now[0] = 61.0
+    storage.next_due(NOW)
+
+    assert storage.renew(claim, LEASE) is not None
+
+    assert storage.claim(NOW, owner="two", lease=LEASE) is None
+    now[0] = 122.0
+    assert claimed(storage).recipients[0].crashes == 1
+
+
+def test_only_the_latest_attempts_are_kept() -> None:
+    """Five days of tries do not make a status grow for ever."""
+    storage = lifted(MemoryStorage())
+    storage.store([an_entry()])
+    attempts = [
+        Attempt(at=NOW + timedelta(minutes=n), host="mx.dest.example", phase=Phase.RCPT, state="deferred")
+        for n in range(60)
+    ]
+    for attempt in attempts:
+        result = Deferred(tries=1, next_attempt_at=NOW)
+        outcome = Outcome(address="you@dest.example", result=result, attempts=(attempt,))
+        assert storage.settle(claimed(storage), [outcome], NOW)
+
+    assert storage.retrieve_status("one@sender.example").recipients[0].attempts == tuple(attempts[10:])
+
+
+def test_a_cancel_keeps_what_was_known() -> None:
+    storage = lifted(MemoryStorage())
+    storage.store([an_entry()])
+    busy = Deferred(tries=2, reason="busy", next_attempt_at=NOW, uncertain=True)
+    storage.settle(claimed(storage), [Outcome(address="you@dest.example", result=busy)], NOW)
+
+    status = storage.cancel("one@sender.example", NOW)
+
+    assert status.recipients[0].result == Failed(
+        tries=2, reason="cancelled; before that: busy", uncertain=True, cause=Cause.CANCELLED
+    )
+
+
+def test_an_address_that_stands_twice_is_settled_twice() -> None:
+    """Foreign statuses may have it; nothing hangs."""
+    storage = lifted(MemoryStorage())
+    email, status = an_entry()
+    storage.store([(email, replace(status, recipients=status.recipients * 2))])
+    claim = claimed(storage)
+
+    assert storage.settle(claim, [Outcome(address="you@dest.example", result=Delivered())], NOW)
+
+    assert storage.is_idle()
+
+
+def test_a_completed_message_is_still_refused_as_duplicate() -> None:
+    storage = lifted(MemoryStorage())
+    storage.store([an_entry()])
+    claim = claimed(storage)
+    storage.settle(claim, all_delivered(claim), NOW)
+
+    with pytest.raises(DuplicateMessage) as caught:
+        storage.store([an_entry("two"), an_entry()])
+
+    assert caught.value.index == 1
+    with pytest.raises(MessageNotFound):
+        storage.retrieve_status("two@sender.example")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("loaded", [True, False], ids=["the parent had used it", "the parent had not"])
+def test_a_forked_child_claims_only_what_the_parent_does_not(loaded: bool) -> None:
+    """Row 53: the parent keeps its queue; a child of a parent that never looked has its own."""
+    plain = PlainStorage(durable=True)
+    plain.store(*an_entry())
+    storage = lifted(plain)
+    if loaded:
+        storage.is_idle()
+
+    with storage._lock:
+        child = os.fork()
+        if child == 0:
+            try:
+                claim = storage.claim(NOW, owner="child", lease=LEASE)
+                os._exit(0 if (claim is None) is loaded else 1)
+            finally:
+                os._exit(2)
+    _, code = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(code) == 0
+    assert ids_of(storage.retrieve_all_incomplete()) == ["one@sender.example"]
