@@ -208,7 +208,8 @@ class Storage(ABC):
 
     Called from any thread, one call at a time for one message; a call blocks until what it
     did is as durable as this storage gets. Values in and out are frozen: whoever changes one
-    stores a new one. Foreign errors come out as `StorageError`.
+    stores a new one. Foreign errors come out as `StorageError`. A message is completed, without
+    work left, when the `completed_at` of its status is set.
     """
 
     #: What is stored outlives the process. close() then leaves work for the next start.
@@ -290,7 +291,9 @@ class SharedStorage(ABC):
         """Records the results of a claim's recipients and ends it for them.
 
         Recipients without an outcome stay claimed. False, and no change at all, when the
-        claim was lost. Where `cancel` came in between, a deferred outcome becomes failed
+        claim was lost, or holds one of them no more. A result that is not completed is due at
+        its `next_attempt_at`, held where that is None. Of the attempts the latest are kept, 50
+        at least. Where `cancel` came in between, a deferred outcome becomes failed
         (CANCELLED). `completed_at` is set to `now` when the last recipient completes.
         """
 

@@ -137,7 +137,7 @@ class RelayConfig:
             object.__setattr__(self, "ca_file", os.fspath(self.ca_file))
             if not os.path.isfile(self.ca_file):
                 given = check.shown(self.ca_file)
-                raise ConfigError(f"RelayConfig.ca_file: expected a PEM file, got {given}, which is not there")
+                raise ConfigError(f"RelayConfig.ca_file: expected a PEM file, got {given}: not there")
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -178,7 +178,8 @@ class ResolverSetup:
             check.ip("ResolverSetup address", address)
         if self.tls_dns_name is not None:
             check.host("ResolverSetup.tls_dns_name", self.tls_dns_name)
-        if self.protocol == "https" and not _is_installed("httpx"):
+        # dnspython speaks HTTP through httpx2, its versions before 2.9 through httpx
+        if self.protocol == "https" and not (_is_installed("httpx2") or _is_installed("httpx")):
             raise ConfigError(
                 "ResolverSetup.protocol: 'https' needs the extra doh: pip install 'mailstrom[doh]'"
             )

@@ -1,13 +1,23 @@
-"""The front door, with real threads and real sockets on loopback."""
+"""The front door, blocking and asyncio, from one table: real threads, real sockets on loopback.
+
+Each test runs with both faces. `m` is a `Mailstrom`, or an `AsyncMailstrom` whose methods are
+awaited in a loop of the test.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import threading
 import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
 from mailstrom import (
+    AsyncMailstrom,
     Cause,
     ClosedError,
     Config,
@@ -27,8 +37,49 @@ from tests.builders import an_email
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 
 
-def test_nothing_is_sent_before_start() -> None:
-    with Mailstrom(CAPTURE) as m:
+class Awaiting:
+    """An AsyncMailstrom behind the methods of a Mailstrom: each is awaited in one loop."""
+
+    def __init__(self, runner: asyncio.Runner, *args: Any, **kwargs: Any) -> None:
+        self._runner = runner
+        self._inner = AsyncMailstrom(*args, **kwargs)
+        self._mailstrom = self._inner._mailstrom
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return (lambda *args, **kwargs: self._awaited(found(*args, **kwargs))) if callable(found) else found
+
+    def __enter__(self) -> Awaiting:
+        self._awaited(self._inner.__aenter__())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._awaited(self._inner.__aexit__(*error))
+
+    def _awaited(self, awaitable: Any) -> Any:
+        async def main() -> Any:
+            return await awaitable
+
+        found = self._runner.run(main())
+        return self if found is self._inner else found
+
+
+Maker = Callable[..., Any]
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def made(request: pytest.FixtureRequest) -> Iterator[Maker]:
+    """Makes a Mailstrom or an AsyncMailstrom."""
+    if request.param == "blocking":
+        yield Mailstrom
+        return
+    with asyncio.Runner() as runner:
+        yield partial(Awaiting, runner)
+        runner.run(runner.get_loop().shutdown_default_executor())
+
+
+def test_nothing_is_sent_before_start(made: Maker) -> None:
+    with made(CAPTURE) as m:
         message_id = m.send_email(an_email())
 
         assert m.query_status(message_id).state == "queued"
@@ -36,8 +87,8 @@ def test_nothing_is_sent_before_start() -> None:
         assert len(m.outbox) == 0
 
 
-def test_what_was_queued_before_start_is_sent_after_it() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_what_was_queued_before_start_is_sent_after_it(made: Maker) -> None:
+    with made(CAPTURE) as m:
         message_id = m.send_email(an_email())
 
         status = m.start().wait(message_id, timeout=30)
@@ -45,8 +96,8 @@ def test_what_was_queued_before_start_is_sent_after_it() -> None:
         assert status.succeeded
 
 
-def test_waiting_without_a_worker_says_call_start() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_waiting_without_a_worker_says_call_start(made: Maker) -> None:
+    with made(CAPTURE) as m:
         message_id = m.send_email(an_email())
 
         with pytest.raises(NotRunningError, match=r"start\(\)"):
@@ -55,8 +106,8 @@ def test_waiting_without_a_worker_says_call_start() -> None:
             m.drain()
 
 
-def test_at_its_time_limit_wait_returns_the_status_as_it_is() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_at_its_time_limit_wait_returns_the_status_as_it_is(made: Maker) -> None:
+    with made(CAPTURE) as m:
         m.start().pause()
         message_id = m.send_email(an_email())
 
@@ -64,8 +115,8 @@ def test_at_its_time_limit_wait_returns_the_status_as_it_is() -> None:
         assert not m.drain(timeout=0.01)
 
 
-def test_a_pause_ends_with_start() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_a_pause_ends_with_start(made: Maker) -> None:
+    with made(CAPTURE) as m:
         m.start().pause()
         message_id = m.send_email(an_email())
 
@@ -73,15 +124,16 @@ def test_a_pause_ends_with_start() -> None:
         assert m.drain(timeout=30)
 
 
-def test_close_wakes_who_waits() -> None:
-    m = Mailstrom(CAPTURE)
+def test_close_wakes_who_waits(made: Maker) -> None:
+    m = made(CAPTURE)
     m.start().pause()
     message_id = m.send_email(an_email())
     seen: list[str] = []
-    waiting = threading.Thread(target=lambda: seen.append(m.wait(message_id).state))
+    inner = getattr(m, "_mailstrom", m)
+    waiting = threading.Thread(target=lambda: seen.append(inner.wait(message_id).state))
 
     waiting.start()
-    while not m._board._waiting:
+    while not inner._board._waiting:
         time.sleep(0)
     m.close()
 
@@ -89,8 +141,8 @@ def test_close_wakes_who_waits() -> None:
     assert seen == ["queued"]
 
 
-def test_after_close_each_method_says_so_and_close_answers_the_same() -> None:
-    m = Mailstrom(CAPTURE)
+def test_after_close_each_method_says_so_and_close_answers_the_same(made: Maker) -> None:
+    m = made(CAPTURE)
     m.send_email(an_email())
     left = m.close()
 
@@ -107,8 +159,8 @@ def test_after_close_each_method_says_so_and_close_answers_the_same() -> None:
         m.send_email(an_email())
 
 
-def test_close_gives_what_is_queued_its_first_try() -> None:
-    m = Mailstrom(CAPTURE)
+def test_close_gives_what_is_queued_its_first_try(made: Maker) -> None:
+    m = made(CAPTURE)
     for _ in range(50):
         m.send_email(an_email())
 
@@ -118,8 +170,8 @@ def test_close_gives_what_is_queued_its_first_try() -> None:
     assert len(m.outbox) == 50
 
 
-def test_a_body_that_raised_closes_without_sending_the_rest() -> None:
-    m = Mailstrom(CAPTURE)
+def test_a_body_that_raised_closes_without_sending_the_rest(made: Maker) -> None:
+    m = made(CAPTURE)
 
     with pytest.raises(ZeroDivisionError), m:
         m.start().pause()
@@ -129,32 +181,32 @@ def test_a_body_that_raised_closes_without_sending_the_rest() -> None:
     assert len(m.outbox) == 0
 
 
-def test_an_unknown_id_is_not_found_anywhere_and_the_text_names_causes() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_an_unknown_id_is_not_found_anywhere_and_the_text_names_causes(made: Maker) -> None:
+    with made(CAPTURE) as m:
         for call in (m.query_status, m.wait, m.cancel):
             with pytest.raises(MessageNotFound, match=r"never stored.*purged.*another process"):
                 call("nobody@x.example")
 
 
-def test_ids_come_without_brackets_and_are_taken_with_them() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_ids_come_without_brackets_and_are_taken_with_them(made: Maker) -> None:
+    with made(CAPTURE) as m:
         message_id = m.send_email(an_email(message_id="<mine@sender.example>"))
 
         assert message_id == "mine@sender.example"
         assert m.query_status(f"<{message_id}>").message_id == message_id
 
 
-def test_a_message_id_is_stored_once() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_a_message_id_is_stored_once(made: Maker) -> None:
+    with made(CAPTURE) as m:
         m.send_email(an_email(message_id="mine@sender.example", subject="first"))
 
         with pytest.raises(DuplicateMessage):
             m.send_email(an_email(message_id="mine@sender.example", subject="second"))
 
 
-def test_the_same_idempotency_key_returns_the_first_id_and_sends_nothing() -> None:
+def test_the_same_idempotency_key_returns_the_first_id_and_sends_nothing(made: Maker) -> None:
     """Row 60."""
-    with Mailstrom(CAPTURE) as m:
+    with made(CAPTURE) as m:
         first = m.send_email(an_email(), idempotency_key="order-1")
         second = m.send_email(an_email(), idempotency_key="order-1")
         with pytest.raises(IdempotencyConflict):
@@ -165,8 +217,8 @@ def test_the_same_idempotency_key_returns_the_first_id_and_sends_nothing() -> No
         assert len(m.outbox) == 1
 
 
-def test_send_emails_stores_all_or_none_and_names_the_index() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_send_emails_stores_all_or_none_and_names_the_index(made: Maker) -> None:
+    with made(CAPTURE) as m:
         ids = m.send_emails([an_email(), Submission(an_email(), metadata={"order": "1"})])
         with pytest.raises(MessageError, match=r"emails\[1\]") as caught:
             m.send_emails([an_email(), an_email(to=None), an_email()])
@@ -176,8 +228,8 @@ def test_send_emails_stores_all_or_none_and_names_the_index() -> None:
         assert m.query_status(ids[1]).metadata == {"order": "1"}
 
 
-def test_a_cancelled_message_is_not_sent() -> None:
-    with Mailstrom(CAPTURE) as m:
+def test_a_cancelled_message_is_not_sent(made: Maker) -> None:
+    with made(CAPTURE) as m:
         message_id = m.send_email(an_email())
 
         status = m.cancel(message_id)
@@ -187,8 +239,8 @@ def test_a_cancelled_message_is_not_sent() -> None:
         assert len(m.outbox) == 0
 
 
-def test_die_ends_it_at_once() -> None:
-    m = Mailstrom(CAPTURE)
+def test_die_ends_it_at_once(made: Maker) -> None:
+    m = made(CAPTURE)
     m.start().send_email(an_email())
 
     m.die()
@@ -198,9 +250,9 @@ def test_die_ends_it_at_once() -> None:
         m.send_email(an_email())
 
 
-def test_mail_goes_through_a_relay_given_as_a_url() -> None:
+def test_mail_goes_through_a_relay_given_as_a_url(made: Maker) -> None:
     server = SmtpServer()
-    with LoopbackServer(server) as running, Mailstrom(f"smtp://127.0.0.1:{running.port}") as m:
+    with LoopbackServer(server) as running, made(f"smtp://127.0.0.1:{running.port}") as m:
         status = m.start().wait(m.send_email(an_email()), timeout=30)
 
         assert status.succeeded
@@ -209,12 +261,62 @@ def test_mail_goes_through_a_relay_given_as_a_url() -> None:
     assert message.recipients == ("you@dest.example",)
 
 
-def test_a_hundred_cycles_of_start_and_close_leave_nothing_behind() -> None:
+def test_a_hundred_cycles_of_start_and_close_leave_nothing_behind(made: Maker) -> None:
     server = SmtpServer()
     with LoopbackServer(server) as running:
         config = Config(helo_name="sender.example", delivery=RelayConfig("127.0.0.1", running.port, tls="none"))
         for _ in range(100):
-            with Mailstrom(config) as m:
+            with made(config) as m:
                 m.start().send_email(an_email())
 
     assert len(server.ledger.messages) == 100
+
+
+def test_both_faces_have_the_same_methods_with_the_same_parameters() -> None:
+    def signatures(face: type) -> dict[str, list[str]]:
+        methods = inspect.getmembers(face, inspect.isfunction)
+        return {name: list(inspect.signature(m).parameters) for name, m in methods if not name.startswith("_")}
+
+    assert signatures(AsyncMailstrom) == signatures(Mailstrom)
+
+
+def test_recent_statuses_are_awaited_or_gone_through() -> None:
+    async def main() -> None:
+        async with AsyncMailstrom(CAPTURE) as m:
+            message_id = await m.send_email(an_email())
+
+            listed = [status.message_id for status in await m.query_recent()]
+            iterated = [status.message_id async for status in m.query_recent()]
+
+            assert listed == iterated == [message_id]
+
+    asyncio.run(main())
+
+
+def test_send_emails_takes_an_async_iterable() -> None:
+    async def emails() -> AsyncIterator[Any]:
+        yield an_email()
+        yield an_email()
+
+    async def main() -> None:
+        async with AsyncMailstrom(CAPTURE) as m:
+            assert len(await m.send_emails(emails())) == 2
+
+    asyncio.run(main())
+
+
+def test_waiting_in_a_loop_lets_the_loop_go_on() -> None:
+    async def main() -> None:
+        async with AsyncMailstrom(CAPTURE) as m:
+            await m.start()
+            await m.pause()
+            message_id = await m.send_email(an_email())
+            waiting = asyncio.create_task(m.wait(message_id, timeout=30))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+
+            await m.start()
+
+            assert (await waiting).succeeded
+
+    asyncio.run(main())

@@ -63,7 +63,7 @@ def test_a_host_that_stays_down_fails_the_mail_after_the_last_try_with_the_last_
 
     async def story(sim: Simulation) -> None:
         with_mx(sim, SmtpServer())
-        sim.network.refuse("198.51.100.1")
+        sim.network.refuse("198.51.100.1", 25)
         result = (await sim.deliver(an_email()))[YOU].result
         assert (result.state, result.cause, result.tries) == ("failed", Cause.TRIES_EXHAUSTED, 3)
         assert str(result.enhanced_code) == "4.4.1"
@@ -111,7 +111,7 @@ def test_mail_for_a_black_hole_is_deferred_and_holds_up_nobody() -> None:
 
     async def story(sim: Simulation) -> None:
         with_mx(sim, SmtpServer(), domain="hole.example")
-        sim.network.black_hole("198.51.100.1")
+        sim.network.black_hole("198.51.100.1", 25)
         with_mx(sim, alive)
         lost = sim.send_email(an_email(to="you@hole.example"))
         await sim.deliver(an_email())
@@ -128,7 +128,7 @@ def test_a_later_mx_that_answers_worse_does_not_turn_a_dead_one_into_a_failure()
 
     async def story(sim: Simulation) -> None:
         with_mx(sim, SmtpServer(), SmtpServer(on_greeting="554 5.3.2 no service here"))
-        sim.network.refuse("198.51.100.1")
+        sim.network.refuse("198.51.100.1", 25)
         status = await sim.first_try(an_email())
         assert status[YOU].result.state == "deferred"
 

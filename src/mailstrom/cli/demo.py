@@ -15,6 +15,7 @@ from .terminal import LogLines, Progress, Streams, is_live_terminal
 if TYPE_CHECKING:
     from ..engine.events import Event
     from ..facade import Mailstrom
+    from ..message.prepared import PreparedEmail
     from ..status import MessageStatus
     from .demo_view import View
     from .demo_world import DemoWorld
@@ -54,13 +55,13 @@ def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
     log = LogLines(streams, Progress(streams.stderr), verbosity=0)
     with log, DemoWorld(one_address=given.one_address or None) as world:
         view.begin(world)
-        status = _deliver(world, view)
-        complaints = complaints_of(world, status)
+        prepared, status = _deliver(world, view)
+        complaints = complaints_of(status, prepared, world.ledgers)
         view.end(world, status, complaints)
     return ExitCode.UNEXPECTED if complaints else ExitCode.OK
 
 
-def _deliver(world: DemoWorld, view: View) -> MessageStatus:
+def _deliver(world: DemoWorld, view: View) -> tuple[PreparedEmail, MessageStatus]:
     from ..facade import Mailstrom
     from ..storage.memory import MemoryStorage
 
@@ -69,7 +70,7 @@ def _deliver(world: DemoWorld, view: View) -> MessageStatus:
     with Mailstrom(world.config(), storage, observers=[events.put]) as mailstrom:
         try:
             message_id = mailstrom.send_email(world.email())
-            world.prepared, _ = storage.retrieve(message_id)
+            prepared, _ = storage.retrieve(message_id)
             mailstrom.start()
             with view.live():
                 status = _watch(mailstrom, message_id, events, view)
@@ -78,7 +79,7 @@ def _deliver(world: DemoWorld, view: View) -> MessageStatus:
             raise
     while not events.empty():
         view.tell(events.get())
-    return status
+    return prepared, status
 
 
 def _watch(

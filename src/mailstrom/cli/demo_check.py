@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
+from ..message.prepared import PreparedEmail
 from ..status import MessageStatus, RecipientStatus
-from .demo_world import EXPECTED, DemoWorld, Expected
+from ..testing.ledger import Ledger
+from .demo_world import EXPECTED, Expected
 
 
-def complaints_of(world: DemoWorld, status: MessageStatus) -> list[str]:
-    """One line for each thing that is not as it should be."""
+def complaints_of(status: MessageStatus, prepared: PreparedEmail, ledgers: Mapping[str, Ledger]) -> list[str]:
+    """One line for each thing that is not as it should be; `ledgers` by the servers' names."""
     found = [line for expected in EXPECTED for line in _about_status(expected, status[expected.address])]
-    found += [line for expected in EXPECTED for line in _about_ledgers(expected, world)]
+    found += [line for expected in EXPECTED for line in _about_ledgers(expected, prepared, ledgers.values())]
     found += [
         f"{name} was told what no client should say: {violation}"
-        for name, ledger in world.ledgers.items()
+        for name, ledger in ledgers.items()
         for violation in ledger.violations
     ]
     return found
-
-
-def octets_taken(world: DemoWorld) -> int:
-    """How much content the servers took in all."""
-    return sum(len(message.content) for ledger in world.ledgers.values() for message in ledger.messages)
 
 
 def _about_status(expected: Expected, status: RecipientStatus) -> Iterator[str]:
@@ -42,15 +39,15 @@ def _about_status(expected: Expected, status: RecipientStatus) -> Iterator[str]:
         yield f"{expected.address}: expected TLS, and it went in clear"
 
 
-def _about_ledgers(expected: Expected, world: DemoWorld) -> Iterator[str]:
+def _about_ledgers(expected: Expected, prepared: PreparedEmail, ledgers: Collection[Ledger]) -> Iterator[str]:
     copies = [
         message.content
-        for ledger in world.ledgers.values()
+        for ledger in ledgers
         for message in ledger.messages
         if expected.address in message.recipients
     ]
     wanted = 1 if expected.state == "delivered" else 0
     if len(copies) != wanted:
         yield f"{expected.address}: the servers took {len(copies)} copies, expected {wanted}"
-    if any(content != world.prepared.content for content in copies):
+    if any(content != prepared.content for content in copies):
         yield f"{expected.address}: what the server took is not what was prepared"

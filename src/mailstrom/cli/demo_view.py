@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from ..engine.events import Event, EventKind
 from ..status import Attempt, MessageStatus, RecipientStatus
-from .demo_check import octets_taken
 from .demo_world import EXPECTED, DemoWorld
 
 if TYPE_CHECKING:
@@ -111,11 +110,11 @@ def conclusion(world: DemoWorld, complaints: Sequence[str]) -> list[str]:
     """Whether all went as it should, and if not, what did not."""
     if complaints:
         return ["Not all went as it should:", *(f"  {line}" for line in complaints)]
-    taken = sum(len(ledger.messages) for ledger in world.ledgers.values())
-    octets = octets_taken(world)
+    taken = [message for ledger in world.ledgers.values() for message in ledger.messages]
+    octets = sum(len(message.content) for message in taken)
     return [
         f"All {len(EXPECTED)} recipients ended as they should.",
-        f"The servers took {taken} copies, {octets} octets, each byte for byte what was prepared.",
+        f"The servers took {len(taken)} copies, {octets} octets, each byte for byte what was prepared.",
         HINT,
     ]
 

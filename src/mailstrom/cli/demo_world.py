@@ -26,7 +26,6 @@ from ..testing.smtp_server import SmtpServer
 if TYPE_CHECKING:
     import ssl
 
-    from ..message.prepared import PreparedEmail
     from ..testing.ledger import Ledger
 
 ONLY_ADDRESS = "127.0.0.1"
@@ -137,9 +136,7 @@ MX: Mapping[str, list[tuple[int, str]]] = {
 
 
 class DemoWorld:
-    """The servers, from entering it to leaving it. `prepared` is the message that is sent."""
-
-    prepared: PreparedEmail
+    """The servers, from entering it to leaving it."""
 
     def __init__(self, one_address: bool | None = None) -> None:
         self.has_one_address = not has_many_loopback_addresses() if one_address is None else one_address

@@ -53,7 +53,10 @@ class Runtime:
         """What the engine is doing."""
         if self._crashed:
             return WorkerStatus.CRASHED
-        return WorkerStatus.OK if self._engine is None else self._engine.status
+        engine = self._engine
+        if engine is None or engine.status is WorkerStatus.NOT_STARTED:
+            return WorkerStatus.OK  # the thread is on its way there
+        return engine.status
 
     def start(self) -> None:
         """Starts the thread."""

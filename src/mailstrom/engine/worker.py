@@ -269,6 +269,7 @@ class Engine:
             now=self._world.clock.now(),
             gives_up=gives_up_at(self._policy, claim.submitted_at, claim.expires_at),
             chance=self._world.chance.random(),
+            uncertain=recipient.result.uncertain,
         )
         return Outcome(address=address, result=result, attempts=tuple(attempts))
 

@@ -208,13 +208,14 @@ def _checked_dsn(dsn: object) -> DsnOptions:
         raise MessageError("dsn", given=dsn, expected="DsnOptions(ret=..., envid=..., notify=...)")
     if dsn.ret not in (None, "FULL", "HDRS"):
         raise MessageError("dsn.ret", given=dsn.ret, expected="'FULL' or 'HDRS'")
-    envid = dsn.envid
+    envid: object = dsn.envid  # a value of plain data: nothing has checked it yet
+    given: object = dsn.notify
     # RFC 3461 4.4: printable ASCII; xtext is made of it when it is sent
     if envid is not None and not (isinstance(envid, str) and _is_envid(envid)):
         raise MessageError(
             "dsn.envid", given=envid, expected=f"1 to {ENVID_LIMIT} printable ASCII characters"
         )
-    notify = {*map(str, dsn.notify)} if isinstance(dsn.notify, (tuple, list)) else {""}
+    notify = {*map(str, given)} if isinstance(given, (tuple, list)) else {""}
     if not notify <= {"NEVER", "SUCCESS", "FAILURE", "DELAY"} or len(notify) != len(dsn.notify):
         raise MessageError(
             "dsn.notify", given=dsn.notify, expected="of NEVER, SUCCESS, FAILURE and DELAY, each once"

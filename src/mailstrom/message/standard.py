@@ -69,7 +69,10 @@ def _text_of(value: object, label: str) -> str:
     if isinstance(value, str):
         return value
     if type(value).__module__ == "email.header":
-        return str(value)
+        try:
+            return str(value)
+        except UnicodeError as error:  # P51
+            raise MessageError(label, given=as_ascii(error), expected="text in a known charset") from error
     raise MessageError(label, given=value, expected="a str")  # P24: None, bytes, numbers
 
 

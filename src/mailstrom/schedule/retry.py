@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 from ..errors import ConfigError
 from ..status import Cause, Deferred, Delivered, DeliveryResult, EnhancedCode, Failed
-from .verdict import Verdict
+from .verdict import AUTH_RETRY_AFTER, Verdict
 
 CRASHES_UNTIL_HELD = 5
 DEFAULT_BASE_SECS = 60.0
@@ -68,7 +68,7 @@ def longest_wait(policy: RetryPolicy) -> timedelta:
     last_try = 1_000_000 if policy.tries is None else policy.tries
     crash = max(wait_after_crash(policy, crashes) or timedelta(0) for crashes in range(1, CRASHES_UNTIL_HELD))
     longest = max(_wait_secs(policy, last_try), min(policy.uncertain_delay_secs, YEAR_SECS))
-    return max(timedelta(seconds=longest * (1 + policy.jitter)), crash)
+    return max(timedelta(seconds=longest * (1 + policy.jitter)), crash, AUTH_RETRY_AFTER)
 
 
 def wait_after_crash(policy: RetryPolicy, crashes: int) -> timedelta | None:

@@ -20,7 +20,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mailstrom.schedule.verdict import Fault, FaultKind
 from mailstrom.status import Phase, printable
@@ -82,13 +82,15 @@ class StrictProtocol(asyncio.Protocol):
     # -- what asyncio calls ----------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:
         if self.fault is not None:
             return
         self._parser.feed(data)
+        if not self._awaited:
+            self._unasked()
+            return
         try:
             self._take_replies()
         except ReplyError as error:
@@ -194,7 +196,11 @@ class StrictProtocol(asyncio.Protocol):
             return
         self._check()
         assert self.transport is not None
-        self.transport.write(octets)
+        if not self.transport.is_closing():
+            self.transport.write(octets)
+        if self.transport.is_closing():
+            # connection_lost is on its way: these octets were dropped, the final dot among them
+            raise self._end(FaultKind.CLOSED, "the connection was lost")
 
     def _unsent(self) -> int:
         """Octets in our own buffers, which an abort drops."""
@@ -290,20 +296,21 @@ class StrictProtocol(asyncio.Protocol):
             self._awaited -= 1
             self._replies.append(reply)
             self._early = self._in_content and (not self._last_written or self._unsent() > 0)
-        if not self._awaited and self._parser.pending:
-            self._unasked()
+        if not self._awaited and self._parser.pending and self._unasked() is not FaultKind.CLOSED:
+            self._replies.clear()  # which of the two was the answer?
 
-    def _unasked(self) -> None:
-        """Something was said that answers nothing."""
+    def _unasked(self) -> FaultKind:
+        """Ends the session: something was said that answers nothing."""
+        said = _text(self._parser.rest)
         if self.phase in (Phase.STARTTLS, Phase.TLS):
-            self._replies.clear()
-            self._end(FaultKind.INJECTED)
-        elif self._parser.rest[:3] in (b"421", b"42", b"4"):
+            kind, detail = FaultKind.INJECTED, ""
+        elif said[:3] in ("421", "42", "4"):
             # RFC 5321 3.8: the host is closing; what it answered before stands
-            self._end(FaultKind.CLOSED, "the host is closing: " + _text(self._parser.rest))
+            kind, detail = FaultKind.CLOSED, f"the host is closing: {said}"
         else:
-            self._replies.clear()
-            self._end(FaultKind.PROTOCOL, "a reply to nothing: " + _text(self._parser.rest))
+            kind, detail = FaultKind.PROTOCOL, f"a reply to nothing: {said}"
+        self._end(kind, detail)
+        return kind
 
     def _until(self, secs: float) -> float:
         return min(self._loop.time() + secs, self.deadline)
@@ -333,7 +340,8 @@ class StrictProtocol(asyncio.Protocol):
 
     def _check(self) -> None:
         if self.fault is not None:
-            raise DialogueError(self.fault)
+            # it may have come while replies to earlier commands were still to be taken
+            raise DialogueError(replace(self.fault, phase=self.phase))
         if self.transport is None:
             raise self._end(FaultKind.CLOSED, "not connected")
 

@@ -175,9 +175,7 @@ class Session:
         fault = self._protocol.fault
         return fault is not None and fault.kind is FaultKind.CLOSED
 
-    async def _converse(
-        self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot
-    ) -> None:
+    async def _converse(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
         """Runs a transaction to its end, or until the session fails."""
         if not self.usable:
             transaction.fail(self._lost_before_mail())

@@ -21,7 +21,7 @@ class CapturedMail(Sequence[PreparedEmail]):
     each look at this one first waits (at most 5 s) until all that was sent before has arrived;
     mail with a later `send_at` is waited for in vain: for that, read `Mailstrom.outbox`.
 
-    Entries are copies of the final octets; `parsed` reads them. Any thread may use it.
+    Entries are copies of the final octets; `parsed` and `texts` read them. Any thread may use it.
     """
 
     def __init__(self, mailstrom: Mailstrom) -> None:
@@ -29,8 +29,13 @@ class CapturedMail(Sequence[PreparedEmail]):
 
     @property
     def parsed(self) -> tuple[EmailMessage, ...]:
-        """Each entry as the standard library reads it: `parsed[0]["Subject"]`, `.get_body()`."""
+        """Each entry as the standard library reads it: `parsed[0]["Subject"]`, `.iter_attachments()`."""
         return tuple(parse(entry) for entry in self)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text of each entry, as it was given: the plain one, else the HTML."""
+        return tuple(text_of(message) for message in self.parsed)
 
     def clear(self) -> None:
         """Forgets what has arrived."""
@@ -56,5 +61,11 @@ class CapturedMail(Sequence[PreparedEmail]):
 
 
 def parse(prepared: PreparedEmail) -> EmailMessage:
-    """The content as the standard library reads it."""
+    """The content as the standard library reads it; texts have the line ends of mail, CRLF."""
     return email.message_from_bytes(prepared.content, policy=email.policy.default)
+
+
+def text_of(message: EmailMessage) -> str:
+    """The plain text, else the HTML, else nothing; with the line ends of Python."""
+    body = message.get_body(("plain", "html"))
+    return "" if body is None else str(body.get_content()).replace("\r\n", "\n")

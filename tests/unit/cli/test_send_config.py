@@ -23,7 +23,10 @@ def test_without_options_mail_goes_to_the_mx_hosts() -> None:
 
 
 def test_settings_come_from_the_environment() -> None:
-    environ = {"MAILSTROM_HELO_NAME": "mail.sender.example", "MAILSTROM_RELAY_URL": "smtp://relay.example:2525"}
+    environ = {
+        "MAILSTROM_HELO_NAME": "mail.sender.example",
+        "MAILSTROM_RELAY_URL": "smtp://relay.example:2525",
+    }
 
     config = config_for(SendArguments(), environ)
 

@@ -62,7 +62,7 @@ def test_the_text_comes_from_standard_input_where_nothing_else_is_said() -> None
     email = submission_for(arguments, streams("up 5 days, für wahr\n".encode())).email
 
     assert isinstance(email, Email)
-    assert email.text == "up 5 days, für wahr\r\n"
+    assert email.text == "up 5 days, für wahr\n"
 
 
 @pytest.mark.parametrize("option", ["html", "attach"])
@@ -72,7 +72,9 @@ def test_html_or_an_attachment_alone_leaves_standard_input_unread(option: str, t
     given = {"html": "<p>Hi.</p>"} if option == "html" else {"attach": [str(file)]}
     source = streams(b"not for the message")
 
-    email = submission_for(SendArguments(from_="me@sender.example", to=["you@dest.example"], **given), source).email  # type: ignore[arg-type]
+    email = submission_for(
+        SendArguments(from_="me@sender.example", to=["you@dest.example"], **given), source
+    ).email  # type: ignore[arg-type]
 
     assert isinstance(email, Email)
     assert email.text is None
@@ -96,7 +98,7 @@ def test_files_are_read_as_text_html_and_attachments(tmp_path: Path) -> None:
     email = submission_for(arguments, streams()).email
 
     assert isinstance(email, Email)
-    assert (email.text, email.html) == ("Hi.\r\n", "<p>Hi.</p>\r\n")
+    assert (email.text, email.html) == ("Hi.\n", "<p>Hi.</p>\n")
     assert email.attachments == (
         Attachment("report.pdf", b"%PDF", "application/pdf"),
         Attachment("kept.eml", b"Subject: x\r\n\r\n", "application/octet-stream"),
@@ -158,7 +160,7 @@ def test_at_a_terminal_it_is_said_what_is_read_and_how_it_ends() -> None:
     assert submission.email == UP_TO_THE_DOT
     assert isinstance(source.stderr, io.StringIO)
     assert source.stderr.getvalue() == (
-        "mailstrom: reading the message, header and all, from standard input, until a line with a lone dot\n"
+        "mailstrom: reading the message, header and all from standard input, until a line with a lone dot\n"
     )
 
 
@@ -183,7 +185,7 @@ def test_arguments_that_do_not_fit_together_are_misuse(arguments: SendArguments,
 
 @pytest.mark.parametrize("name", ["message", "text_file", "html_file"])
 def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="letter.*No such file") as raised:
+    with pytest.raises(CommandError, match=r"letter.*No such file") as raised:
         submission_for(SendArguments(**{name: str(tmp_path / "letter")}), streams())  # type: ignore[arg-type]
 
     assert raised.value.code is ExitCode.NO_INPUT

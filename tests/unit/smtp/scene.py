@@ -145,9 +145,7 @@ class Scene:
         if isinstance(opened, OpenFailure):
             return Told(failure=opened, secs=self.loop.time() - began_at)
         report = await opened.deliver(email, recipients or email.recipients, before_dot=before_dot)
-        told = Told(
-            report=report, secs=self.loop.time() - began_at, usable=opened.usable, session=opened
-        )
+        told = Told(report=report, secs=self.loop.time() - began_at, usable=opened.usable, session=opened)
         await opened.quit()
         return told
 

@@ -456,13 +456,16 @@ def test_one_mechanism_is_tried_the_strongest_and_no_weaker_one(offered: str, us
 
 @pytest.mark.parametrize(
     ("reply", "code"),
-    [("535 5.7.8 bad", "4.7.8"), ("454 4.7.0 later", "4.7.0"), ("530 5.7.0 what", "4.7.0"), ("504 no", "4.7.0")],
+    [
+        ("535 5.7.8 bad", "4.7.8"),
+        ("454 4.7.0 later", "4.7.0"),
+        ("530 5.7.0 what", "4.7.0"),
+        ("504 no", "4.7.0"),
+    ],
 )
 def test_a_relay_that_refuses_us_holds_the_queue(reply: str, code: str) -> None:
     """Rows 32, 33."""
-    server = SmtpServer(
-        tls_context=server_context(), credentials=CREDENTIALS, on_auth=lambda *_: reply
-    )
+    server = SmtpServer(tls_context=server_context(), credentials=CREDENTIALS, on_auth=lambda *_: reply)
 
     outcome = relay(server)
 
@@ -472,12 +475,12 @@ def test_a_relay_that_refuses_us_holds_the_queue(reply: str, code: str) -> None:
     assert outcome.verdict.retry_after is not None
 
 
-@pytest.mark.parametrize(("offered", "mechanism"), [("", None), ("AUTH GSSAPI", None), ("AUTH PLAIN", "CRAM-MD5")])
+@pytest.mark.parametrize(
+    ("offered", "mechanism"), [("", None), ("AUTH GSSAPI", None), ("AUTH PLAIN", "CRAM-MD5")]
+)
 def test_a_relay_that_does_not_offer_auth_holds_the_queue(offered: str, mechanism: str | None) -> None:
     """Row 33."""
-    server = scripted(
-        *GO_AHEAD, start_tls(server_context()), EHLO, send(f"250-mx\r\n250 {offered}"), *QUIT
-    )
+    server = scripted(*GO_AHEAD, start_tls(server_context()), EHLO, send(f"250-mx\r\n250 {offered}"), *QUIT)
 
     outcome = relay(server, auth=SmtpAuth("user", CANARY, mechanism))
 

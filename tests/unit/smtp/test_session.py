@@ -12,7 +12,6 @@ import pytest
 from mailstrom.config import SmtpTimeouts
 from mailstrom.smtp.session import DeliveryReport, Session
 from mailstrom.status import EnhancedCode, Phase
-from mailstrom.testing.peer import Peer
 from mailstrom.testing.script import (
     ScriptedServer,
     Step,
@@ -41,6 +40,11 @@ TAKEN = (expect("<content>"), send("250 2.0.0 taken"))
 QUIT = (expect("QUIT"), send("221 bye"))
 WHOLE = (*PLAIN, *MAIL, *RCPT, *DATA, *TAKEN)
 BIG = b"Subject: big\r\n\r\n" + b"x" * 76 * 1000 * 20 + b"\r\n"
+
+
+def in_tls() -> tuple[Step, ...]:
+    upgrade = (expect("STARTTLS"), send("220 go"), start_tls(server_context()), expect("EHLO "))
+    return (send("220 mx"), expect("EHLO "), send("250-mx\r\n250 STARTTLS"), *upgrade, send("250 mx"))
 
 
 def verdict_of(told: Told, recipient: str = A) -> Any:
@@ -84,9 +88,10 @@ def test_a_large_message_arrives_in_blocks(tls: bool) -> None:
 @pytest.mark.parametrize("code", [200, 251, 252, 299])
 def test_any_2yz_is_a_success(code: int) -> None:
     """Row 12: at RCPT and after the dot."""
-    steps = (*PLAIN, *MAIL, expect("RCPT TO:"), send(f"{code} ok"), *DATA, expect("<content>"), send(f"{code} ok"))
+    said = send(f"{code} ok")
+    server = scripted(*PLAIN, *MAIL, expect("RCPT TO:"), said, *DATA, expect("<content>"), said, *QUIT)
 
-    assert deliver_to(scripted(*steps, *QUIT)).states == {A: "delivered"}
+    assert deliver_to(server).states == {A: "delivered"}
 
 
 def test_pipelining_needs_two_round_trips_for_a_message() -> None:
@@ -223,10 +228,7 @@ def test_each_reply_has_a_timer_of_its_own(
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_host_that_does_not_read_the_content_is_given_up_on(tls: bool) -> None:
     """Row 15: after 180 s for a block; the dot was not sent, so nothing is uncertain."""
-    opening = PLAIN
-    if tls:
-        upgrade = (expect("STARTTLS"), send("220 go"), start_tls(server_context()), expect("EHLO "), send("250 mx"))
-        opening = (send("220 mx"), expect("EHLO "), send("250-mx\r\n250 STARTTLS"), *upgrade)
+    opening = in_tls() if tls else PLAIN
     server = scripted(*opening, *MAIL, *RCPT, *DATA, stop_reading(), hang())
     scene = Scene(server, pipe_capacity=10_000)
 
@@ -240,14 +242,12 @@ def test_a_host_that_does_not_read_the_content_is_given_up_on(tls: bool) -> None
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_last_block_that_does_not_leave_us_is_not_uncertain(size: int, tls: bool) -> None:
     """Row 15: abort() drops it, and the dot with it."""
-    opening = PLAIN
-    if tls:
-        upgrade = (expect("STARTTLS"), send("220 go"), start_tls(server_context()), expect("EHLO "), send("250 mx"))
-        opening = (send("220 mx"), expect("EHLO "), send("250-mx\r\n250 STARTTLS"), *upgrade)
+    opening = in_tls() if tls else PLAIN
     server = scripted(*opening, *MAIL, *RCPT, *DATA, stop_reading(), hang())
     scene = Scene(server, pipe_capacity=10_000)
 
-    told = scene.run(scene.told(an_email(content=BIG[:size])))
+    taken_by_tls = 270_000 if tls else 0  # what the other side's TLS reads before it stops
+    told = scene.run(scene.told(an_email(content=BIG[: size + taken_by_tls])))
 
     assert summary(told) == ("deferred", "4.4.2", Phase.BODY, False)
 
@@ -255,20 +255,9 @@ def test_a_last_block_that_does_not_leave_us_is_not_uncertain(size: int, tls: bo
 def test_a_host_that_reads_too_slowly_is_given_up_on() -> None:
     """Row 15: each block comes in time, but all of them fall below 500 octets a second."""
 
-    async def slow(peer: Peer) -> None:
-        for reply in (b"220 mx", b"250 mx", b"250 ok", b"250 ok", b"354 go"):
-            await peer.write(reply + b"\r\n")
-            await peer.read_line()
-        peer.stop_reading()
-        while not peer.is_lost:
-            await asyncio.sleep(170)
-            peer._deaf = False
-            for _ in range(7):
-                await peer.read_some()
-            peer.stop_reading()
-
+    slowly = (read_octets(64_000), pause(170)) * 25
     timeouts = SmtpTimeouts(session_secs=100_000.0)
-    scene = Scene(slow, pipe_capacity=10_000)
+    scene = Scene(scripted(*PLAIN, *MAIL, *RCPT, *DATA, *slowly), pipe_capacity=10_000)
 
     told = scene.run(scene.told(an_email(content=BIG), timeouts=timeouts))
 
@@ -342,7 +331,9 @@ def test_a_2yz_while_the_last_block_is_stuck_delivers_nothing() -> None:
 
 def test_250_and_then_421_is_delivered() -> None:
     """Row 5: the host closes, but it had taken the message over."""
-    told = deliver_to(scripted(*PLAIN, *MAIL, *RCPT, *DATA, expect("<content>"), send("250 ok\r\n421 bye"), hang()))
+    steps = (*PLAIN, *MAIL, *RCPT, *DATA, expect("<content>"), send("250 ok\r\n421 bye"), hang())
+
+    told = deliver_to(scripted(*steps))
 
     assert told.states == {A: "delivered"}
     assert not told.usable
@@ -387,10 +378,12 @@ def test_replies_in_another_order_never_deliver_what_was_refused(order: tuple[st
 
     told = deliver_to(server, None, A, B)
 
-    if order[3] != "354 data" or order[0] != "250 2.1.0 mail":
-        assert "delivered" not in told.states.values()
+    refused = [reply.startswith("550") for reply in order[1:3]]
+    if order[3] == "354 data" and any(refused):
+        states = {True: "failed", False: "delivered"}
+        assert told.states == {A: states[refused[0]], B: states[refused[1]]}
     else:
-        assert told.states == {A: "delivered", B: "failed"} or told.states == {A: "failed", B: "delivered"}
+        assert "delivered" not in told.states.values()
 
 
 @pytest.mark.parametrize("missing", range(4))
@@ -410,12 +403,14 @@ def test_a_missing_reply_delivers_nothing(missing: int) -> None:
 @pytest.mark.parametrize(("code", "state"), [(451, "deferred"), (552, "failed")])
 def test_a_refusal_in_the_middle_of_the_content_stops_it(code: int, state: str) -> None:
     """Row 11: stopped and aborted; the refusal is the answer."""
-    server = scripted(*PLAIN, *MAIL, *RCPT, *DATA, read_octets(100_000), send(f"{code} enough"), read_octets(10**9))
+    refused = (read_octets(100_000), send(f"{code} enough"), read_octets(10**9))
+    server = scripted(*PLAIN, *MAIL, *RCPT, *DATA, *refused)
     scene = Scene(server, pipe_capacity=10_000)
 
     told = scene.run(scene.told(an_email(content=BIG)))
 
-    assert (verdict_of(told).state, verdict_of(told).phase, verdict_of(told).reply.code) == (state, Phase.BODY, code)
+    verdict = verdict_of(told)
+    assert (verdict.state, verdict.phase, verdict.reply.code) == (state, Phase.BODY, code)
     assert len(server.transcripts[0].received) < 400_000
     assert not told.usable
 
@@ -442,8 +437,9 @@ def test_a_host_that_hangs_in_rset_does_not_hide_its_answer(phase: str, reply: s
 def test_all_refused_and_still_354_is_ended_by_a_lone_dot_and_rset() -> None:
     """Row 10; RFC 2920 3.1."""
     refused = (expect("MAIL+RCPT+DATA"), send("250 a\r\n550 5.1.1 no\r\n354 go"), expect("<just a dot>"))
-    again = (expect("RSET"), send("250 ok"), expect("MAIL+RCPT+DATA"), send("250 a\r\n250 b\r\n354 c"), *TAKEN)
-    scene = Scene(scripted(*PIPELINING, *refused, send("554 no recipients"), *again, *QUIT))
+    rset = (send("554 no recipients"), expect("RSET"), send("250 ok"))
+    again = (expect("MAIL+RCPT+DATA"), send("250 a\r\n250 b\r\n354 c"), *TAKEN)
+    scene = Scene(scripted(*PIPELINING, *refused, *rset, *again, *QUIT))
 
     async def twice() -> list[str]:
         session = await scene.session()
@@ -516,7 +512,7 @@ def test_the_claim_is_looked_at_just_before_the_dot(content: bytes) -> None:
     assert asked == [(A, B)]
     assert summary(told) == ("deferred", "4.3.0", Phase.BODY, False)
     assert not verdict_of(told).counts_as_try
-    assert server.ledger.messages == []
+    assert not server.ledger.messages
 
 
 def test_only_the_accepted_are_named_before_the_dot() -> None:
@@ -545,7 +541,7 @@ def test_a_failure_while_the_claim_is_looked_at_is_not_swallowed() -> None:
 
     with pytest.raises(RuntimeError, match="the storage is broken"):
         deliver_to(server, before_dot=broken)
-    assert server.ledger.messages == []
+    assert not server.ledger.messages
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "content"])
@@ -564,7 +560,7 @@ def test_a_cancelled_delivery_leaves_no_socket_and_tells_where_it_was(stage: str
         assert not session.usable
         return phase
 
-    assert scene.run(cancel_it()) is {"content": Phase.DOT}.get(stage, Phase(stage))
+    assert scene.run(cancel_it()) is Phase({"content": "dot"}.get(stage, stage))
 
 
 # -- a session that is used again ----------------------------------------------------------
@@ -583,14 +579,15 @@ async def idle_then_deliver(scene: Scene, idle_secs: float) -> tuple[Session, De
     "then",
     [
         (close(),),
-        (reset(),),
+        (pause(0.5), reset()),
         (send("421 4.4.2 idle too long"), close()),
         (send("250 what"), hang()),
+        (pause(0.5), send("250 what"), hang()),
         (pause(2), expect("MAIL FROM:"), close()),
         (pause(2), expect("MAIL FROM:"), reset()),
         (pause(2), expect("MAIL FROM:"), send("421 4.4.2 idle too long"), hang()),
     ],
-    ids=["FIN", "RST", "421", "garbage", "FIN at MAIL", "RST at MAIL", "421 at MAIL"],
+    ids=["FIN", "RST", "421", "garbage at once", "garbage", "FIN at MAIL", "RST at MAIL", "421 at MAIL"],
 )
 def test_a_session_found_dead_says_nothing_of_the_message(then: tuple[Step, ...]) -> None:
     """mechanisms: a connection that died while idle must not cost a try."""
@@ -634,7 +631,9 @@ def test_the_first_use_of_a_session_is_never_stale() -> None:
     assert not told.report.stale
 
 
-@pytest.mark.parametrize("rset", [(close(),), (send("421 bye"), hang()), (send("500 what"), hang()), (hang(),)])
+@pytest.mark.parametrize(
+    "rset", [(close(),), (send("421 bye"), hang()), (send("500 what"), hang()), (hang(),)]
+)
 def test_a_failed_rset_makes_a_session_stale(rset: tuple[Step, ...]) -> None:
     """Row 11: it costs 20 s at most, and no answer."""
     scene = Scene(scripted(*PLAIN, *MAIL, expect("RCPT TO:"), send("550 5.1.1 no"), expect("RSET"), *rset))
@@ -682,10 +681,7 @@ def test_the_owner_is_told_when_an_idle_session_ends() -> None:
 @pytest.mark.parametrize("tls", [False, True])
 def test_quit_takes_five_seconds_at_most(then: tuple[Step, ...], secs: float, tls: bool) -> None:
     """Row 13; what was delivered stands whatever QUIT brings."""
-    opening = PLAIN
-    if tls:
-        upgrade = (expect("STARTTLS"), send("220 go"), start_tls(server_context()), expect("EHLO "), send("250 mx"))
-        opening = (send("220 mx"), expect("EHLO "), send("250-mx\r\n250 STARTTLS"), *upgrade)
+    opening = in_tls() if tls else PLAIN
     scene = Scene(scripted(*opening, *then))
 
     async def quit_it() -> float:

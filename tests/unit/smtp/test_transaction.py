@@ -13,7 +13,7 @@ from mailstrom.smtp.transaction import Step, Transaction
 from mailstrom.status import Cause, EnhancedCode, Phase, Reply
 
 HOST = "mx.dest.example"
-ALL = {name: "" for name in ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN")} | {"SIZE": "0"}
+ALL = dict.fromkeys(("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN"), "") | {"SIZE": "0"}
 A, B, C = "a@dest.example", "b@dest.example", "c@dest.example"
 
 
