@@ -13,8 +13,8 @@ HELO = "sender.example"
 
 def an_email(**fields: Any) -> Email:
     """A small email from no-reply@sender.example to you@dest.example, but for what is said."""
-    given = {"from_": "no-reply@sender.example", "to": "you@dest.example", "subject": "Hello", "text": "Hi.\n"}
-    return Email(**{**given, **fields})
+    given = {"from_": "no-reply@sender.example", "to": "you@dest.example"}
+    return Email(**{**given, "subject": "Hello", "text": "Hi.\n", **fields})
 
 
 def a_config(**settings: Any) -> Config:

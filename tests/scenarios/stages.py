@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -86,6 +87,12 @@ def outcome(status: MessageStatus, address: str = YOU) -> tuple[str, str, bool, 
 def visits(status: MessageStatus, address: str = YOU) -> list[tuple[str | None, str, str]]:
     """Address, phase and state of each attempt; addresses by their last number."""
     return [((a.ip or "").rpartition(".")[2], str(a.phase), a.state) for a in status[address].attempts]
+
+
+async def open_connections(sim: Simulation) -> int:
+    """How many ends of connections are open, once what is under way has arrived."""
+    await asyncio.sleep(0.1)
+    return len(sim.network.open_transports)
 
 
 def _steps(answer: Answer) -> Sequence[Step]:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from mailstrom.cli.main import run_command_line
 from mailstrom.cli.terminal import Streams
 from mailstrom.testing.dns import Zone
 from mailstrom.testing.dns_server import DnsServer
-from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
+from mailstrom.testing.smtp_server import Action, LoopbackServer, SmtpServer
 
 LETTER = (
     b"From: me@sender.example\nTo: you@dest.example\nBcc: hidden@dest.example\nSubject: Hi\n\nHi.\n.\nOn.\n"
@@ -177,6 +178,35 @@ def test_a_message_from_nobody_is_code_65(arguments: tuple[str, ...]) -> None:
     ended = send(*arguments, stdin=b"To: you@dest.example\n\nHi.\n")
 
     assert ended == (65, "", "mailstrom: nobody is named as From: give --from\n")
+
+
+def test_a_host_that_never_answers_is_told_at_the_timeout() -> None:
+    server = SmtpServer(on_greeting=Action.HANG)
+
+    with relay(server) as url:
+        code, told, _ = send("--relay", url, "--timeout", "0.05", "--grace", "0.05", *NEW)
+
+    assert (code, told) == (75, "you@dest.example: queued: no answer in time; it may have been delivered\n")
+
+
+def test_the_interrupt_key_ends_the_waiting() -> None:
+    taken, pipe = threading.Event(), subprocess.PIPE
+
+    def hang(_content: str, _count: int) -> Action:
+        taken.set()
+        return Action.HANG
+
+    server = SmtpServer(on_content=hang)
+
+    with relay(server) as url:
+        command = process("send", "--helo", "sender.example", "--relay", url, *NEW)
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environ(), text=True) as sending:
+            assert taken.wait(30)
+            sending.send_signal(signal.SIGINT)
+            told, complained = sending.communicate()
+
+    assert (sending.returncode, told) == (130, "")
+    assert complained == "mailstrom: interrupted: no final answer for 1 of 1 recipients\n"
 
 
 def test_verbose_shows_the_log() -> None:

@@ -17,6 +17,7 @@ from tests.scenarios.stages import (
     YOU,
     a_config_for,
     a_message,
+    open_connections,
     outcome,
     server_that,
     visits,
@@ -60,7 +61,7 @@ def test_where_no_other_host_is_left_the_mail_is_deferred(stage: str, end: Actio
         assert outcome(status) == ("deferred", "4.4.2", False, 1)
         assert visits(status) == [("1", stage, "deferred")]
         assert status[YOU].result.next_attempt_at == began + 3 * MINUTE
-        assert not sim.network.open_transports
+        assert await open_connections(sim) == 0
 
     simulate(story, config=a_config_for(stage))
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -49,11 +49,11 @@ class Awaiting:
         found = getattr(self._inner, name)
         return (lambda *args, **kwargs: self._awaited(found(*args, **kwargs))) if callable(found) else found
 
-    def __enter__(self) -> Awaiting:
+    def __enter__(self) -> Self:
         self._awaited(self._inner.__aenter__())
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._awaited(self._inner.__aexit__(*error))
 
     def _awaited(self, awaitable: Any) -> Any:
@@ -264,7 +264,8 @@ def test_mail_goes_through_a_relay_given_as_a_url(made: Maker) -> None:
 def test_a_hundred_cycles_of_start_and_close_leave_nothing_behind(made: Maker) -> None:
     server = SmtpServer()
     with LoopbackServer(server) as running:
-        config = Config(helo_name="sender.example", delivery=RelayConfig("127.0.0.1", running.port, tls="none"))
+        relay = RelayConfig("127.0.0.1", running.port, tls="none")
+        config = Config(helo_name="sender.example", delivery=relay)
         for _ in range(100):
             with made(config) as m:
                 m.start().send_email(an_email())
@@ -275,7 +276,8 @@ def test_a_hundred_cycles_of_start_and_close_leave_nothing_behind(made: Maker) -
 def test_both_faces_have_the_same_methods_with_the_same_parameters() -> None:
     def signatures(face: type) -> dict[str, list[str]]:
         methods = inspect.getmembers(face, inspect.isfunction)
-        return {name: list(inspect.signature(m).parameters) for name, m in methods if not name.startswith("_")}
+        public = [(name, method) for name, method in methods if not name.startswith("_")]
+        return {name: list(inspect.signature(method).parameters) for name, method in public}
 
     assert signatures(AsyncMailstrom) == signatures(Mailstrom)
 

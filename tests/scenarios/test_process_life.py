@@ -50,7 +50,9 @@ UNTIL_ASKED = """
     while not m._runtime._engine or not m._runtime._engine._jobs: time.sleep(0.001)
     {more}
 """
-UNTIL_DOT = UNTIL_ASKED.format(more="while not [j for j, _ in m._runtime._engine._jobs.values() if j.awaiting_dot]: pass")
+UNTIL_DOT = UNTIL_ASKED.format(
+    more="while not [j for j, _ in m._runtime._engine._jobs.values() if j.awaiting_dot]: pass"
+)
 
 
 def test_a_program_that_ends_before_start_is_told_nothing_and_ends() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from mailstrom import Cause, RetryPolicy
 from mailstrom.testing.simulation import Simulation, simulate
@@ -42,7 +43,7 @@ def test_other_mail_does_not_bring_a_deferred_recipients_next_try_forward() -> N
         for _ in range(20):
             await sim.deliver(an_email(to="ok@dest.example"))
         status = await sim.wait(busy)
-        waits = [b.at - a.at for a, b in zip(status.recipients[0].attempts, status.recipients[0].attempts[1:])]
+        waits = [b.at - a.at for a, b in pairwise(status["busy@dest.example"].attempts)]
         assert waits == [3 * MINUTE, 9 * MINUTE]
 
     simulate(story, config=a_config())
@@ -74,7 +75,7 @@ def test_the_schedule_of_rfc_5321_goes_on_for_five_days() -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         recipient = status["you@dest.example"]
-        waits = [b.at - a.at for a, b in zip(recipient.attempts, recipient.attempts[1:])]
+        waits = [b.at - a.at for a, b in pairwise(recipient.attempts)]
         assert recipient.result.cause is Cause.EXPIRED
         assert str(recipient.result.enhanced_code) == "4.4.7"
         assert min(waits) >= 30 * MINUTE

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import MessageError
 from .exit_codes import CommandError, ExitCode
@@ -23,7 +23,6 @@ __all__ = ["ABOUT", "add_arguments", "exit_code_for", "may_change_until", "run"]
 
 ABOUT = "Sends one message and waits until its recipients have an answer."
 
-GRACE_SECS = 5.0  # what is being sent when the time is over may still end
 LOOK_SECS = 0.25
 CLOSE_SECS = 5.0
 
@@ -40,7 +39,10 @@ def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
     progress = Progress(streams.stderr)
     with LogLines(streams, progress, arguments.verbose), Mailstrom(config) as mailstrom:
         message_id = _submitted(mailstrom.start(), submission)
-        status = _awaited(mailstrom, message_id, arguments.timeout, progress)
+        try:
+            status = _awaited(mailstrom, message_id, arguments, progress)
+        except KeyboardInterrupt:
+            _give_up(mailstrom, message_id)
         if status.completed:
             mailstrom.close(CLOSE_SECS)
         else:
@@ -58,6 +60,14 @@ def _submitted(mailstrom: Mailstrom, submission: Submission) -> str:
         if error.field == "from_" and error.given == "None":
             raise CommandError(ExitCode.BAD_MESSAGE, "nobody is named as From: give --from") from error
         raise
+
+
+def _give_up(mailstrom: Mailstrom, message_id: str) -> NoReturn:
+    status = mailstrom.query_status(message_id)
+    mailstrom.die()
+    raise CommandError(
+        ExitCode.INTERRUPTED, f"interrupted: no final answer for {_undecided(status)}"
+    ) from None
 
 
 def exit_code_for(status: MessageStatus) -> ExitCode:
@@ -82,8 +92,11 @@ def _is_due(recipient: RecipientStatus, until: datetime) -> bool:
     return result.next_attempt_at <= until
 
 
-def _awaited(mailstrom: Mailstrom, message_id: str, timeout: float, progress: Progress) -> MessageStatus:
+def _awaited(
+    mailstrom: Mailstrom, message_id: str, arguments: SendArguments, progress: Progress
+) -> MessageStatus:
     """The status when nothing more can come of waiting."""
+    timeout = arguments.timeout
     began, until = time.monotonic(), datetime.now(UTC) + timedelta(seconds=timeout)
     try:
         while True:
@@ -94,9 +107,9 @@ def _awaited(mailstrom: Mailstrom, message_id: str, timeout: float, progress: Pr
             if waited >= timeout:
                 break
             progress.show(_waiting_line(status, waited, timeout))
-        progress.show(f"the time is over; {GRACE_SECS:.0f} s more for what is being sent")
+        progress.show(f"the time is over; {arguments.grace:.0f} s more for what is being sent", at_once=True)
         mailstrom.pause()
-        return mailstrom.wait(message_id, GRACE_SECS)
+        return mailstrom.wait(message_id, arguments.grace)
     finally:
         progress.clear()
 
@@ -117,15 +130,20 @@ def _tell(status: MessageStatus, streams: Streams, *, as_json: bool) -> None:
         return
     for recipient in status.recipients:
         streams.write(f"{recipient.recipient}: {_line(recipient.result)}")
+    if not status.completed:
+        streams.complain(f"no final answer for {_undecided(status)}; nothing is kept: send it again later")
+
+
+def _undecided(status: MessageStatus) -> str:
     undecided = sum(not recipient.result.completed for recipient in status.recipients)
-    if undecided:
-        count = f"{undecided} of {len(status.recipients)} recipients"
-        streams.complain(f"no final answer for {count}; nothing is kept: send it again later")
+    return f"{undecided} of {len(status.recipients)} recipients"
 
 
 def _line(result: DeliveryResult) -> str:
     """The result for a person; nobody here will make the next try that a deferred one speaks of."""
     if result.completed:
         return str(result)
+    if result.state == "queued":
+        return "queued: no answer in time; it may have been delivered"
     perhaps = " (may have been delivered)" if result.uncertain else ""
-    return f"{result.state}{perhaps}: {result.reason or 'no answer yet'}"
+    return f"deferred{perhaps}: {result.reason}"

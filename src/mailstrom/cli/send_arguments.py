@@ -69,6 +69,7 @@ class SendArguments:
     helo: str | None = None
     require_tls: bool = False
     timeout: float = 60.0
+    grace: float = 5.0
     json: bool = False
     verbose: int = 0
 
@@ -170,6 +171,13 @@ def _add_delivery(group: argparse._ArgumentGroup) -> None:
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--timeout", type=_secs, default=60.0, metavar="SECS", help="how long to wait (60)")
+    group.add_argument(
+        "--grace",
+        type=_secs,
+        default=5.0,
+        metavar="SECS",
+        help="how much longer for what is being sent when the time is over (5)",
+    )
     group.add_argument("--json", action="store_true", help="the status as JSON, with every attempt")
     group.add_argument("-v", "--verbose", action="count", default=0, help="show the log; -vv: all of it")
 

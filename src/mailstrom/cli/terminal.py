@@ -53,10 +53,11 @@ class Progress:
         self._is_live = is_live_terminal(stream)
         self._shown_at: float | None = None
 
-    def show(self, text: str) -> None:
+    def show(self, text: str, *, at_once: bool = False) -> None:
         """Replaces the line, at most every TICK_SECS."""
         now = time.monotonic()
-        if not self._is_live or (self._shown_at is not None and now - self._shown_at < TICK_SECS):
+        is_early = self._shown_at is not None and now - self._shown_at < TICK_SECS
+        if not self._is_live or (is_early and not at_once):
             return
         self._shown_at = now
         room = max(shutil.get_terminal_size().columns - 1, 20)

@@ -93,6 +93,7 @@ class Delivery:
         self._email = _email_for(job.claim.email, tools.redirect)
         self._standing: dict[str, Verdict | None] = {r.address: None for r in recipients}
         self._attempts: dict[str, list[Attempt]] = {r.address: [] for r in recipients}
+        self._visited: set[str] = set()  # over an idle session
         self._sessions_left = SESSIONS_PER_TRY
 
     async def run(self) -> None:
@@ -107,7 +108,8 @@ class Delivery:
     def _stops(self) -> Iterator[tuple[str, str]]:
         for host in self._route.hosts:
             for ip in host.addresses:
-                yield host.name, ip
+                if ip not in self._visited:
+                    yield host.name, ip
 
     async def _use_idle_session(self) -> None:
         while self._standing and (session := self._tools.pool.take(self._route.lane)) is not None:
@@ -123,7 +125,9 @@ class Delivery:
             self._tools.lanes.clear_hold(self._route.lane)
             await self._converse(opened)
             return
-        self._note_failure(opened, ip)
+        if opened.fault is not None and opened.fault.kind is FaultKind.UNREACHABLE:
+            self._tools.router.note_unreachable(ip)
+        self._hold_if_unwelcome(opened.verdict)
         for address in list(self._standing):
             self._note(address, hop, opened.verdict, opened.tls, began_at, opened.duration_secs)
         if opened.plain_retry and self._may_fall_back():
@@ -155,12 +159,14 @@ class Delivery:
         if report.stale:
             return True
         self._sessions_left -= 1
+        self._visited.add(session.hop.ip)
         await self._take_in(report, session, began_at)
         return False
 
     async def _take_in(self, report: DeliveryReport, session: Session, began_at: datetime) -> None:
         for address in list(self._standing):
             verdict = report.verdicts[self._forward_path(address)]
+            self._hold_if_unwelcome(verdict)
             self._note(address, session.hop, verdict, session.tls, began_at, report.duration_secs)
         await self._settle([a for a, verdict in self._standing.items() if verdict and verdict.ends_the_pass])
 
@@ -204,11 +210,10 @@ class Delivery:
         addresses = [a for a in self._standing if self._forward_path(a) in accepted]
         return await self._job.may_send_dot(addresses)
 
-    def _note_failure(self, opened: OpenFailure, ip: str) -> None:
-        if opened.fault is not None and opened.fault.kind is FaultKind.UNREACHABLE:
-            self._tools.router.note_unreachable(ip)
-        if opened.verdict.phase is Phase.AUTH and opened.verdict.retry_after is not None:
-            until = self._tools.world.clock.monotonic() + opened.verdict.retry_after.total_seconds()
+    def _hold_if_unwelcome(self, verdict: Verdict) -> None:
+        """A relay that refuses our credentials refuses all mail: the lane waits, the queue keeps it."""
+        if verdict.phase is Phase.AUTH and verdict.retry_after is not None:
+            until = self._tools.world.clock.monotonic() + verdict.retry_after.total_seconds()
             self._tools.lanes.hold(self._route.lane, until)
 
     def _note(

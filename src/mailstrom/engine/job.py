@@ -23,11 +23,13 @@ class Job:
         claim: Claim,
         claimed_at: float,
         *,
+        chance: float,
         now: Callable[[], float],
         mark_dot_sent: Callable[[Claim, Collection[str]], Awaitable[bool]],
         settle: Callable[[Job, Passed], Awaitable[None]],
     ) -> None:
         self.claim = claim
+        self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
         self.awaiting_dot: frozenset[str] = frozenset()
         self.settling: Sequence[Outcome] = ()  # on their way into the storage

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 
 from ..abc import Claim, InternalRecipientStatus, Outcome
 from ..schedule.retry import CRASHES_UNTIL_HELD, RetryPolicy, expired, gives_up_at, wait_after_crash
-from ..status import Attempt, Cause, Deferred, EnhancedCode, Failed
+from ..status import Cause, Deferred, EnhancedCode, Failed
 
-ATTEMPTS_KEPT = 50  # per recipient, the latest
 NOT_ALLOWED = EnhancedCode(5, 7, 1)  # RFC 3463 3.8: delivery not authorized
 CONGESTION = EnhancedCode(4, 3, 0)  # RFC 3463 3.4: other mail system status
 
@@ -54,11 +53,6 @@ def is_newly_delayed(
     """The first deferral past `after`: the sender should hear of it, once."""
     last = recipient.attempts[-1].at if recipient.attempts else claim.submitted_at
     return last - claim.submitted_at < after <= now - claim.submitted_at
-
-
-def with_attempts(earlier: Sequence[Attempt], new: Sequence[Attempt]) -> tuple[Attempt, ...]:
-    """The record of attempts, bounded."""
-    return (*earlier, *new)[-ATTEMPTS_KEPT:]
 
 
 def _without_a_host(

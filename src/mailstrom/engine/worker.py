@@ -187,6 +187,7 @@ class Engine:
         job = Job(
             claim,
             clock.monotonic(),
+            chance=self._world.chance.random(),
             now=clock.monotonic,
             mark_dot_sent=self._mark_dot_sent,
             settle=self._settle_passed,
@@ -268,7 +269,7 @@ class Engine:
             tries=recipient.result.tries,
             now=self._world.clock.now(),
             gives_up=gives_up_at(self._policy, claim.submitted_at, claim.expires_at),
-            chance=self._world.chance.random(),
+            chance=job.chance,
             uncertain=recipient.result.uncertain,
         )
         return Outcome(address=address, result=result, attempts=tuple(attempts))

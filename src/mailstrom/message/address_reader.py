@@ -27,15 +27,15 @@ _Words: TypeAlias = list[tuple[str, bool]]  # text, "white space before it"
 _ATEXT = r"""^\x00-\x20()<>\[\]:;@\\,".\x7f-\x9f"""
 _BLANKS = re.compile(r"[ \t]*+")
 _WORD = re.compile(rf"[{_ATEXT}]++")
-_DOT_STRING = re.compile(rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"')
+_DOT_STRING = re.compile(rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _DOMAIN = re.compile(r"""[^ \t()<>\[\]:;@\\,"]++""")
 _LITERAL = re.compile(r"\[[^ \t()<>\[\]\\,\"]*+\]")
 # what nearly every address looks like; anything else takes the long way to the same answer
 _SIMPLE = re.compile(
-    rf"(?:([{_ATEXT}]++(?: [{_ATEXT}]++)*+) ?+(<))?"
-    r"([A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]++(?:\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]++)*+)"
+    rf"(?:([{_ATEXT}]++(?: [{_ATEXT}]++)*) ?+(<))?"
+    r"([A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]++(?:\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]++)*)"
     r"@([A-Za-z0-9.-]++)(?(2)>)[ \t]*+(?=,|\Z)"
 )
 

@@ -30,14 +30,15 @@ DOMAIN_LIMIT = 255  # RFC 5321 4.5.3.1.2, octets
 PATH_LIMIT = 256  # RFC 5321 4.5.3.1.3, octets, with the angle brackets
 LABEL_LIMIT = 63  # RFC 1035 2.3.4, octets
 
+# CPython 3.11.0-3.11.4 match possessive groups wrongly: only classes are possessive in this package
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]"
 # RFC 6531 3.3: beyond ASCII everything; said by what is left out, which compiles at once
 _ATEXT_UTF8 = r"""[^\x00-\x20()<>\[\]:;@\\,".\x7f]"""
-_DOT_STRING = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*+")
-_DOT_STRING_UTF8 = re.compile(rf"{_ATEXT_UTF8}++(?:\.{_ATEXT_UTF8}++)*+")
+_DOT_STRING = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*")
+_DOT_STRING_UTF8 = re.compile(rf"{_ATEXT_UTF8}++(?:\.{_ATEXT_UTF8}++)*")
 # RFC 5321 4.1.2: qtextSMTP and quoted-pairSMTP; no control characters, not even escaped
-_QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*+"')
-_QUOTED_STRING_UTF8 = re.compile(r'"(?:[^\x00-\x1f"\\\x7f]|\\[ -~])*+"')
+_QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
+_QUOTED_STRING_UTF8 = re.compile(r'"(?:[^\x00-\x1f"\\\x7f]|\\[ -~])*"')
 _QUOTABLE = re.compile(r"[^\x00-\x1f\x7f]*+")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _LABEL_UTF8 = re.compile(r"[^\x00-/:-@\[-`{-\x7f](?:[^\x00-,./:-@\[-`{-\x7f]*[^\x00-/:-@\[-`{-\x7f])?")

@@ -20,10 +20,10 @@ from .text import as_ascii, checked_text
 __all__ = ["Group", "Mailbox"]
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
-_PLAIN_LOCAL_PART = re.compile(rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+")
+_PLAIN_LOCAL_PART = re.compile(rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*")
 _PLAIN_DOMAIN_END = re.compile(r"[a-z]\Z|\A[a-z0-9-]++\Z")  # a letter last, or no dot at all
 _NAME = r"""[^\x00-\x20()<>\[\]:;@\\,".\x7f-\x9f]++"""  # atext, and everything from U+00A0 on
-_PLAIN_PHRASE = re.compile(rf"{_NAME}(?: {_NAME})*+")
+_PLAIN_PHRASE = re.compile(rf"{_NAME}(?: {_NAME})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

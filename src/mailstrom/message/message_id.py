@@ -16,7 +16,7 @@ __all__ = ["checked_message_id", "checked_message_ids", "message_id_in_field"]
 MESSAGE_ID_LIMIT = 900  # octets: with its field name it must fit on one line of 998
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
-_DOT_ATOM = rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+"
+_DOT_ATOM = rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*"
 _MESSAGE_ID = re.compile(rf"{_DOT_ATOM}@(?:{_DOT_ATOM}|\[[!-Z^-~]*+\])")
 
 

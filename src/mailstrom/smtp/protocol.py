@@ -78,6 +78,7 @@ class StrictProtocol(asyncio.Protocol):
         self._last_written = False
         self._early = False
         self._lost = False
+        self._aborted = False
 
     # -- what asyncio calls ----------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class StrictProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writing_paused = False
-        if self._last_written and self._below is None:
+        if self._last_written and self._below is None and self.fault is None:
             self.phase = Phase.DOT
         self._wake()
 
@@ -215,6 +216,7 @@ class StrictProtocol(asyncio.Protocol):
             raise self._end(FaultKind.INJECTED)
         if self.fault is not None and self.fault.kind is FaultKind.CLOSED:
             # the host let us begin, and hung up on the handshake
+            self.phase = Phase.TLS
             self.fault = replace(self.fault, kind=FaultKind.TLS_FAILED, phase=Phase.TLS)
         self._check()
         assert self.transport is not None
@@ -351,7 +353,8 @@ class StrictProtocol(asyncio.Protocol):
         if self.fault is None:
             self.fault = Fault(kind=kind, phase=self.phase, detail=detail)
         fault = self.fault
-        if self.transport is not None:
+        if self.transport is not None and not self._aborted and not self._lost:
+            self._aborted = True  # once: TLS of CPython 3.11.2 fails at a second abort
             self.transport.abort()
         self._wake()
         if first and self.on_end is not None:

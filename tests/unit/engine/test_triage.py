@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mailstrom.abc import Claim, InternalRecipientStatus, Outcome
-from mailstrom.engine.triage import ATTEMPTS_KEPT, after_crash, is_newly_delayed, sort_out, with_attempts
+from mailstrom.engine.triage import after_crash, is_newly_delayed, sort_out
 from mailstrom.message.prepared import PreparedEmail
 from mailstrom.schedule.retry import RetryPolicy
 from mailstrom.status import Attempt, Cause, Deferred, EnhancedCode, Failed, Phase, Queued
@@ -120,15 +120,3 @@ def test_the_sender_hears_once_that_a_message_is_delayed() -> None:
     told = [is_newly_delayed(claim, recipient, timedelta(minutes=30), NOW) for recipient in (first, later)]
 
     assert told == [True, False]
-
-
-def test_the_record_of_attempts_is_bounded_and_keeps_the_latest() -> None:
-    """Threat S21."""
-    attempts = [
-        Attempt(at=NOW + timedelta(hours=hour), host="mx", phase=Phase.RCPT, state="deferred")
-        for hour in range(ATTEMPTS_KEPT + 10)
-    ]
-
-    kept = with_attempts(attempts[:-1], attempts[-1:])
-
-    assert kept == tuple(attempts[10:])
