@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from mailstrom import RemoteDeliveryConfig
-from mailstrom.testing.script import Step, close, hang, reset, send
+from mailstrom.testing.peer import Handler, Peer
+from mailstrom.testing.script import Step, close, hang, read_octets, reset, send
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
@@ -28,9 +31,10 @@ from tests.scenarios.tls_hosts import (
 
 BROKEN_HANDSHAKES = {
     "closed": [close()],
-    "reset": [reset()],
-    "garbage": [send(b"\x16\x03 this is no handshake\r\n"), hang()],
-    "plain text": [send(b"451 4.3.0 TLS is broken today\r\n"), hang()],
+    "closed later": [read_octets(1), close()],
+    "reset": [read_octets(1), reset()],
+    "garbage": [read_octets(1), send(b"\x16\x03 this is no handshake\r\n"), hang()],
+    "plain text": [read_octets(1), send(b"451 4.3.0 TLS is broken today\r\n"), hang()],
     "silence": [hang()],
 }
 REFUSALS = ["454 4.7.0 TLS not available", "502 5.5.1 not now", "554 5.7.3 no", "501 syntax"]
@@ -48,12 +52,12 @@ def then_in_clear(first: list[Step]) -> tuple[ScriptedServer, SmtpServer]:
 class Turns:
     """A host whose first connection is served by one server and every later one by another."""
 
-    def __init__(self, first: object, then: object) -> None:
+    def __init__(self, first: Handler, then: Handler) -> None:
         self._servers = [first, then]
 
-    async def __call__(self, peer: object) -> None:
+    async def __call__(self, peer: Peer) -> None:
         server = self._servers.pop(0) if len(self._servers) > 1 else self._servers[0]
-        await server(peer)  # type: ignore[operator]
+        await server(peer)
 
 
 @pytest.mark.parametrize("steps", BROKEN_HANDSHAKES.values(), ids=BROKEN_HANDSHAKES)
@@ -171,9 +175,9 @@ def test_the_plain_connection_is_tried_once_and_may_fail_like_any_other() -> Non
 
 
 @pytest.mark.parametrize("old", [up_to_tls_1_1, without_shared_cipher])
-def test_a_host_with_old_tls_only_gets_the_mail_in_clear(old: object) -> None:
+def test_a_host_with_old_tls_only_gets_the_mail_in_clear(old: Callable[[], ssl.SSLContext]) -> None:
     """Row 26: TLS 1.1 at most, or no shared cipher; as row 23."""
-    server = SmtpServer(tls_context=old())  # type: ignore[operator]
+    server = SmtpServer(tls_context=old())
 
     async def story(sim: Simulation) -> None:
         with_mx(sim, server)
@@ -188,10 +192,10 @@ def test_a_host_with_old_tls_only_gets_the_mail_in_clear(old: object) -> None:
 
 @pytest.mark.parametrize("demand", ["require_tls", "relay", "implicit"])
 @pytest.mark.parametrize("old", [up_to_tls_1_1, without_shared_cipher])
-def test_old_tls_is_no_tls_where_it_is_demanded(old: object, demand: str) -> None:
+def test_old_tls_is_no_tls_where_it_is_demanded(old: Callable[[], ssl.SSLContext], demand: str) -> None:
     """Row 26; Threat S15."""
     server = SmtpServer(
-        tls_context=old(),  # type: ignore[operator]
+        tls_context=old(),
         implicit_tls=demand == "implicit",
         credentials=CREDENTIALS if demand != "require_tls" else None,
     )

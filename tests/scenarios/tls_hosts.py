@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -106,7 +107,10 @@ def up_to_tls_1_1() -> ssl.SSLContext:
     """A server that knows nothing newer than TLS 1.1."""
     context = server_context()
     context.set_ciphers("ALL:@SECLEVEL=0")  # TLS 1.1 signs with SHA-1, which higher levels refuse
-    context.options |= ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of such old TLS, rightly
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
     return context
 
 
@@ -114,7 +118,7 @@ def without_shared_cipher() -> ssl.SSLContext:
     """A server that offers nothing but a cipher without encryption."""
     context = server_context()
     context.set_ciphers("eNULL:@SECLEVEL=0")
-    context.options |= ssl.OP_NO_TLSv1_3
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

@@ -7,10 +7,13 @@ import copy
 import dataclasses
 import json
 import pickle
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -212,15 +215,19 @@ def test_the_port_of_a_name_server_follows_its_protocol() -> None:
     assert found == [53, 53, 853]
 
 
-def test_https_without_the_extra_names_the_extra() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("httpx") is not None:
-        assert ResolverSetup.specific("192.0.2.53", protocol="https").port == 443
-        return
+def test_https_without_the_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for client in ("httpx", "httpx2"):
+        monkeypatch.setitem(sys.modules, client, None)  # as if it were not installed
 
     with pytest.raises(ConfigError, match=r"mailstrom\[doh\]"):
         ResolverSetup.specific("192.0.2.53", protocol="https")
+
+
+def test_https_with_the_extra_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", ModuleType("httpx2"))
+    sys.modules["httpx2"].__spec__ = ModuleSpec("httpx2", None)
+
+    assert ResolverSetup.specific("192.0.2.53", protocol="https").port == 443
 
 
 # Relay URLs

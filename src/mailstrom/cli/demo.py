@@ -7,7 +7,7 @@ import queue
 import time
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from .exit_codes import CommandError, ExitCode
 from .terminal import LogLines, Progress, Streams, is_live_terminal
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
     """Delivers the demo's message, shows it, and checks how it ended."""
-    is_plain = given.plain or not is_live_terminal(streams.stdout)
+    is_plain = given.plain or not (is_live_terminal(streams.stdout) and _can_draw(streams.stdout))
     _check_installed("trustme", *(() if is_plain else ("rich",)))
     from .demo_check import complaints_of
     from .demo_view import view_for
@@ -93,6 +93,10 @@ def _watch(
         view.show(status)
         if (status.completed and events.empty()) or time.monotonic() > until:
             return status
+
+
+def _can_draw(stdout: TextIO) -> bool:
+    return (stdout.encoding or "").lower().startswith("utf")
 
 
 def _check_installed(*modules: str) -> None:

@@ -1,0 +1,94 @@
+"""A server that takes nothing off the wire any more."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import threading
+from contextlib import suppress
+
+import pytest
+
+from mailstrom import Mailstrom
+from mailstrom.testing.script import expect, hang, send, stop_reading
+from mailstrom.testing.simulation import Simulation, simulate
+from mailstrom.testing.smtp_server import ScriptedServer
+from tests.builders import a_config, an_email, with_mx
+from tests.scenarios.raw_server import TO_CONTENT, a_config_for_port, raw_server, talk
+from tests.scenarios.stages import YOU, a_message, open_connections, outcome, visits
+
+TWENTY_MB = 20_000_000
+
+
+def test_writes_stand_under_a_deadline_and_nothing_stays_open() -> None:
+    """Row 15: zero window, 4.4.2."""
+    server = ScriptedServer(
+        [send("220 mx"), expect("EHLO"), send("250 mx"), expect("MAIL"), send("250 ok")]
+        + [expect("RCPT"), send("250 ok"), expect("DATA"), send("354 go ahead"), stop_reading(), hang()]
+    )
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        status = await sim.first_try(a_message("body"), recipients=[YOU])
+        assert sim.loop.time() == pytest.approx(180.0, abs=1)
+        assert outcome(status) == ("deferred", "4.4.2", False, 1)
+        assert visits(status) == [("1", "body", "deferred")]
+        await sim.network.close()
+        assert await open_connections(sim) == 0
+
+    simulate(story, config=a_config())
+
+
+def test_a_host_that_accepts_and_says_nothing_and_reads_nothing_is_given_up() -> None:
+    """Row 15, row 13: silent from the first octet."""
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, ScriptedServer([hang()]))
+        sim.network.never_reads("198.51.100.1", 25)
+        status = await sim.first_try(an_email())
+        assert sim.loop.time() == pytest.approx(300.0, abs=1)
+        assert outcome(status) == ("deferred", "4.4.2", False, 1)
+        assert visits(status) == [("1", "greeting", "deferred")]
+        await sim.network.close()
+
+    simulate(story, config=a_config())
+
+
+def test_of_20_mb_to_a_real_host_that_does_not_read_only_the_kernels_buffer_ever_arrives() -> None:
+    """Row 15: abort() drops the rest. asyncio's close() would still send all of it, dot and all."""
+    given_up = threading.Event()
+    arrived = bytearray()
+
+    def serve(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        talk(connection, TO_CONTENT)
+        given_up.wait(30)
+        with suppress(ConnectionError):
+            while octets := connection.recv(1 << 20):
+                arrived.extend(octets)
+        gone.set()
+
+    gone = threading.Event()
+    email = an_email(text=("x" * 70 + "\n") * (TWENTY_MB // 71))
+    with raw_server(serve) as port, Mailstrom(a_config_for_port(port, block_secs=0.3)) as m:
+        m.start()
+        before = _sockets()
+        status = m.wait(m.send_email(email), timeout=30)
+        given_up.set()
+        assert gone.wait(30)
+
+        assert outcome(status) == ("failed", "4.4.2", False, 1)
+        assert visits(status) == [("1", "body", "deferred")]
+        assert len(arrived) < TWENTY_MB
+        assert not arrived.endswith(b"\r\n.\r\n")
+        gc.collect()
+        assert _sockets() - before <= 1  # the server's end
+
+
+def _sockets() -> int:
+    found = 0
+    for entry in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found += os.readlink(f"/proc/self/fd/{entry}").startswith("socket:")
+    return found
