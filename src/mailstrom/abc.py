@@ -88,7 +88,7 @@ class InternalMessageStatus:
             recipients=tuple(recipient.public() for recipient in self.recipients),
             submitted_at=self.submitted_at,
             completed_at=self.completed_at,
-            metadata=self.metadata,
+            metadata=dict(self.metadata),  # the caller's own: changing it changes no queue
         )
 
 

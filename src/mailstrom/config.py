@@ -310,6 +310,8 @@ class Config:
         check.kind("Config.retry", self.retry, RetryPolicy, "RetryPolicy(...)")
         check.kind("Config.timeouts", self.timeouts, SmtpTimeouts, "SmtpTimeouts(...)")
         check.choice("Config.mode", self.mode, MODES)
+        if self.require_tls and isinstance(self.delivery, RelayConfig) and self.delivery.tls == "none":
+            raise ConfigError("Config.require_tls: the relay is set to tls='none'; use 'starttls' or 'implicit'")
         self._check_texts()
 
     @classmethod

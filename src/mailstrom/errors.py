@@ -26,6 +26,10 @@ class MailstromError(Exception):
 
     index: int | None = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # as it stands: the arguments of __init__ are no longer those of the text
+        return _rebuilt, (type(self), self.args, dict(vars(self)))
+
 
 class ConfigError(MailstromError, ValueError):
     """A setting that cannot be used: names it, says what was given and what to do."""
@@ -43,9 +47,6 @@ class MessageError(MailstromError, ValueError):
         self.given = _shortened(given)
         self.expected = expected
         super().__init__(f"{field}: expected {expected}, got {self.given}")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt, (type(self), self.field, self.given, self.expected)
 
 
 class MessageNotFound(MailstromError, LookupError):
@@ -107,8 +108,11 @@ def _shortened(given: object, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _rebuilt(kind: type[MessageError], field: str, given: str, expected: str) -> MessageError:
-    error = kind(field, expected=expected)
-    error.given = given
-    error.args = (f"{field}: expected {expected}, got {given}",)
+def _rebuilt(
+    kind: type[MailstromError], args: tuple[object, ...], named: dict[str, object]
+) -> MailstromError:
+    """The pickled or copied exception, without the work of its `__init__`."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(named)
     return error

@@ -30,6 +30,7 @@ from .submission import (
     entries_for,
     entry_for,
     message_id_of,
+    submissions_of,
     with_index,
 )
 from .wiring import config_of, storage_of, system_world
@@ -96,6 +97,7 @@ class Mailstrom:
         """Starts the worker, or ends a pause; without effect when it is running. Returns self."""
         self._enter()
         with self._lock:
+            self._enter()  # it may have been closed while we waited
             self._started = True
             if self._runtime is None:
                 self._runtime = self._make_runtime()
@@ -187,14 +189,14 @@ class Mailstrom:
     def send_emails(self, emails: Iterable[Email | Message | bytes | Submission]) -> list[str]:
         """The ids, in the same order; all are stored, or none: the error names the index."""
         self._enter()
-        submissions = [e if isinstance(e, Submission) else Submission(e) for e in emails]
+        submissions = submissions_of(emails)
         moment = Moment(wall=self._wall.now(), steady=self._clock.now())
         new_ids = iter(_new_id, None)
         entries = entries_for(submissions, self._config, moment, new_ids)
         try:
             return self._store(entries) if entries else []
         except MailstromError as error:
-            raise with_index(error, getattr(error, "index", 0)) from error.__cause__
+            raise (error if error.index is None else with_index(error, error.index)) from error.__cause__
 
     def _store(self, entries: Sequence[Entry]) -> list[str]:
         if self.worker_status() is WorkerStatus.CRASHED:
@@ -359,10 +361,16 @@ class Mailstrom:
             self._closing = True
             if self._runtime is not None:
                 self._runtime.finish(take_due=drain, timeout=timeout)
-            self._left = tuple(status.public() for status in self._storage.retrieve_all_incomplete())
-            self._end()
+            self._closed = True  # from here on nothing is taken that would not be found left
+            try:
+                self._left = self._incomplete()
+            finally:
+                self._end()
         self._log_left()
         return self._left
+
+    def _incomplete(self) -> tuple[MessageStatus, ...]:
+        return tuple(status.public() for status in self._storage.retrieve_all_incomplete())
 
     def _end(self) -> None:
         self._closed = True
@@ -385,8 +393,9 @@ class Mailstrom:
         if self._pid != os.getpid() or self._closed or self._runtime is None:
             return
         self._runtime.drain_dots(DOTS_AT_EXIT_SECS)
-        self._left = tuple(status.public() for status in self._storage.retrieve_all_incomplete())
         self._closed = True
+        if not self._storage.durable:
+            self._left = self._incomplete()
         self._log_left()
 
     def _tell(self, kind: EventKind, message_id: str) -> None:

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 REPLY_TEXT_LIMIT = 1024  # octets of reply text kept in a status
+RESULT_STATES = ("deferred", "queued", "failed", "delivered")  # what matters most first
 
 
 @unique
@@ -183,6 +184,11 @@ class Attempt:
     reason: str | None = None
     uncertain: bool = False
 
+    def __str__(self) -> str:
+        where = self.host if self.ip is None else f"{self.host} [{self.ip}]"
+        why = self.reason or (None if self.reply is None else str(self.reply))
+        return f"{where} {self.state} at {self.phase}" + ("" if why is None else f": {' '.join(why.split())}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
@@ -260,6 +266,9 @@ class RecipientStatus:
     result: DeliveryResult
     attempts: tuple[Attempt, ...] = ()
 
+    def __str__(self) -> str:
+        return f"{self.recipient}: {self.result}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageStatus:
@@ -272,7 +281,7 @@ class MessageStatus:
     recipients: tuple[RecipientStatus, ...]
     submitted_at: datetime  # aware UTC
     completed_at: datetime | None = None  # aware UTC; None while anything is left to do
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def completed(self) -> bool:
@@ -292,7 +301,7 @@ class MessageStatus:
         failed, else "delivered".
         """
         present = {recipient.result.state for recipient in self.recipients}
-        return next(s for s in ("deferred", "queued", "failed", "delivered") if s in present)
+        return next(state for state in RESULT_STATES if state in present)
 
     def __getitem__(self, address: str) -> RecipientStatus:
         wanted = address.strip().removeprefix("<").removesuffix(">")
@@ -304,6 +313,11 @@ class MessageStatus:
 
     def __iter__(self) -> Iterator[RecipientStatus]:
         return iter(self.recipients)
+
+    def __str__(self) -> str:
+        states = [recipient.result.state for recipient in self.recipients]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in RESULT_STATES if state in states)
+        return f"{self.message_id} {self.state} ({counts})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and strings, ready for `json.dumps`."""
@@ -327,7 +341,7 @@ class MessageStatus:
 
         return cls(
             message_id=given["message_id"],
-            recipients=tuple(status_codec.recipient_from_dict(recipient) for recipient in given["recipients"]),
+            recipients=tuple(map(status_codec.recipient_from_dict, given["recipients"])),
             submitted_at=datetime.fromisoformat(given["submitted_at"]),
             completed_at=status_codec.instant(given["completed_at"]),
             metadata=dict(given["metadata"]),
@@ -358,7 +372,7 @@ def _bare(recipient: str) -> str:
 
 def _because(result: _Result) -> str:
     why = result.reason or (None if result.reply is None else str(result.reply))
-    return "" if why is None else f": {why}"
+    return "" if why is None else f": {' '.join(why.split())}"
 
 
 def _tries(tries: int) -> str:

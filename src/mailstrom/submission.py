@@ -73,6 +73,15 @@ class Moment:
         return self.steady + (at - self.wall)
 
 
+def submissions_of(emails: Iterable[Email | Message | bytes | Submission]) -> list[Submission]:
+    """One for each email; a single one in the place of a list is refused."""
+    one = isinstance(emails, (str, bytes, Mapping)) or hasattr(emails, "get_payload")
+    if one or not isinstance(emails, Iterable):
+        expected = "a list of emails (one alone: send_email)"
+        raise MessageError("emails", given=emails, expected=expected)
+    return [email if isinstance(email, Submission) else Submission(email) for email in emails]
+
+
 def entries_for(
     submissions: Iterable[Submission], config: Config, moment: Moment, new_ids: Iterable[str]
 ) -> list[Entry]:
@@ -130,8 +139,8 @@ def with_index(error: MailstromError, index: int) -> MailstromError:
 
 
 def message_id_of(given: object) -> str:
-    """A message id as it is stored: without <>."""
-    if not isinstance(given, str) or not given.strip("<> "):
+    """A message id as it is stored: without <>. Whether there is such a message is not looked at."""
+    if not isinstance(given, str):
         raise MessageError("message_id", given=given, expected="the text that send_email returned")
     return given.strip().removeprefix("<").removesuffix(">")
 

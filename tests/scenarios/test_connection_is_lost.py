@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import timedelta
 from typing import Literal
 
 import pytest
+import trustme
 
-from mailstrom import Cause, RetryPolicy
-from mailstrom.testing.script import Step, close, expect, read_octets, reset, send
+from mailstrom import Cause, Mailstrom, RetryPolicy
+from mailstrom.testing.script import Step, close, expect, read_octets, reset, send, start_tls
 from mailstrom.testing.simulation import Simulation, simulate
-from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, ScriptedServer, SmtpServer
+from mailstrom.testing.smtp_server import (
+    DEFAULT_EXTENSIONS,
+    Action,
+    LoopbackServer,
+    ScriptedServer,
+    SmtpServer,
+)
 from tests.builders import a_config, an_email, with_mx
+from tests.scenarios.raw_server import a_config_for_port
 from tests.scenarios.stages import (
     BEFORE_THE_DOT,
     YOU,
@@ -19,6 +28,7 @@ from tests.scenarios.stages import (
     a_message,
     open_connections,
     outcome,
+    phase_of,
     server_that,
     visits,
     with_hosts,
@@ -164,6 +174,94 @@ def test_only_those_named_in_the_lost_transaction_are_uncertain() -> None:
         ]
 
     simulate(story, config=a_config())
+
+
+@pytest.mark.parametrize("stage", ["rset", "quit"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_connection_lost_between_two_messages_costs_nobody_anything(end: Action, stage: str) -> None:
+    """Row 3: nothing was asked of the host for any recipient."""
+    server = SmtpServer(on_rcpt=["550 5.1.1 unknown"], **{f"on_{stage}": end})
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        first = await sim.first_try(a_message(), recipients=["a@dest.example"])
+        second = await sim.deliver(an_email())
+        assert outcome(first, "a@dest.example") == ("failed", "5.1.1", False, 1)
+        assert outcome(second) == ("delivered", "2.0.0", False, 1)
+        assert visits(second) == [("1", "dot", "delivered")]
+
+    simulate(story, config=a_config())
+
+
+SAID = {"greeting": "554", "mail": "550", "rcpt": "550", "data": "554", "content": "550"}
+
+
+@pytest.mark.parametrize(("stage", "code"), [*SAID.items(), *dict.fromkeys(SAID, "450").items(), ("content", "250")])
+def test_a_reply_that_came_before_the_end_counts(stage: str, code: str) -> None:
+    """Row 3, row 4: many servers hang up on those they refuse, and some on everybody."""
+    replies = {"greeting": "220", "ehlo": "250", "mail": "250", "rcpt": "250", "data": "354", "content": "250"}
+    commands = ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "<content>"]
+    steps: list[Step] = []
+    for name, command in zip(replies, commands, strict=True):
+        steps += [expect(command), send(f"{code if name == stage else replies[name]} words")]
+        if name == stage:
+            break
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, ScriptedServer([*steps, close()]))
+        result = (await sim.first_try(a_message(), recipients=[YOU]))[YOU].result
+        state = {"2": "delivered", "4": "deferred", "5": "failed"}[code[0]]
+        assert (result.state, str(result.reply), result.uncertain) == (state, f"{code} words", False)
+
+    simulate(story, config=a_config())
+
+
+@pytest.fixture(scope="module")
+def tls_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("mx1.dest.example").configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize("stage", ["ehlo", "mail", "rcpt", "data", "body", "content"])
+@pytest.mark.parametrize("end", ENDS)
+def test_inside_tls_it_is_the_same(end: Action, stage: str, tls_context: ssl.SSLContext) -> None:
+    """Row 3, row 4: over STARTTLS."""
+    on_stage = {"ehlo": [None, end]}.get(stage, end)
+    first = SmtpServer(tls_context=tls_context, extensions=ALONE, **{f"on_{stage}": on_stage})
+    if stage == "body":
+        finish = close() if end is Action.CLOSE else reset()
+        first = _ends_in_the_content_inside_tls(finish, tls_context)
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, first)
+        status = await sim.first_try(a_message(stage), recipients=[YOU])
+        assert outcome(status) == ("deferred", "4.4.2", stage == "content", 1)
+        assert visits(status) == [("1", phase_of(stage), "deferred")]
+        assert await open_connections(sim) == 0
+
+    simulate(story, config=a_config())
+
+
+@pytest.mark.parametrize("stage", ["greeting", "ehlo", "mail", "rcpt", "data", "body", "content"])
+@pytest.mark.parametrize("end", ENDS)
+def test_on_real_sockets_it_is_the_same(end: Action, stage: str) -> None:
+    """Row 3, row 4: FIN, and RST by SO_LINGER 0."""
+    server = server_that(end, stage, extensions=ALONE)
+    content = a_message() + (b"x" * 70 + b"\r\n") * (170_000 if stage == "body" else 0)
+    with LoopbackServer(server) as running, Mailstrom(a_config_for_port(running.port)) as m:
+        status = m.start().wait(m.send_email(content, recipients=[YOU]), timeout=30)
+
+    assert outcome(status) == ("failed", "4.4.2", stage == "content", 1)
+    assert [(a.phase, a.state) for a in status[YOU].attempts] == [(phase_of(stage), "deferred")]
+
+
+def _ends_in_the_content_inside_tls(end: Step, context: ssl.SSLContext) -> ScriptedServer:
+    return ScriptedServer(
+        [send("220 mx"), expect("EHLO"), send("250-mx\r\n250 STARTTLS"), expect("STARTTLS"), send("220 go")]
+        + [start_tls(context), expect("EHLO"), send("250 mx"), expect("MAIL"), send("250 ok")]
+        + [expect("RCPT"), send("250 ok"), expect("DATA"), send("354 go"), read_octets(100_000), end]
+    )
 
 
 def _refuses_a_then(end: Action, stage: str, extensions: frozenset[str]) -> ScriptedServer | SmtpServer:

@@ -197,6 +197,6 @@ def test_a_silent_name_server_for_some_domains_holds_up_no_other() -> None:
             sim.send_email(an_email(to=f"you@{name}"))
         status = await sim.deliver(an_email())
         assert status.completed_at is not None
-        assert status.completed_at - status.submitted_at < timedelta(seconds=1)
+        assert status.completed_at - status.submitted_at < timedelta(seconds=5)
 
     simulate(story, config=a_config(), zone=silent)

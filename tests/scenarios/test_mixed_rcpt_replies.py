@@ -183,6 +183,24 @@ def test_a_354_though_all_were_refused_is_answered_with_a_lone_dot(
     assert server.transcripts[0].contents == [b"", a_message(name="2")]
 
 
+def test_a_354_though_mail_was_refused_is_answered_with_a_lone_dot() -> None:
+    """Row 10: the refusal of MAIL is the verdict for all."""
+    replies = "550 5.7.1 sender refused\r\n503 5.5.1 MAIL first\r\n503 5.5.1 MAIL first\r\n354 go ahead"
+    server = ScriptedServer(
+        [send("220 mx ESMTP"), expect("EHLO"), send("250-mx\r\n250 PIPELINING")]
+        + [expect("MAIL+RCPT+RCPT+DATA"), send(replies), expect("<just a dot>"), send("554 5.5.1 no"), expect("QUIT")]
+    )
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        status = await sim.first_try(a_message(), recipients=ABC[:2])
+        assert [outcome(status, address) for address in ABC[:2]] == [("failed", "5.7.1", False, 1)] * 2
+
+    simulate(story, config=a_config())
+
+    assert server.transcripts[0].contents == [b""]
+
+
 def test_a_server_that_never_answers_the_lone_dot_delays_nobody_for_long() -> None:
     """Row 10: what was answered at RCPT stands, and nothing is uncertain."""
     server = SmtpServer(on_rcpt="550 5.1.1 unknown", on_data="354 go ahead", on_content=Action.HANG)

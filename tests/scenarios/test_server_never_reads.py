@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import socket
 import threading
 from contextlib import suppress
@@ -15,6 +14,7 @@ from mailstrom.testing.script import expect, hang, send, stop_reading
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer
 from tests.builders import a_config, an_email, with_mx
+from tests.leaks import _sockets
 from tests.scenarios.raw_server import TO_CONTENT, a_config_for_port, raw_server, talk
 from tests.scenarios.stages import YOU, a_message, open_connections, outcome, visits
 
@@ -83,12 +83,4 @@ def test_of_20_mb_to_a_real_host_that_does_not_read_only_the_kernels_buffer_ever
         assert len(arrived) < TWENTY_MB
         assert not arrived.endswith(b"\r\n.\r\n")
         gc.collect()
-        assert _sockets() - before <= 1  # the server's end
-
-
-def _sockets() -> int:
-    found = 0
-    for entry in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            found += os.readlink(f"/proc/self/fd/{entry}").startswith("socket:")
-    return found
+        assert len(_sockets() - before) <= 1  # the server's end

@@ -10,9 +10,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..abc import InternalRecipientStatus, Resolver
 from ..config import Config, RelayConfig
@@ -29,6 +30,8 @@ from .routing import Router
 from .world import World
 
 SESSIONS_PER_TRY = 2  # Postfix: smtp_mx_session_limit
+
+_log = logging.getLogger("mailstrom")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +98,13 @@ class Delivery:
         self._attempts: dict[str, list[Attempt]] = {r.address: [] for r in recipients}
         self._visited: set[str] = set()  # over an idle session
         self._sessions_left = SESSIONS_PER_TRY
+        self._unwelcome = False
 
     async def run(self) -> None:
         """Settles every recipient."""
         await self._use_idle_session()
         for host, ip in self._stops():
-            if not self._standing or not self._sessions_left:
+            if not self._standing or not self._sessions_left or self._unwelcome:
                 break
             await self._visit(host, ip, self._tls_mode())
         await self._settle(list(self._standing))
@@ -122,12 +126,14 @@ class Delivery:
         opened = await self._open(hop)
         if isinstance(opened, Session):
             self._tools.router.note_reachable(ip)
-            self._tools.lanes.clear_hold(self._route.lane)
+            if self._has_credentials():
+                self._tools.lanes.clear_hold(self._route.lane)
             await self._converse(opened)
             return
         if opened.fault is not None and opened.fault.kind is FaultKind.UNREACHABLE:
             self._tools.router.note_unreachable(ip)
-        self._hold_if_unwelcome(opened.verdict)
+        if not self._learn_if_unwelcome([opened.verdict]):
+            self._tools.lanes.clear_caution(self._route.lane)
         for address in list(self._standing):
             self._note(address, hop, opened.verdict, opened.tls, began_at, opened.duration_secs)
         if opened.plain_retry and self._may_fall_back():
@@ -164,9 +170,10 @@ class Delivery:
         return False
 
     async def _take_in(self, report: DeliveryReport, session: Session, began_at: datetime) -> None:
+        if not self._learn_if_unwelcome(report.verdicts.values()) and not self._has_credentials():
+            self._tools.lanes.clear_hold(self._route.lane)
         for address in list(self._standing):
             verdict = report.verdicts[self._forward_path(address)]
-            self._hold_if_unwelcome(verdict)
             self._note(address, session.hop, verdict, session.tls, began_at, report.duration_secs)
         await self._settle([a for a, verdict in self._standing.items() if verdict and verdict.ends_the_pass])
 
@@ -210,11 +217,24 @@ class Delivery:
         addresses = [a for a in self._standing if self._forward_path(a) in accepted]
         return await self._job.may_send_dot(addresses)
 
-    def _hold_if_unwelcome(self, verdict: Verdict) -> None:
+    def _has_credentials(self) -> bool:
+        delivery = self._tools.config.delivery
+        return isinstance(delivery, RelayConfig) and delivery.auth is not None
+
+    def _learn_if_unwelcome(self, verdicts: Iterable[Verdict]) -> bool:
         """A relay that refuses our credentials refuses all mail: the lane waits, the queue keeps it."""
-        if verdict.phase is Phase.AUTH and verdict.retry_after is not None:
-            until = self._tools.world.clock.monotonic() + verdict.retry_after.total_seconds()
-            self._tools.lanes.hold(self._route.lane, until)
+        for verdict in verdicts:
+            if verdict.phase is Phase.AUTH and verdict.retry_after is not None:
+                self._unwelcome = True
+                self._hold_lane(verdict.retry_after, verdict.reason)
+                return True
+        return False
+
+    def _hold_lane(self, wait: timedelta, reason: str | None) -> None:
+        lanes, now = self._tools.lanes, self._tools.world.clock.monotonic()
+        if not lanes.is_held(self._route.lane, now):
+            _log.warning("the queue is held for %s: %s", wait, reason)
+        lanes.hold(self._route.lane, now + wait.total_seconds())
 
     def _note(
         self,
@@ -278,6 +298,8 @@ async def make_tools(config: Config, world: World, lanes: Lanes, helo_name: str)
 
     delivery = config.delivery
     ca_file = delivery.ca_file if isinstance(delivery, RelayConfig) else None
+    if isinstance(delivery, RelayConfig) and delivery.auth is not None:
+        lanes.send_one_ahead(delivery.route_key)
     resolver = None if isinstance(delivery, RelayConfig) else world.make_resolver()
     router = Router(
         delivery,

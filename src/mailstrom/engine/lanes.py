@@ -8,15 +8,22 @@ in a task.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 KEYS_KNOWN = 50_000  # route keys whose lane is remembered
 
+_UNTIL_PROVED = float("-inf")  # no hold, but one delivery alone goes first
+
 
 class Lanes:
-    """The slots of each lane. Used in the worker's loop only."""
+    """The slots of each lane. Used in the worker's loop only.
 
-    def __init__(self, per_lane: int) -> None:
+    `opened` is called when a lane that let in one delivery alone is open for all again.
+    """
+
+    def __init__(self, per_lane: int, opened: Callable[[], object] = lambda: None) -> None:
         self._per_lane = per_lane
+        self._opened = opened
         self._lane_of: dict[str, str] = {}
         self._keys_of: defaultdict[str, set[str]] = defaultdict(set)
         self._busy: Counter[str] = Counter()
@@ -56,15 +63,29 @@ class Lanes:
             del self._busy[lane]
         self._refresh(lane)
 
+    def is_held(self, lane: str, now: float) -> bool:
+        """The lane takes nothing at all."""
+        return now < self._held_until.get(lane, _UNTIL_PROVED)
+
     def hold(self, lane: str, until: float) -> None:
         """Closes the lane until `until` (monotonic): it refused our credentials."""
         self._held_until[lane] = until
         self._refresh(lane)
 
+    def send_one_ahead(self, lane: str) -> None:
+        """Lets one delivery alone into the lane: nobody knows yet whether it takes our credentials."""
+        self.hold(lane, _UNTIL_PROVED)
+
     def clear_hold(self, lane: str) -> None:
-        """Opens the lane: the host accepts us again."""
+        """Opens the lane: the host accepts us."""
         if self._held_until.pop(lane, None) is not None:
             self._refresh(lane)
+            self._opened()
+
+    def clear_caution(self, lane: str) -> None:
+        """Opens the lane where it was not held, and what went ahead met other trouble than a refusal."""
+        if self._held_until.get(lane) == _UNTIL_PROVED:
+            self.clear_hold(lane)
 
     def admit_probes(self, now: float) -> None:
         """Lets one delivery into each lane whose hold is over: it finds out for the others."""

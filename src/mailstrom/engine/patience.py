@@ -41,25 +41,38 @@ class PatientCalls:
         """The call's result, or its exception."""
         return await self._run_storage(call, *args, **kwargs)
 
-    async def read(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The call's result, however long the storage fails before."""
-        return await self._until_done(WorkerStatus.STORAGE_READ_FAILED, call, *args, **kwargs)
+    async def read(
+        self, call: Callable[..., Any], *args: Any, unless: asyncio.Event, **kwargs: Any
+    ) -> Any:
+        """The call's result, however long the storage fails before; None once `unless` is set."""
+        return await self._until_done(WorkerStatus.STORAGE_READ_FAILED, unless, call, *args, **kwargs)
 
     async def write(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The call's result, however long the storage fails before."""
-        return await self._until_done(WorkerStatus.STORAGE_WRITE_FAILED, call, *args, **kwargs)
+        never = asyncio.Event()
+        return await self._until_done(WorkerStatus.STORAGE_WRITE_FAILED, never, call, *args, **kwargs)
 
     async def _until_done(
-        self, status: WorkerStatus, call: Callable[..., Any], *args: Any, **kwargs: Any
+        self, status: WorkerStatus, unless: asyncio.Event, call: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         for secs in backoff():
+            if unless.is_set():
+                return None
             try:
                 result = await self.once(call, *args, **kwargs)
             except Exception as error:
                 self._trouble(status)
                 _log.error("%s: %s; tried again in %.0f s", status, printable(str(error)), secs)
-                await asyncio.sleep(secs)
+                await _sleep(secs, unless)
             else:
                 self._recovered(status)
                 return result
         raise AssertionError("backoff() never ends")
+
+
+async def _sleep(secs: float, unless: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(secs):
+            await unless.wait()
+    except TimeoutError:
+        pass

@@ -76,9 +76,10 @@ class Engine:
             world.clock, timedelta(seconds=config.delayed_after_secs), tell, changed
         )
         self._calls = PatientCalls(world.run_storage, self._set_status, self._recovered)
-        self._lanes = Lanes(config.max_sessions_per_lane)
+        self._lanes = Lanes(config.max_sessions_per_lane, self.wake)
         self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
+        self._takes_nothing = asyncio.Event()  # paused, or ending without what is due
         self._paused = False
         self._stopping = False
         self._take_due = False
@@ -94,23 +95,29 @@ class Engine:
     def pause(self) -> None:
         """Takes no new work; what is in flight goes on."""
         self._paused = True
+        self._takes_nothing.set()
         self._set_status(WorkerStatus.PAUSED)
 
     def resume(self) -> None:
         """Takes work again."""
         self._paused = False
-        self._set_status(WorkerStatus.OK)
+        if not self._stopping:
+            self._takes_nothing.clear()
+        self._set_status(self._ordinary_status())
         self._wake.set()
 
     def finish(self, *, take_due: bool) -> None:
         """Ends when nothing is in flight (and, with `take_due`, nothing is due)."""
         self._stopping, self._take_due = True, take_due and not self._paused
+        if not self._take_due:
+            self._takes_nothing.set()
         self._set_status(WorkerStatus.STOPPING)
         self._wake.set()
 
     def abort_before_dot(self) -> None:
         """Gives up every delivery that has not sent its final dot; waits for the other replies."""
         self._stopping, self._take_due = True, False
+        self._takes_nothing.set()
         for job, task in list(self._jobs.values()):
             if not job.awaiting_dot:
                 task.cancel()
@@ -171,14 +178,17 @@ class Engine:
             self._lanes.admit_probes(self._world.clock.monotonic())
             now, skip = self._world.clock.now(), self._lanes.closed_keys
             claim = await self._calls.read(
-                self._storage.claim, now, owner=self._owner, lease=LEASE, skip=skip
+                self._storage.claim, now, owner=self._owner, lease=LEASE, skip=skip, unless=self._takes_nothing
             )
             if claim is None:
+                return
+            if self._takes_nothing.is_set():  # since we asked
+                await self._calls.write(self._storage.give_back, claim)
                 return
             self._begin(claim, group, carrier)
 
     def _may_claim(self) -> bool:
-        if self._paused or self._unsettled or (self._stopping and not self._take_due):
+        if self._takes_nothing.is_set() or self._unsettled:
             return False
         return len(self._jobs) < self._config.max_sessions
 
@@ -208,7 +218,9 @@ class Engine:
         if not self._may_claim():
             return None
         now = self._world.clock.now()
-        due = await self._calls.read(self._storage.next_due, now, self._lanes.closed_keys)
+        due = await self._calls.read(
+            self._storage.next_due, now, self._lanes.closed_keys, unless=self._takes_nothing
+        )
         delays = [] if due is None else [max((due - now).total_seconds(), 0.0)]
         monotonic = self._world.clock.monotonic()
         if (probe := self._lanes.next_probe(monotonic)) is not None:

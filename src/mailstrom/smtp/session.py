@@ -184,7 +184,8 @@ class Session:
             while transaction.step is not Step.DONE:
                 await self._step(transaction, email, before_dot)
         except DialogueError as error:
-            transaction.fail(judge_fault(error.fault, self.hop.host))
+            misfit = error.fault.kind is FaultKind.PROTOCOL
+            transaction.fail(judge_fault(error.fault, self.hop.host), misfit=misfit)
         self._needs_reset = transaction.needs_reset
         self.messages += transaction.dot_answered
         if transaction.out_of_step:

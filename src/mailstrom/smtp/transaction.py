@@ -67,7 +67,7 @@ class Transaction:
     """One message to up to 100 recipients over one session.
 
     `extensions` is what the last EHLO offered. `verdicts` grows as replies come in; a verdict
-    that is there is never replaced.
+    that is there is never replaced, unless the replies turn out to be in disorder.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Transaction:
         self.mail_reply: Reply | None = None
         self.started = False  # MAIL was accepted
         self.dot_answered = False
+        self._has_orphans = False  # RCPT was accepted although MAIL was refused
         self.out_of_step = False  # the session is of no more use: closing, or not understood
         self._email = email
         self._recipients = recipients
@@ -137,7 +138,7 @@ class Transaction:
             self.mail_reply = reply
         # RFC 5321 3.8: 421 closes the channel whatever it answers
         if reply.code == 421 or read_reply(awaited.phase, reply.code) is Meaning.UNEXPECTED:
-            self.fail(self._judge(awaited.phase, reply))
+            self.fail(self._judge(awaited.phase, reply), misfit=reply.code != 421)
             return
         match awaited.phase:
             case Phase.MAIL:
@@ -149,8 +150,14 @@ class Transaction:
             case _:
                 self._dot_answered(reply)
 
-    def fail(self, verdict: Verdict) -> None:
-        """Ends it, and the session with it: `verdict` for all who have none yet."""
+    def fail(self, verdict: Verdict, *, misfit: bool = False) -> None:
+        """Ends it, and the session with it: `verdict` for all who have none yet.
+
+        `misfit`: a reply did not fit its command. Then nobody knows which of the commands sent
+        together the replies before it answered either, and none of them is believed.
+        """
+        if misfit and self._step is Step.COMMANDS and "PIPELINING" in self._extensions:
+            self.verdicts = {r: known for r, known in self.verdicts.items() if known.reply is None}
         self.out_of_step = True
         self._left_behind()
         self._judged(self._recipients, verdict)
@@ -235,6 +242,7 @@ class Transaction:
 
     def _rcpt_answered(self, recipient: str, reply: Reply) -> None:
         if not self.started:
+            self._has_orphans |= reply.is_positive
             return  # the refusal of MAIL stands for all
         if reply.is_positive:
             self.accepted.append(recipient)
@@ -255,6 +263,12 @@ class Transaction:
             self.left.append(awaited.recipient or "")
 
     def _data_answered(self, reply: Reply) -> None:
+        if reply.is_intermediate and self._has_orphans:
+            # RFC 5321 4.1.4: no recipient without MAIL: what seemed to refuse it answered another
+            detail = "MAIL was refused, RCPT and DATA accepted"
+            fault = Fault(kind=FaultKind.PROTOCOL, phase=Phase.DATA, detail=detail)
+            self.fail(judge_fault(fault, self._host), misfit=True)
+            return
         if reply.is_intermediate:
             # RFC 2920 3.1: 354 although nobody was accepted: end it with a lone dot
             self._step = Step.CONTENT if self.accepted else Step.LONE_DOT

@@ -1,0 +1,105 @@
+"""A worker that was away for longer than its lease must not send what another may have sent."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from mailstrom import MemoryStorage
+from mailstrom.abc import Claim
+from mailstrom.storage.exclusive import ExclusiveStorage
+from mailstrom.testing.simulation import Simulation, simulate
+from mailstrom.testing.smtp_server import SmtpServer
+from tests.builders import a_config, an_email, with_mx
+from tests.scenarios.stages import YOU
+
+
+class Forgetful(ExclusiveStorage):
+    """Does not prolong the leases of its first claims: for it their owner is gone after 60 s."""
+
+    lost_claims = 1
+
+    def renew(self, claim: Claim, lease: timedelta) -> Claim | None:
+        return None if claim.token <= self.lost_claims else super().renew(claim, lease)
+
+
+def slow_once(secs: float) -> SmtpServer:
+    """Takes its time before the 354 of every DATA."""
+    return SmtpServer(delays={"data": secs})
+
+
+def forgetful() -> Forgetful:
+    return Forgetful(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())
+
+
+def test_a_lease_lost_before_the_final_dot_ends_the_delivery_before_the_dot() -> None:
+    """Row 52: abort before the dot; whoever has the claim now sends it, once."""
+    server = slow_once(90.0)
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        status = await sim.deliver(an_email())
+        assert status[YOU].result.tries == 1
+
+    simulate(story, config=a_config(), storage=forgetful())
+
+    assert (len(server.ledger.messages), len(server.ledger.sessions)) == (1, 2)
+
+
+def test_a_lease_that_ends_within_its_margin_is_not_used_for_a_dot() -> None:
+    """Row 52: a margin of 10 s."""
+    server = slow_once(51.0)
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        assert (await sim.deliver(an_email())).succeeded
+
+    simulate(story, config=a_config(), storage=forgetful())
+
+    assert (len(server.ledger.messages), len(server.ledger.sessions)) == (1, 2)
+
+
+def test_a_lease_lost_after_the_final_dot_brings_a_result_that_is_not_taken() -> None:
+    """Row 52: a late result with a stale token is refused; this is the window nobody can close."""
+    server = SmtpServer(delays={"content": 90.0})
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        status = await sim.deliver(an_email())
+        assert (status.succeeded, status[YOU].result.tries, len(status[YOU].attempts)) == (True, 1, 1)
+
+    simulate(story, config=a_config(), storage=forgetful())
+
+
+def test_a_long_delivery_keeps_its_lease() -> None:
+    """Row 52: the heartbeat; nobody sends a second copy meanwhile."""
+    server = SmtpServer(delays={"data": 110.0, "content": 590.0})
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        assert (await sim.deliver(an_email())).succeeded
+
+    simulate(story, config=a_config())
+
+    assert (len(server.ledger.messages), len(server.ledger.sessions)) == (1, 1)
+
+
+def test_a_storage_that_cannot_prolong_for_a_minute_stops_what_has_not_sent_its_dot() -> None:
+    """Row 52: without a lease that is known to stand there is no dot."""
+
+    class Locked(Forgetful):
+        def renew(self, claim: Claim, lease: timedelta) -> Claim | None:
+            if claim.token <= self.lost_claims:
+                raise OSError("the database is locked")
+            return super().renew(claim, lease)
+
+    server = slow_once(90.0)
+    storage = Locked(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        assert (await sim.deliver(an_email())).succeeded
+
+    simulate(story, config=a_config(), storage=storage)
+
+    assert len(server.ledger.messages) == 1

@@ -1,0 +1,104 @@
+"""The wall clock is set ten years ahead, or back, while mail waits."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from mailstrom import Cause, RetryPolicy
+from mailstrom.testing.simulation import Simulation, simulate
+from mailstrom.testing.smtp_server import SmtpServer
+from tests.builders import a_config, an_email, with_mx
+from tests.scenarios.stages import YOU
+
+TEN_YEARS = timedelta(days=3653)
+MINUTE = timedelta(minutes=1)
+JUMPS = pytest.mark.parametrize("jump", [TEN_YEARS, -TEN_YEARS], ids=["ahead", "back"])
+
+
+def connected_at(sim: Simulation) -> list[float]:
+    """Seconds, by the clock that does not jump."""
+    return [round(connect.at) for connect in sim.network.connects]
+
+
+@JUMPS
+def test_a_deferred_recipient_is_tried_again_when_it_would_have_been(jump: timedelta) -> None:
+    """Row 45: no storm, no stall."""
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
+        message_id = sim.send_email(an_email())
+        await asyncio.sleep(60)
+        sim.clock.jump(jump)
+        status = await sim.wait(message_id)
+        assert connected_at(sim) == [0, 180, 720]
+        assert status[YOU].result.cause is Cause.TRIES_EXHAUSTED
+
+    simulate(story, config=a_config())
+
+
+@JUMPS
+def test_nothing_expires_before_or_after_its_time(jump: timedelta) -> None:
+    """Row 45."""
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
+        message_id = sim.send_email(an_email(), expires_at=sim.clock.now() + 5 * MINUTE)
+        await asyncio.sleep(60)
+        sim.clock.jump(jump)
+        await sim.wait(message_id)
+        assert sim.clock.monotonic() == 300
+
+    simulate(story, config=a_config())
+
+
+@JUMPS
+def test_five_days_of_tries_stay_five_days(jump: timedelta) -> None:
+    """Row 45."""
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
+        message_id = sim.send_email(an_email())
+        for _ in range(4):
+            await asyncio.sleep(86_400)
+            sim.clock.jump(jump)
+        await sim.wait(message_id)
+        assert sim.clock.monotonic() == 5 * 86_400
+
+    simulate(story, config=a_config(retry=RetryPolicy.rfc5321()))
+
+
+@JUMPS
+def test_what_is_sent_after_the_jump_goes_out_at_once_and_at_the_time_it_says(jump: timedelta) -> None:
+    """Row 45: `send_at` is by the wall clock of the caller."""
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, SmtpServer())
+        await asyncio.sleep(60)
+        sim.clock.jump(jump)
+        await sim.deliver(an_email())
+        assert sim.clock.monotonic() == 60
+        await sim.deliver(an_email(), send_at=sim.clock.now() + 10 * MINUTE)
+        assert sim.clock.monotonic() == 660
+
+    simulate(story, config=a_config())
+
+
+@JUMPS
+def test_a_delivery_in_flight_does_not_notice(jump: timedelta) -> None:
+    """Row 45: timers and leases are monotonic."""
+    server = SmtpServer(delays={"data": 100.0, "content": 500.0})
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        message_id = sim.send_email(an_email())
+        for turn in range(10):
+            await asyncio.sleep(50)
+            sim.clock.jump(jump if turn % 2 else -jump)
+        assert (await sim.wait(message_id)).succeeded
+
+    simulate(story, config=a_config())
+
+    assert len(server.ledger.messages) == 1

@@ -1,0 +1,132 @@
+"""Type-checked only: the public signatures cannot drift unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from email.message import EmailMessage, Message
+from typing import assert_never, assert_type
+
+from mailstrom import (
+    AsyncMailstrom,
+    Attempt,
+    Cause,
+    Config,
+    Deferred,
+    Delivered,
+    DeliveryResult,
+    Email,
+    EnhancedCode,
+    Event,
+    Failed,
+    Mailstrom,
+    MemoryStorage,
+    MessageStatus,
+    PreparedEmail,
+    Queued,
+    RecipientStatus,
+    RelayConfig,
+    RemoteDeliveryConfig,
+    Reply,
+    ResolverSetup,
+    RetryPolicy,
+    SmtpAuth,
+    Storage,
+    Submission,
+    WorkerStatus,
+)
+
+
+def making(storage: Storage, observer: Callable[[Event], None]) -> None:
+    assert_type(Mailstrom(), Mailstrom)
+    assert_type(Mailstrom(Config(helo_name="a.example"), storage, observers=[observer, print]), Mailstrom)
+    assert_type(Mailstrom("smtps://relay.example", MemoryStorage()), Mailstrom)
+    assert_type(Mailstrom().start(), Mailstrom)
+
+
+def sending(m: Mailstrom, at: datetime, legacy: Message, modern: EmailMessage, finished: bytes) -> None:
+    email = Email(from_="a@x.example", to=["b@y.example", ("C", "c@y.example")], text="t")
+    assert_type(m.send_email(email), str)
+    assert_type(
+        m.send_email(
+            email,
+            recipients=["b@y.example"],
+            return_path="",
+            send_at=at,
+            expires_at=at,
+            idempotency_key="k",
+            metadata={"order": "1"},
+        ),
+        str,
+    )
+    for other in (legacy, modern, finished):
+        assert_type(m.send_email(other), str)
+    assert_type(m.send_emails([email, finished, Submission(email, send_at=at)]), list[str])
+
+
+def asking(m: Mailstrom) -> None:
+    assert_type(m.query_status("id"), MessageStatus)
+    assert_type(m.query_recent(), list[MessageStatus])
+    assert_type(m.wait("id", timeout=1.0), MessageStatus)
+    assert_type(m.drain(timeout=1.0), bool)
+    assert_type(m.cancel("id"), MessageStatus)
+    assert_type(m.worker_status(), WorkerStatus)
+    assert_type(m.close(timeout=1.0), tuple[MessageStatus, ...])
+    assert_type(m.outbox[0], PreparedEmail)
+    m.pause()
+    m.die()
+
+
+def reading(status: MessageStatus) -> str:
+    assert_type(status.message_id, str)
+    assert_type(status.recipients, tuple[RecipientStatus, ...])
+    assert_type(status.submitted_at, datetime)
+    assert_type(status.completed_at, datetime | None)
+    assert_type(status.metadata, Mapping[str, str])
+    assert_type((status.state, status.succeeded, status.completed), tuple[str, bool, bool])
+    assert_type(MessageStatus.from_dict(status.to_dict()), MessageStatus)
+    recipient = status["you@x.example"]
+    assert_type(recipient.attempts, tuple[Attempt, ...])
+    assert_type(recipient.result, DeliveryResult)
+    return telling(recipient.result)
+
+
+def telling(result: DeliveryResult) -> str:
+    assert_type(result.reply, Reply | None)
+    assert_type(result.enhanced_code, EnhancedCode | None)
+    assert_type(result.next_attempt_at, datetime | None)
+    assert_type(result.cause, Cause | None)
+    match result:
+        case Queued() | Deferred():
+            return "waiting"
+        case Delivered(reply=reply):
+            return str(reply)
+        case Failed(cause=cause, reason=reason):
+            return f"{cause}: {reason}"
+        case _:
+            assert_never(result)
+
+
+def configuring() -> Sequence[Config]:
+    relay = RelayConfig("relay.example", auth=SmtpAuth("me", "pw"), ca_file=None)
+    remote = RemoteDeliveryConfig(ResolverSetup.specific("192.0.2.53", 5353), port=2525)
+    assert_type(RelayConfig.from_url("smtps://relay.example"), RelayConfig)
+    assert_type(RetryPolicy.rfc5321(), RetryPolicy)
+    return [
+        Config(delivery=relay, retry=RetryPolicy(tries=5, max_age=timedelta(days=1))),
+        Config(delivery=remote, mode="file", allow_domains=("x.example",)),
+        Config.from_dict({"helo_name": "a.example"}),
+        Config.from_toml("mailstrom.toml"),
+        Config.from_env(),
+    ]
+
+
+async def awaiting(m: AsyncMailstrom, email: Email) -> None:
+    async with m:
+        assert_type(await m.start(), AsyncMailstrom)
+        assert_type(await m.send_email(email), str)
+        assert_type(await m.wait("id", timeout=1.0), MessageStatus)
+        assert_type(await m.query_recent(), list[MessageStatus])
+        async for status in m.query_recent():
+            assert_type(status, MessageStatus)
+        assert_type(await m.drain(), bool)
