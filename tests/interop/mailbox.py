@@ -41,16 +41,27 @@ class MailServer:
     password: str
     folder: Path
 
-    def received(self) -> list[bytes]:
-        """Each message that arrived, oldest first, as on the wire: with CRLF."""
+    def received(self, *message_ids: str) -> list[bytes]:
+        """The messages with these ids that arrived, oldest first, as on the wire: with CRLF.
+
+        Others may still be coming in: a server says yes before it has put a message away.
+        """
         files = [entry for entry in self.folder.iterdir() if entry.is_file()]
         files.sort(key=lambda entry: entry.stat().st_mtime_ns)
-        return [_with_crlf(entry.read_bytes()) for entry in files]
+        wanted = [f"Message-ID: <{each}>\r\n".lower().encode() for each in message_ids]
+        contents = [_with_crlf(entry.read_bytes()) for entry in files]
+        return [content for content in contents if any(line in content.lower() for line in wanted)]
 
-    def wait_for(self, count: int, timeout: float = 20.0) -> list[bytes]:
-        """The messages once there are `count`; fails when there are fewer in time."""
-        until(lambda: len(self.received()) >= count, timeout, f"{count} messages in {self.folder}")
-        return self.received()
+    def wait_for(self, *message_ids: str, timeout: float = 20.0) -> list[bytes]:
+        """The messages with these ids once they are there; fails when they are not in time."""
+        found: list[bytes] = []
+
+        def all_there() -> bool:
+            found[:] = self.received(*message_ids)
+            return len(found) >= len(message_ids)
+
+        until(all_there, timeout, f"{len(message_ids)} messages in {self.folder}")
+        return found
 
     def forget(self) -> None:
         """Empties the folder."""

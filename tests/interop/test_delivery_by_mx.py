@@ -44,7 +44,7 @@ def test_what_arrives_is_byte_for_byte_what_was_prepared(
         status = m.start().wait(message_id, timeout=20)
 
     assert status.succeeded, status
-    assert [without_trace(content) for content in server.wait_for(1)] == [prepared.content]
+    assert [without_trace(content) for content in server.wait_for(message_id)] == [prepared.content]
 
 
 def test_the_session_is_encrypted_and_says_so(server: MailServer, dns_port: int) -> None:
@@ -85,7 +85,7 @@ def test_an_address_in_unicode_arrives(server: MailServer, dns_port: int) -> Non
 
     assert status.succeeded, status
     assert prepared.needs_smtputf8
-    assert [without_trace(content) for content in server.wait_for(1)] == [prepared.content]
+    assert [without_trace(content) for content in server.wait_for(message_id)] == [prepared.content]
 
 
 def test_many_emails_arrive_once_each(server: MailServer, dns_port: int) -> None:
@@ -102,4 +102,4 @@ def test_many_emails_arrive_once_each(server: MailServer, dns_port: int) -> None
 
         states = [m.query_status(message_id).state for message_id in ids]
     assert states == ["delivered"] * 60
-    assert sorted(without_trace(content) for content in server.wait_for(60)) == sorted(prepared)
+    assert sorted(without_trace(content) for content in server.wait_for(*ids)) == sorted(prepared)

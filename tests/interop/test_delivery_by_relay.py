@@ -33,7 +33,7 @@ def test_what_arrives_is_byte_for_byte_what_was_prepared(server: MailServer, nam
         status = m.start().wait(message_id, timeout=20)
 
     assert status.succeeded, status
-    assert [without_trace(content) for content in server.wait_for(1)] == [prepared.content]
+    assert [without_trace(content) for content in server.wait_for(message_id)] == [prepared.content]
 
 
 @pytest.mark.parametrize("mechanism", ["CRAM-MD5", "PLAIN", "LOGIN"])
@@ -61,7 +61,7 @@ def test_a_wrong_password_fails_no_mail(server: MailServer) -> None:
         m.die()
 
     assert not result.completed
-    assert server.received() == []
+    assert server.received(message_id) == []
 
 
 def test_a_relay_with_a_strange_certificate_gets_neither_password_nor_mail(server: MailServer) -> None:
@@ -74,4 +74,4 @@ def test_a_relay_with_a_strange_certificate_gets_neither_password_nor_mail(serve
 
     assert not status.result.completed
     assert {attempt.phase for attempt in status.attempts} == {"tls"}
-    assert server.received() == []
+    assert server.received(message_id) == []
