@@ -52,7 +52,7 @@ class InternalRecipientStatus:
     route_key: str  # recipient domain as A-label, "relay:<name>", or the address literal
     result: DeliveryResult
     attempts: tuple[Attempt, ...] = ()
-    due_at: datetime | None = None  # aware UTC; None: completed or held
+    due_at: datetime | None = None  # aware UTC; None: completed, or held without an end
     crashes: int = 0  # passes in a row that ended without a settle
     dot_sent: bool = False  # claimed, and the final dot may be on the wire
 
@@ -292,8 +292,9 @@ class SharedStorage(ABC):
 
         Recipients without an outcome stay claimed. False, and no change at all, when the
         claim was lost, or holds one of them no more. A result that is not completed is due at
-        its `next_attempt_at`, held where that is None. Of the attempts the latest are kept, 50
-        at least. Where `cancel` came in between, a deferred outcome becomes failed
+        its `next_attempt_at`; where that is None it is held: nobody tries it, and it falls due
+        once, at the message's `expires_at`, to be ended. Of the attempts the latest are kept,
+        50 at least. Where `cancel` came in between, a deferred outcome becomes failed
         (CANCELLED). `completed_at` is set to `now` when the last recipient completes.
         """
 

@@ -17,8 +17,10 @@ from .engine.local import Outbox
 from .engine.waiting import off_loop
 from .facade import Mailstrom
 from .message.email import Email
+from .secret import Secret
 from .status import MessageStatus, WorkerStatus
 from .submission import Submission
+from .wiring import config_of
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -43,7 +45,9 @@ class AsyncMailstrom:
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
-        self._mailstrom = Mailstrom(config, storage, observers=observers)
+        hidden = Secret(config) if isinstance(config, str) else config
+        del config  # a traceback may show the locals of every frame
+        self._mailstrom = Mailstrom(config_of(hidden), storage, observers=observers)
 
     async def start(self) -> Self:
         """Starts the worker, or ends a pause; returns self."""
@@ -117,7 +121,8 @@ class AsyncMailstrom:
 
     async def wait(self, message_id: str, timeout: float | None = None) -> MessageStatus:
         """The status once every recipient is completed, or as it is after `timeout` seconds."""
-        return await self._mailstrom._awaited_message(message_id).wait_in_loop(timeout, self._call)
+        awaited = self._mailstrom._awaited_message(message_id)
+        return (await awaited.wait_in_loop(timeout, self._call)).public()
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Waits until everything queued is completed (or held); False at the timeout."""

@@ -94,9 +94,11 @@ class SmtpAuth:
         object.__setattr__(self, "password", secret)
         object.__setattr__(self, "mechanism", named)
         check.text("SmtpAuth.username", username, "a name")
+        if not check.is_unicode(username):
+            raise ConfigError(f"SmtpAuth.username: expected a name, got {check.shown(username)}")
         # RFC 4616 2: NUL separates the parts of PLAIN; it cannot stand in one
-        if not secret.reveal() or "\0" in secret.reveal():
-            raise ConfigError("SmtpAuth.password: expected a text, not empty, without NUL")
+        if not secret.reveal() or "\0" in secret.reveal() or not check.is_unicode(secret.reveal()):
+            raise ConfigError("SmtpAuth.password: expected a text, not empty, without NUL or lone surrogates")
         if not is_known:
             # not repeated: arguments in the wrong order put the password here
             names = ", ".join(AUTH_MECHANISMS.values())
@@ -311,7 +313,7 @@ class Config:
         check.kind("Config.timeouts", self.timeouts, SmtpTimeouts, "SmtpTimeouts(...)")
         check.choice("Config.mode", self.mode, MODES)
         if self.require_tls and isinstance(self.delivery, RelayConfig) and self.delivery.tls == "none":
-            raise ConfigError("Config.require_tls: the relay is set to tls='none'; use 'starttls' or 'implicit'")
+            raise ConfigError("Config.require_tls: expected a relay over TLS, got one with tls='none'")
         self._check_texts()
 
     @classmethod

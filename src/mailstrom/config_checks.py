@@ -129,6 +129,11 @@ def domain(name: str, given: str) -> str:
         raise ConfigError(str(error)) from error
 
 
+def is_unicode(text: str) -> bool:
+    """Without lone surrogates, which cannot be sent; never raises."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def shown(value: object) -> str:
     """The value in an error text: shortened, and its kind alone where it may hold a password."""
     if not isinstance(value, (str, int, float)) or (isinstance(value, str) and "://" in value):

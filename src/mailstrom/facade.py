@@ -19,10 +19,11 @@ from .engine.local import Outbox
 from .engine.thread import StorageThread, run_inline
 from .engine.waiting import Awaited
 from .engine.world import SteadyClock
-from .errors import ClosedError, MailstromError, NotRunningError, QueueFull
+from .errors import ClosedError, MailstromError, NotRunningError, QueueFull, StorageError
 from .message.email import Email
 from .net.clock import SystemClock
-from .status import MessageStatus, WorkerStatus
+from .secret import Secret
+from .status import Cause, MessageStatus, WorkerStatus
 from .submission import (
     Entry,
     Moment,
@@ -30,6 +31,7 @@ from .submission import (
     entries_for,
     entry_for,
     message_id_of,
+    newly_stored,
     submissions_of,
     with_index,
 )
@@ -69,7 +71,9 @@ class Mailstrom:
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
-        self._config = config_of(config)
+        hidden = Secret(config) if isinstance(config, str) else config
+        del config  # a traceback may show the locals of every frame
+        self._config = config_of(hidden)
         self._storage = storage_of(storage)
         self._given_observers = tuple(observers)
         self._started = False
@@ -95,7 +99,7 @@ class Mailstrom:
 
     def start(self) -> Self:
         """Starts the worker, or ends a pause; without effect when it is running. Returns self."""
-        self._enter()
+        self._enter_for_work()
         with self._lock:
             self._enter()  # it may have been closed while we waited
             self._started = True
@@ -110,7 +114,7 @@ class Mailstrom:
 
     def pause(self) -> None:
         """Takes no new work until `start()`; what is being sent is finished."""
-        self._enter()
+        self._enter_for_work()
         with self._lock:
             if self._runtime is None:
                 raise NotRunningError("pause() needs a worker: call start() first")
@@ -136,10 +140,14 @@ class Mailstrom:
     def die(self) -> None:
         """Ends the worker at once; connections are aborted, and this Mailstrom is closed."""
         self._enter()
+        if (runtime := self._runtime) is not None:
+            runtime.die()  # before the lock: a close() under way is cut short
         with self._lock:
-            if self._runtime is not None:
+            if self._closed:
+                return
+            if self._runtime is not runtime and self._runtime is not None:
                 self._runtime.die()
-            self._end()
+            self._leave(count_left=not self._storage.durable)
 
     def __enter__(self) -> Self:
         self._enter()
@@ -201,14 +209,14 @@ class Mailstrom:
     def _store(self, entries: Sequence[Entry]) -> list[str]:
         if self.worker_status() is WorkerStatus.CRASHED:
             raise NotRunningError("the worker crashed too often: see the log, and make a new Mailstrom")
-        if self._closing:
-            raise ClosedError("this Mailstrom is closing and takes no more mail")
-        ids = self._with_room(lambda: self._storage.store(entries))
-        if self._closed and not self._storage.durable:
-            raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
-        for (email, _), message_id in zip(entries, ids, strict=True):
-            if email.message_id == message_id:
-                self._tell(EventKind.ACCEPTED, message_id)
+        self._enter_for_work()
+        with self._observers.accepting([email.message_id for email, _ in entries]):
+            ids = self._with_room(lambda: self._storage.store(entries))
+            if self._closed and not self._storage.durable:
+                raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
+            if self._given_observers:
+                for message_id in newly_stored(entries, ids, self._storage):
+                    self._tell(EventKind.ACCEPTED, message_id)
         if (runtime := self._runtime) is not None:
             runtime.wake()
         return ids
@@ -224,7 +232,9 @@ class Mailstrom:
                 try:
                     return store()
                 except QueueFull:
-                    if self._closed or not changed.wait(max(until - time.monotonic(), 0.0)):
+                    if self._closed:
+                        raise ClosedError("this Mailstrom was closed while waiting for room") from None
+                    if not changed.wait(max(until - time.monotonic(), 0.0)):
                         raise
         finally:
             forget()
@@ -246,7 +256,7 @@ class Mailstrom:
 
         Raises `NotRunningError` when nobody can deliver: call `start()`. `close` wakes it.
         """
-        return self._awaited_message(message_id).wait(timeout)
+        return self._awaited_message(message_id).wait(timeout).public()
 
     def drain(self, timeout: float | None = None) -> bool:
         """Waits until everything queued is completed (or held); False at the timeout."""
@@ -279,6 +289,12 @@ class Mailstrom:
         if self._closed:
             raise ClosedError("this Mailstrom is closed: make a new one")
 
+    def _enter_for_work(self) -> None:
+        """At the door of what makes sense only until `close` begins."""
+        self._enter()
+        if self._closing:
+            raise ClosedError("this Mailstrom is closing: it takes no more mail and is not started again")
+
     def _after_fork(self) -> None:
         # The parent's loop, sockets and locks are only kept, never touched: its worker uses them.
         inherited = (self._runtime, self._storage_thread, self._lock, self._board, self._observers)
@@ -300,6 +316,7 @@ class Mailstrom:
             carrier_maker(self._outbox),
             owner=f"{os.getpid()}-{_new_id()[:8]}",
             tell=self._observers.tell,
+            now=self._clock.now,
             changed=self._board.changed,
             ended=self._board.wake_all,
         )
@@ -314,12 +331,12 @@ class Mailstrom:
             self._storage_thread = StorageThread()
         return self._storage_thread.run
 
-    def _awaited_message(self, message_id: str) -> Awaited[MessageStatus]:
+    def _awaited_message(self, message_id: str) -> Awaited[InternalMessageStatus]:
         self._enter()
         message_id = message_id_of(message_id)
         return Awaited(
-            look=lambda: self._storage.retrieve_status(message_id).public(),
-            is_over=lambda status: status.completed,
+            look=lambda: self._storage.retrieve_status(message_id),
+            is_over=lambda status: status.completed_at is not None,  # of any number of recipients
             is_vain=self._is_vain,
             watch=lambda wake: self._board.watch(message_id, wake),
             poll_secs=self._poll_secs,
@@ -353,6 +370,7 @@ class Mailstrom:
             raise NotRunningError("nobody delivers: call start() before waiting")
 
     def _close(self, timeout: float, *, drain: bool) -> tuple[MessageStatus, ...]:
+        timeout = float(timeout)  # a TypeError now, before anything is closed
         if self._pid != os.getpid():
             self._after_fork()
         with self._lock:
@@ -361,13 +379,16 @@ class Mailstrom:
             self._closing = True
             if self._runtime is not None:
                 self._runtime.finish(take_due=drain, timeout=timeout)
-            self._closed = True  # from here on nothing is taken that would not be found left
-            try:
-                self._left = self._incomplete()
-            finally:
-                self._end()
-        self._log_left()
+            self._leave(count_left=True)
         return self._left
+
+    def _leave(self, *, count_left: bool) -> None:
+        self._closed = True  # from here on nothing is taken that would not be found left
+        try:
+            self._left = self._incomplete() if count_left else ()
+        finally:
+            self._end()
+        self._log_left()
 
     def _incomplete(self) -> tuple[MessageStatus, ...]:
         return tuple(status.public() for status in self._storage.retrieve_all_incomplete())
@@ -386,7 +407,8 @@ class Mailstrom:
             return
         ids = ", ".join(status.message_id for status in self._left[:IDS_IN_LOG])
         more = "" if len(self._left) <= IDS_IN_LOG else ", ..."
-        _log.warning("%d messages are lost with the memory they rest in: %s%s", len(self._left), ids, more)
+        lost = "1 message is" if len(self._left) == 1 else f"{len(self._left)} messages are"
+        _log.warning("%s lost with the memory they rest in: %s%s", lost, ids, more)
 
     def _at_exit(self) -> None:
         """The interpreter ends: no new work, wait for the replies to final dots, tell what is lost."""
@@ -394,8 +416,10 @@ class Mailstrom:
             return
         self._runtime.drain_dots(DOTS_AT_EXIT_SECS)
         self._closed = True
-        if not self._storage.durable:
-            self._left = self._incomplete()
+        try:
+            self._left = () if self._storage.durable else self._incomplete()
+        except StorageError as error:
+            _log.warning("what is lost with this process cannot be told: %s", error)
         self._log_left()
 
     def _tell(self, kind: EventKind, message_id: str) -> None:
@@ -403,7 +427,8 @@ class Mailstrom:
 
     def _tell_cancelled(self, before: InternalMessageStatus, after: InternalMessageStatus) -> None:
         for old, new in zip(before.recipients, after.recipients, strict=True):
-            if new.result.completed and not old.result.completed:
+            # it may have been delivered between the two looks
+            if new.result.cause is Cause.CANCELLED and not old.result.completed:
                 self._observers.tell(
                     Event(
                         kind=EventKind.FAILED,

@@ -186,8 +186,8 @@ class Attempt:
 
     def __str__(self) -> str:
         where = self.host if self.ip is None else f"{self.host} [{self.ip}]"
-        why = self.reason or (None if self.reply is None else str(self.reply))
-        return f"{where} {self.state} at {self.phase}" + ("" if why is None else f": {' '.join(why.split())}")
+        why = self.reason if self.reply is None else str(self.reply)
+        return one_line(f"{where} {self.state} at {self.phase}" + (f": {why}" if why else ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,14 +267,14 @@ class RecipientStatus:
     attempts: tuple[Attempt, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.recipient}: {self.result}"
+        return one_line(f"{self.recipient}: {self.result}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageStatus:
     """A message and how it stands with each recipient, in the order To, Cc, Bcc.
 
-    `status["you@x.example"]` is the `RecipientStatus` of that address.
+    `status["you@x.example"]` is the `RecipientStatus` of that address; `Name <address>` will do.
     """
 
     message_id: str
@@ -304,7 +304,7 @@ class MessageStatus:
         return next(state for state in RESULT_STATES if state in present)
 
     def __getitem__(self, address: str) -> RecipientStatus:
-        wanted = address.strip().removeprefix("<").removesuffix(">")
+        wanted = _bare(address.strip())
         for same in (_exactly, _without_case):
             for recipient in self.recipients:
                 if same(wanted) in (same(recipient.address), same(_bare(recipient.recipient))):
@@ -317,7 +317,7 @@ class MessageStatus:
     def __str__(self) -> str:
         states = [recipient.result.state for recipient in self.recipients]
         counts = ", ".join(f"{states.count(state)} {state}" for state in RESULT_STATES if state in states)
-        return f"{self.message_id} {self.state} ({counts})"
+        return one_line(f"{self.message_id} {self.state} ({counts})")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and strings, ready for `json.dumps`."""
@@ -358,6 +358,11 @@ def printable(text: str, limit: int = REPLY_TEXT_LIMIT) -> str:
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 3] + "..."
 
 
+def one_line(text: str) -> str:
+    """`text` for people: one line, any script, nothing that moves a cursor or turns a line round."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
 def _exactly(address: str) -> str:
     return address
 
@@ -372,7 +377,7 @@ def _bare(recipient: str) -> str:
 
 def _because(result: _Result) -> str:
     why = result.reason or (None if result.reply is None else str(result.reply))
-    return "" if why is None else f": {' '.join(why.split())}"
+    return "" if why is None else f": {one_line(why)}"
 
 
 def _tries(tries: int) -> str:

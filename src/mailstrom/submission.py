@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail
+from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, SharedStorage
 from .config import Config
 from .errors import MailstromError, MessageError
 from .message.email import Email
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 METADATA_LIMIT = 4096  # characters of all keys and values
 KEY_LIMIT = 255  # characters of an idempotency key
+
+FIRST = datetime(1, 1, 1, tzinfo=UTC)  # what a datetime can hold
+LAST = datetime(9999, 12, 31, tzinfo=UTC)
 
 Entry = tuple[PreparedEmail, InternalMessageStatus]
 
@@ -70,7 +73,10 @@ class Moment:
 
     def steadily(self, at: datetime) -> datetime:
         """The wall clock's instant `at`, as the queue's clock will show it."""
-        return self.steady + (at - self.wall)
+        try:
+            return self.steady + (at - self.wall)
+        except OverflowError:  # datetime.max is how some say "never"
+            return LAST if at > self.wall else FIRST
 
 
 def submissions_of(emails: Iterable[Email | Message | bytes | Submission]) -> list[Submission]:
@@ -131,6 +137,15 @@ def entry_for(submission: Submission, config: Config, moment: Moment, new_id: st
     )
 
 
+def newly_stored(entries: Iterable[Entry], ids: Iterable[str], storage: SharedStorage) -> list[str]:
+    """Which of the ids `store` returned are those of new messages, not of repeats."""
+    new: dict[str, None] = {}
+    for (_, status), message_id in zip(entries, ids, strict=True):
+        if status.message_id == message_id and not _is_repeat(status, storage):
+            new[message_id] = None
+    return list(new)
+
+
 def with_index(error: MailstromError, index: int) -> MailstromError:
     """The error, saying at which index of `send_emails` it arose."""
     error.index = index
@@ -143,6 +158,16 @@ def message_id_of(given: object) -> str:
     if not isinstance(given, str):
         raise MessageError("message_id", given=given, expected="the text that send_email returned")
     return given.strip().removeprefix("<").removesuffix(">")
+
+
+def _is_repeat(status: InternalMessageStatus, storage: SharedStorage) -> bool:
+    """A repeat may have the same Message-ID as the first, if that is the caller's own."""
+    if status.idempotency_key is None:
+        return False
+    try:
+        return storage.retrieve_status(status.message_id).submitted_at != status.submitted_at
+    except MailstromError:  # it was stored all the same
+        return False
 
 
 def _check_options(submission: Submission, now: datetime) -> None:

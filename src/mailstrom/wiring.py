@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .abc import Clock, SharedStorage, Storage, StorageRunner
-from .config import Config, RelayConfig, RemoteDeliveryConfig
+from .config import Config, RemoteDeliveryConfig
 from .errors import ConfigError
+from .secret import Secret
 from .storage.exclusive import ExclusiveStorage
 from .storage.memory import MemoryStorage
 
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from .engine.world import World
 
 
-def config_of(given: Config | str | None) -> Config:
-    """The configuration: as given, of a relay URL, or the default."""
+def config_of(given: Config | Secret | None) -> Config:
+    """The configuration: as given, of a relay URL (sealed), or the default."""
     if given is None:
         return Config()
     if isinstance(given, Config):
         return given
-    if isinstance(given, str):
-        return Config(delivery=RelayConfig.from_url(given))
+    if isinstance(given, Secret):
+        return Config.from_dict({"delivery": given})
     raise ConfigError(f"config: expected a Config, a relay URL or None, got {type(given).__name__}")
 
 

@@ -6,6 +6,7 @@ They share no code with `mailstrom.testing`: where both read a dialogue alike, i
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import ssl
 import threading
@@ -80,10 +81,8 @@ class Sink:
             self._closing = True
             opened = [*self._open, self._listening]
         for each in opened:
-            try:
+            with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         for thread in self._threads:
             thread.join(JOIN_SECS)
         for each in opened:
@@ -104,6 +103,7 @@ class Sink:
                 if self._closing:
                     connection.close()
                     return
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._open.append(connection)
                 self.connections += 1
             self._begin(lambda connection=connection: self._serve(connection))  # type: ignore[misc]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from mailstrom import Config, RelayConfig, RetryPolicy, SmtpTimeouts
 
-TO_CONTENT = (b"220 mx ESMTP", b"250 mx", b"250 ok", b"250 ok", b"354 go ahead")
+REPLIES_TO_CONTENT = (b"220 mx ESMTP", b"250 mx", b"250 ok", b"250 ok", b"354 go ahead")
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
                 serve(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(30)
+        listening.settimeout(10)
         thread = threading.Thread(target=run)
         thread.start()
         try:

@@ -9,14 +9,13 @@ from typing import Any
 
 from mailstrom import Config, MessageStatus, RelayConfig, SmtpAuth
 from mailstrom.testing.network import Handler
-from mailstrom.testing.script import Step, expect, read_octets, send
+from mailstrom.testing.script import Step, close, expect, hang, read_octets, reset, send
 from mailstrom.testing.simulation import Simulation
 from mailstrom.testing.smtp_server import Action, Answer, ScriptedServer, SmtpServer
 from tests.builders import a_config, with_mx
 
 YOU = "you@dest.example"
 RELAY = "relay.example"
-IN_SECOND_MX = "mx2.dest.example"
 
 #: Where a server may go wrong before the final dot, in the order of the dialogue.
 BEFORE_THE_DOT = ("greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "body")
@@ -29,17 +28,27 @@ _HEAD = (
     "Date: Mon, 05 Jan 2026 10:00:00 +0000\r\nMessage-ID: <{name}@sender.example>\r\n\r\n"
 )
 _DOTS = b".\r\n..\r\n.hidden\r\n\r\n.\r\nlast line\r\n"
-_UP_TO_BODY = (
-    [send("220 mx.dest.example ESMTP"), expect("EHLO "), send("250 mx.dest.example")]
-    + [expect("MAIL FROM:"), send("250 ok"), expect("RCPT TO:"), send("250 ok")]
-    + [expect("DATA"), send("354 go ahead"), read_octets(100_000)]
+
+
+def exchange(*pairs: tuple[str, str | bytes]) -> list[Step]:
+    """What the client is expected to send, and the reply to it, in turn."""
+    return [step for command, reply in pairs for step in (expect(command), send(reply))]
+
+
+#: A dialogue without extensions, up to the content.
+TO_CONTENT = exchange(
+    ("CONNECT", "220 mx ESMTP"),
+    ("EHLO ", "250 mx"),
+    ("MAIL FROM:", "250 ok"),
+    ("RCPT TO:", "250 ok"),
+    ("DATA", "354 go ahead"),
 )
 
 
-def server_that(answer: Answer, stage: str, *then: Step, **settings: Any) -> Handler:
-    """Correct up to the stage, where it gives this answer; at "body" inside the content of a large message."""
+def server_that(answer: Answer, stage: str, **settings: Any) -> Handler:
+    """Correct up to the stage, where it gives this answer; "body" is inside a large content."""
     if stage == "body":
-        return in_mid_body(*_steps(answer), *then)
+        return in_mid_body(*_steps(answer))
     if stage == "starttls":
         settings["tls_context"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # never gets to a handshake
     if stage == "auth":
@@ -49,7 +58,7 @@ def server_that(answer: Answer, stage: str, *then: Step, **settings: Any) -> Han
 
 def in_mid_body(*steps: Step) -> ScriptedServer:
     """Plays the steps when some of the content has come in."""
-    return ScriptedServer([*_UP_TO_BODY, *steps])
+    return ScriptedServer([*TO_CONTENT, read_octets(100_000), *steps])
 
 
 def a_config_for(stage: str, **settings: Any) -> Config:
@@ -96,7 +105,5 @@ async def open_connections(sim: Simulation) -> int:
 
 
 def _steps(answer: Answer) -> Sequence[Step]:
-    from mailstrom.testing.script import close, hang, reset
-
     actions = {Action.CLOSE: close, Action.RESET: reset, Action.HANG: hang}
     return [actions[answer]()] if isinstance(answer, Action) else [send(answer)]

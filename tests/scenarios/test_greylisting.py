@@ -17,7 +17,10 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.mark.parametrize("code", [450, 451])
 def test_only_the_greylisted_recipient_waits(code: int) -> None:
-    """Row 7: greylisting at RCPT; the retry comes from the same address and brings the same octets."""
+    """Row 7: greylisting at RCPT; the retry comes from the same address and brings the same octets.
+
+    The crate always added a line end to the content, and missed some of the dots to be doubled.
+    """
     reply = f"{code} 4.7.1 greylisted, try again later"
     server = SmtpServer(on_rcpt=lambda address, count: reply if address[0] == "g" and count == 1 else None)
 

@@ -98,7 +98,8 @@ def test_recipients_answered_before_the_421_keep_their_answer() -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(an_email(to=[f"{name}@dest.example" for name in "abcd"]))
         assert outcome(status, "a@dest.example") == ("failed", "5.1.1", False, 1)
-        assert {outcome(status, f"{name}@dest.example") for name in "bcd"} == {("delivered", "2.0.0", False, 1)}
+        others = {outcome(status, f"{name}@dest.example") for name in "bcd"}
+        assert others == {("delivered", "2.0.0", False, 1)}
 
     simulate(story, config=a_config())
 

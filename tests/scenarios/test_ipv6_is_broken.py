@@ -41,15 +41,13 @@ def test_for_ten_minutes_ipv6_is_not_tried_again_at_any_host() -> None:
 
     async def story(sim: Simulation) -> None:
         for number in range(3):
-            domain = f"d{number}.example"
-            with_two_families(sim, domain, SmtpServer(), f"2001:db8:1::{number + 1}", f"198.51.100.{number + 1}")
+            v6, v4 = f"2001:db8:1::{number + 1}", f"198.51.100.{number + 1}"
+            with_two_families(sim, f"d{number}.example", SmtpServer(), v6, v4)
         await sim.deliver(an_email(to="you@d0.example"))
         status = await sim.deliver(an_email(to="you@d1.example"))
         assert [attempt.ip for attempt in status.recipients[0].attempts] == ["198.51.100.2"]
 
-        status = await sim.deliver(
-            an_email(to="you@d2.example"), send_at=sim.clock.now() + 11 * MINUTE
-        )
+        status = await sim.deliver(an_email(to="you@d2.example"), send_at=sim.clock.now() + 11 * MINUTE)
         assert [attempt.ip for attempt in status.recipients[0].attempts] == ["2001:db8:1::3", "198.51.100.3"]
 
     simulate(story, config=a_config())

@@ -56,7 +56,7 @@ def test_a_domain_with_a_thousand_hosts_costs_a_bounded_time() -> None:
         message_id = sim.send_email(an_email())
         status = await sim.until(message_id, lambda status: status.state == "deferred")
         assert sim.clock.monotonic() == 5 * 30
-        assert len(set(ips(sim))) == 5
+        assert len(ips(sim)) == 5
         status = await sim.wait(message_id)
         assert (status[YOU].result.tries, len(ips(sim))) == (3, 15)
         assert len(set(ips(sim))) > 5

@@ -7,11 +7,10 @@ from itertools import product
 
 import pytest
 
-from mailstrom.testing.script import expect, send
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, ScriptedServer, SmtpServer
 from tests.builders import a_config, with_mx
-from tests.scenarios.stages import a_message, outcome, visits
+from tests.scenarios.stages import a_message, exchange, outcome, visits
 
 ABC = [f"{name}@dest.example" for name in "abc"]
 KINDS = {"yes": None, "later": "450 4.2.1 busy", "never": "550 5.1.1 unknown", "full": "452 4.5.3 too many"}
@@ -20,6 +19,7 @@ EITHER_WAY = pytest.mark.parametrize(
     "extensions", [DEFAULT_EXTENSIONS, DEFAULT_EXTENSIONS - {"PIPELINING"}], ids=["pipelined", "one by one"]
 )
 
+OFFERS_PIPELINING = [("CONNECT", "220 mx ESMTP"), ("EHLO", "250-mx\r\n250 PIPELINING")]
 Outcome = tuple[str, str, bool, int]
 BY_RCPT: Mapping[str, Outcome] = {
     "later": ("deferred", "4.2.1", False, 1),
@@ -60,7 +60,7 @@ def test_the_accepted_get_the_message_and_each_of_the_others_keeps_its_reply(
     assert not server.ledger.violations
 
 
-@pytest.mark.parametrize("mix", MIXES, ids="-".join)
+@pytest.mark.parametrize("mix", [mix for mix in MIXES if "yes" in mix], ids="-".join)
 @pytest.mark.parametrize(
     ("fault", "for_the_accepted"),
     [
@@ -75,8 +75,6 @@ def test_a_failing_data_changes_nothing_for_those_answered_at_rcpt(
     mix: tuple[str, ...], fault: dict[str, str | Action], for_the_accepted: Outcome
 ) -> None:
     """Row 9: each recipient keeps its own result even if DATA fails later."""
-    if "yes" not in mix:
-        fault = {}  # then there is no DATA that counts
     server = SmtpServer(on_rcpt=answers(mix), **fault)  # type: ignore[arg-type]
 
     async def story(sim: Simulation) -> None:
@@ -151,7 +149,7 @@ def test_without_pipelining_there_is_no_data_when_all_recipients_are_refused(rep
     assert not session.violations
 
 
-@pytest.mark.parametrize("to_the_dot", ["554 5.5.1 no valid recipients", "250 2.0.0 taken", "451 4.3.0 later"])
+@pytest.mark.parametrize("to_the_dot", ["554 5.5.1 nobody named", "250 2.0.0 taken", "451 4.3.0 later"])
 @pytest.mark.parametrize(
     ("to_rcpt", "expected"),
     [
@@ -163,12 +161,16 @@ def test_a_354_though_all_were_refused_is_answered_with_a_lone_dot(
     to_rcpt: str, expected: Outcome, to_the_dot: str
 ) -> None:
     """Row 10: RFC 2920 3.1. Whatever the dot brings, nobody got the message."""
-    accepts = "250 ok\r\n250 ok\r\n354 go ahead"
     server = ScriptedServer(
-        [send("220 mx ESMTP"), expect("EHLO"), send("250-mx\r\n250 PIPELINING")]
-        + [expect("MAIL+RCPT+RCPT+DATA"), send(f"250 ok\r\n{to_rcpt}\r\n{to_rcpt}\r\n354 go ahead")]
-        + [expect("<just a dot>"), send(to_the_dot), expect("RSET"), send("250 ok")]
-        + [expect("MAIL+RCPT+DATA"), send(accepts), expect("<content>"), send("250 ok"), expect("QUIT")]
+        exchange(
+            *OFFERS_PIPELINING,
+            ("MAIL+RCPT+RCPT+DATA", f"250 ok\r\n{to_rcpt}\r\n{to_rcpt}\r\n354 go ahead"),
+            ("<just a dot>", to_the_dot),
+            ("RSET", "250 ok"),
+            ("MAIL+RCPT+DATA", "250 ok\r\n250 ok\r\n354 go ahead"),
+            ("<content>", "250 ok"),
+            ("QUIT", "221 bye"),
+        )
     )
 
     async def story(sim: Simulation) -> None:
@@ -187,8 +189,12 @@ def test_a_354_though_mail_was_refused_is_answered_with_a_lone_dot() -> None:
     """Row 10: the refusal of MAIL is the verdict for all."""
     replies = "550 5.7.1 sender refused\r\n503 5.5.1 MAIL first\r\n503 5.5.1 MAIL first\r\n354 go ahead"
     server = ScriptedServer(
-        [send("220 mx ESMTP"), expect("EHLO"), send("250-mx\r\n250 PIPELINING")]
-        + [expect("MAIL+RCPT+RCPT+DATA"), send(replies), expect("<just a dot>"), send("554 5.5.1 no"), expect("QUIT")]
+        exchange(
+            *OFFERS_PIPELINING,
+            ("MAIL+RCPT+RCPT+DATA", replies),
+            ("<just a dot>", "554 5.5.1 nobody named"),
+            ("QUIT", "221 bye"),
+        )
     )
 
     async def story(sim: Simulation) -> None:

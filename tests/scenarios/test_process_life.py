@@ -78,7 +78,7 @@ def test_a_program_that_ends_with_mail_queued_is_told_how_many_are_lost() -> Non
         SENDS_AND_ENDS.replace("i = m.send", "m.pause(); i = m.send") + "    print(i)", 25
     )
 
-    assert "1 messages are lost" in done.stderr
+    assert "1 message is lost" in done.stderr
     assert done.stdout.strip() in done.stderr
 
 
@@ -89,7 +89,7 @@ def test_a_program_that_ends_before_the_final_dot_gives_up_that_delivery(stage: 
 
     done = ends_while(server, UNTIL_ASKED.format(more="time.sleep(0.05)"))
 
-    assert "1 messages are lost" in done.stderr
+    assert "1 message is lost" in done.stderr
     assert server.ledger.messages == ()
 
 

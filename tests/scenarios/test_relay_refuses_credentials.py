@@ -1,4 +1,4 @@
-"""The relay does not let us in: the queue waits, and one delivery at a time finds out whether it does again."""
+"""The relay does not let us in: the queue waits, and now and then one delivery asks again."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_refused_credentials_hold_the_whole_queue_and_one_probe_each_15_minutes_
         at_relay(sim, server)
         began = sim.loop.time()
         ids = fifty(sim)
-        await asyncio.sleep(2 * 3600)
+        await asyncio.sleep(2 * 3600 + 30)
         for message_id in ids:
             result = sim.status(message_id).recipients[0].result
             assert (result.state, result.tries) in (("queued", 0), ("deferred", 0))
-        assert [round(at - began) for at in auths(server)] == [900 * probe for probe in range(8 + 1)][:9]
+        assert [round(at - began) for at in auths(server)] == [900 * probe for probe in range(9)]
         for message_id in ids:
             status = await sim.wait(message_id)
             assert status.succeeded

@@ -47,7 +47,7 @@ GARBAGE = {
     "BOM": b"\xef\xbb\xbf250 ok\r\n",
     "HTTP": b"HTTP/1.1 200 OK\r\n\r\n",
     "TLS": b"\x16\x03\x01\x00\x05hello\r\n",
-    **{f"random {n}": CHANCE.randbytes(60).replace(b"\n", b"") + b"\r\n" for n in range(10)},
+    **{f"random {n}": CHANCE.randbytes(60).replace(b"\n", b"") + b"\r\n" for n in range(5)},
 }
 
 TEXTS = {

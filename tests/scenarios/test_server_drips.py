@@ -36,7 +36,8 @@ def dripping(stage: str, every_secs: float) -> ScriptedServer:
 
 @pytest.mark.parametrize("every_secs", [1.5, 20.0, 100.0])
 @pytest.mark.parametrize(
-    ("stage", "secs"), [("greeting", 300), ("ehlo", 300), ("mail", 300), ("rcpt", 300), ("data", 120), ("dot", 600)]
+    ("stage", "secs"),
+    [("greeting", 300), ("ehlo", 300), ("mail", 300), ("rcpt", 300), ("data", 120), ("dot", 600)],
 )
 def test_the_timer_covers_the_whole_reply(stage: str, secs: float, every_secs: float) -> None:
     """Row 14: octets that come in do not prolong it."""

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from mailstrom import SmtpTimeouts
-from mailstrom.testing.script import expect, hang, send, stop_reading
+from mailstrom.testing.script import hang, stop_reading
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
@@ -17,6 +17,7 @@ from tests.scenarios.stages import (
     YOU,
     a_config_for,
     a_message,
+    exchange,
     in_mid_body,
     open_connections,
     outcome,
@@ -140,9 +141,8 @@ def test_a_block_that_is_not_taken_within_three_minutes_ends_the_session() -> No
 
 def test_a_tls_handshake_that_never_ends_has_a_timer_too() -> None:
     """Row 13: STARTTLS 120 s, for the handshake again."""
-    server = ScriptedServer(
-        [send("220 mx"), expect("EHLO"), send("250-mx\r\n250 STARTTLS"), expect("STARTTLS"), send("220 go"), hang()]
-    )
+    offer = [("CONNECT", "220 mx"), ("EHLO", "250-mx\r\n250 STARTTLS"), ("STARTTLS", "220 go ahead")]
+    server = ScriptedServer([*exchange(*offer), hang()])
 
     async def story(sim: Simulation) -> None:
         with_mx(sim, server)

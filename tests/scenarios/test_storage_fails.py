@@ -17,6 +17,7 @@ from tests.builders import a_config, an_email, with_mx
 from tests.contract.plain_storage import PlainStorage
 from tests.scenarios.stages import YOU
 
+METHODS = ("store", "update_status", "retrieve", "retrieve_status", "retrieve_all_incomplete")
 NO_ROOM = StorageFull("no room left on the disk")
 LOCKED = OSError("the database is locked")
 
@@ -31,10 +32,9 @@ class Sick(PlainStorage):
         self.failures = 0
 
     def __getattribute__(self, name: str) -> object:
-        if name in ("store", "update_status", "retrieve", "retrieve_status", "retrieve_all_incomplete"):
-            if name in self.failing:
-                self.failures += 1
-                return self._fail
+        if name in METHODS and name in self.failing:
+            self.failures += 1
+            return self._fail
         return super().__getattribute__(name)
 
     def _fail(self, *_: object) -> object:

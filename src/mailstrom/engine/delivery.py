@@ -11,22 +11,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..abc import InternalRecipientStatus, Resolver
 from ..config import Config, RelayConfig
-from ..message.prepared import PreparedEmail
 from ..route.mx import Route, RouteFailure
-from ..schedule.verdict import FaultKind, Scope, Verdict, combine
-from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, TlsContext, TlsMode, open_session
+from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
+from ..smtp.session import Hop, OpenFailure, Session, TlsContext, TlsMode, open_session
 from ..status import Attempt, Phase, TlsUsed
 from .job import Job
 from .lanes import Lanes
 from .pool import Pool
 from .redirect import Redirect
 from .routing import Router
+from .triage import DOT_LOST
 from .world import World
 
 SESSIONS_PER_TRY = 2  # Postfix: smtp_mx_session_limit
@@ -64,13 +64,9 @@ class SmtpCarrier:
         if isinstance(route, RouteFailure):
             await _settle_unrouted(job, recipients, route, route_key, began_at)
             return True
-        tools.lanes.learn(route_key, route.lane)
-        if not tools.lanes.take(route.lane, tools.world.clock.monotonic()):
+        if not tools.lanes.move(job.slot, route.lane, tools.world.clock.monotonic()):
             return False
-        try:
-            await Delivery(job, recipients, route, tools).run()
-        finally:
-            tools.lanes.release(route.lane)
+        await Delivery(job, recipients, route, tools).run()
         return True
 
     async def close(self) -> None:
@@ -79,9 +75,11 @@ class SmtpCarrier:
         if self._tools.resolver is not None:
             await self._tools.resolver.close()
 
-    def abort(self) -> None:
-        """Ends the idle sessions at once."""
-        self._tools.pool.abort()
+    async def abort(self) -> None:
+        """Ends the idle sessions and the look-ups at once."""
+        await self._tools.pool.abort()
+        if self._tools.resolver is not None:
+            await self._tools.resolver.close()
 
 
 class Delivery:
@@ -93,7 +91,7 @@ class Delivery:
         self._job = job
         self._route = route
         self._tools = tools
-        self._email = _email_for(job.claim.email, tools.redirect)
+        self._email = job.claim.email
         self._standing: dict[str, Verdict | None] = {r.address: None for r in recipients}
         self._attempts: dict[str, list[Attempt]] = {r.address: [] for r in recipients}
         self._visited: set[str] = set()  # over an idle session
@@ -135,13 +133,14 @@ class Delivery:
         if not self._learn_if_unwelcome([opened.verdict]):
             self._tools.lanes.clear_caution(self._route.lane)
         for address in list(self._standing):
-            self._note(address, hop, opened.verdict, opened.tls, began_at, opened.duration_secs)
+            self._note(address, hop, opened.verdict, opened.tls, began_at)
         if opened.plain_retry and self._may_fall_back():
             await self._visit(host, ip, "none")
 
     async def _open(self, hop: Hop) -> Session | OpenFailure:
         tools, delivery = self._tools, self._tools.config.delivery
         relay = delivery if isinstance(delivery, RelayConfig) else None
+        tools.pool.make_room(tools.lanes.busy)
         return await open_session(
             tools.world.network,
             hop,
@@ -155,10 +154,19 @@ class Delivery:
     async def _converse(self, session: Session) -> bool:
         """Delivers over an open session; True when the session was stale and another may be used."""
         began_at = self._tools.world.clock.now()
+
+        async def between(verdicts: Mapping[str, Verdict]) -> None:
+            self._job.dot_answered()
+            ended = {path: verdict for path, verdict in verdicts.items() if verdict.ends_the_pass}
+            await self._take_in(ended, session, began_at)
+
         try:
-            report = await session.deliver(self._email, self._forward_paths(), before_dot=self._before_dot)
+            report = await session.deliver(
+                self._email, self._forward_paths(), before_dot=self._before_dot, between=between
+            )
         except BaseException:
             session.abort()
+            self._cut_off(session, began_at)
             raise
         self._job.dot_answered()
         self._tools.pool.put(self._route.lane, session)
@@ -166,16 +174,35 @@ class Delivery:
             return True
         self._sessions_left -= 1
         self._visited.add(session.hop.ip)
-        await self._take_in(report, session, began_at)
-        return False
-
-    async def _take_in(self, report: DeliveryReport, session: Session, began_at: datetime) -> None:
         if not self._learn_if_unwelcome(report.verdicts.values()) and not self._has_credentials():
             self._tools.lanes.clear_hold(self._route.lane)
+        await self._take_in(report.verdicts, session, began_at)
+        return False
+
+    async def _take_in(
+        self, verdicts: Mapping[str, Verdict], session: Session, began_at: datetime
+    ) -> None:
         for address in list(self._standing):
-            verdict = report.verdicts[self._forward_path(address)]
-            self._note(address, session.hop, verdict, session.tls, began_at, report.duration_secs)
+            verdict = verdicts.get(self._forward_path(address))
+            if verdict is not None:
+                self._note(address, session.hop, verdict, session.tls, began_at)
         await self._settle([a for a, verdict in self._standing.items() if verdict and verdict.ends_the_pass])
+
+    def _cut_off(self, session: Session, began_at: datetime) -> None:
+        """We end in the middle: what may have been delivered is said so."""
+        if session.phase is not Phase.DOT:
+            self._job.dot_answered()
+            return
+        verdict = replace(
+            judge_fault(Fault(kind=FaultKind.SHUTDOWN, phase=Phase.DOT), session.hop.host),
+            enhanced_code=DOT_LOST,
+            counts_as_try=True,
+        )
+        for address in self._job.awaiting_dot:
+            self._note(address, session.hop, verdict, session.tls, began_at)
+        self._job.cut_off = {
+            address: (verdict, tuple(self._attempts[address])) for address in self._job.awaiting_dot
+        }
 
     async def _settle(self, addresses: Sequence[str]) -> None:
         passed = {}
@@ -237,19 +264,14 @@ class Delivery:
         lanes.hold(self._route.lane, now + wait.total_seconds())
 
     def _note(
-        self,
-        address: str,
-        hop: Hop,
-        verdict: Verdict,
-        tls: TlsUsed | None,
-        began_at: datetime,
-        duration_secs: float,
+        self, address: str, hop: Hop, verdict: Verdict, tls: TlsUsed | None, began_at: datetime
     ) -> None:
+        duration = self._tools.world.clock.now() - began_at
         self._standing[address] = combine(self._standing[address], verdict)
         self._attempts[address].append(
             Attempt(
                 at=began_at,
-                duration_secs=round(duration_secs, 6),
+                duration_secs=duration.total_seconds(),
                 host=hop.host,
                 ip=hop.ip,
                 port=hop.port,
@@ -282,10 +304,6 @@ async def _settle_unrouted(
         at=began_at, host=route_key, phase=Phase.DNS, state=verdict.state, reason=verdict.reason
     )
     await job.settle({recipient.address: (verdict, (attempt,)) for recipient in recipients})
-
-
-def _email_for(email: PreparedEmail, redirect: Redirect | None) -> PreparedEmail:
-    return email if redirect is None else replace(email, content=redirect.content_of(email))
 
 
 def _no_host(route: Route) -> Verdict:

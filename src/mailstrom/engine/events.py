@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
@@ -47,7 +49,8 @@ class Event:
     worker_status: WorkerStatus | None = None
 
     def __str__(self) -> str:
-        parts = (self.kind, self.message_id, self.address, self.result or self.worker_status)
+        what = self.result or self.attempt or self.worker_status
+        parts = (self.kind, self.message_id, self.address, what)
         return " ".join(printable(str(part)) for part in parts if part)
 
 
@@ -61,17 +64,53 @@ class Observers:
         self._observers = tuple(observers)
         self._thread = CallThread("mailstrom-observers") if observers else None
         self._dropped = 0
+        self._lock = threading.Lock()  # what is told of one message stays in order
+        self._accepting: Counter[str] = Counter()
+        self._kept: dict[str, list[Event]] = {}
 
     def tell(self, event: Event) -> None:
         """Queues the event; returns at once."""
         if self._thread is None:
             return
-        if self._thread.waiting >= QUEUE_LIMIT:
+        with self._lock:
+            message_id = event.message_id or ""
+            if event.kind is not EventKind.ACCEPTED and message_id in self._accepting:
+                self._kept.setdefault(message_id, []).append(event)
+            else:
+                self._queue(self._thread, event)
+
+    @contextmanager
+    def accepting(self, message_ids: Sequence[str]) -> Iterator[None]:
+        """Meanwhile these are stored: "accepted" is told first, and all else of them afterwards.
+
+        The worker may be done with a message before the caller of `store` knows that it is there.
+        """
+        if self._thread is None:
+            yield
+            return
+        with self._lock:
+            self._accepting.update(message_ids)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._accepted(self._thread, message_ids)
+
+    def _accepted(self, thread: CallThread, message_ids: Sequence[str]) -> None:
+        self._accepting.subtract(message_ids)
+        for message_id in set(message_ids):
+            if not self._accepting[message_id]:
+                del self._accepting[message_id]
+                for event in self._kept.pop(message_id, ()):
+                    self._queue(thread, event)
+
+    def _queue(self, thread: CallThread, event: Event) -> None:
+        if thread.waiting >= QUEUE_LIMIT:
             self._dropped += 1
             if self._dropped & (self._dropped - 1) == 0:
                 _log.warning("observers are too slow: %d events dropped so far", self._dropped)
             return
-        self._thread.submit(lambda: self._hand_out(event))
+        thread.submit(lambda: self._hand_out(event))
 
     def close(self, timeout: float) -> None:
         """Lets the observers see what is queued, for at most `timeout` seconds."""
@@ -82,7 +121,7 @@ class Observers:
         for observer in self._observers:
             try:
                 observer(event)
-            except Exception:
+            except BaseException:  # sys.exit() in an observer is its own matter too
                 _log.exception("an observer failed on the event %r", str(event))
 
 

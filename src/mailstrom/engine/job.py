@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from ..abc import Claim, InternalRecipientStatus, Outcome
 from ..schedule.verdict import Verdict
 from ..status import Attempt
+from .lanes import Slot
 
 LEASE_SECS = 60.0
 HEARTBEAT_SECS = 15.0
@@ -23,15 +24,18 @@ class Job:
         claim: Claim,
         claimed_at: float,
         *,
+        slot: Slot,
         chance: float,
         now: Callable[[], float],
         mark_dot_sent: Callable[[Claim, Collection[str]], Awaitable[bool]],
         settle: Callable[[Job, Passed], Awaitable[None]],
     ) -> None:
         self.claim = claim
+        self.slot = slot
         self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
         self.awaiting_dot: frozenset[str] = frozenset()
+        self.cut_off: Passed = {}  # whose reply to the final dot will never come
         self.settling: Sequence[Outcome] = ()  # on their way into the storage
         self._held_until = claimed_at + LEASE_SECS
         self._now = now
@@ -56,7 +60,7 @@ class Job:
         return await self._mark_dot_sent(self.claim, addresses)
 
     def dot_answered(self) -> None:
-        """The reply to the final dot was read, or will never come."""
+        """The reply to the final dot was read, or no dot was sent."""
         self.awaiting_dot = frozenset()
 
     def renewed(self, claim: Claim, renewed_at: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,19 +32,20 @@ class Outbox(Sequence[PreparedEmail]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._emails: dict[str, PreparedEmail] = {}
+        self._recipients: dict[str, dict[str, None]] = {}  # of each email, in order
 
     def add(self, email: PreparedEmail) -> None:
         """Keeps the email, joined with what was kept of it for other recipients."""
         with self._lock:
-            kept = self._emails.get(email.message_id)
-            before = () if kept is None else kept.recipients
-            recipients = tuple(dict.fromkeys((*before, *email.recipients)))
-            self._emails[email.message_id] = replace(email, recipients=recipients)
+            self._emails[email.message_id] = email
+            recipients = self._recipients.setdefault(email.message_id, {})
+            recipients.update(dict.fromkeys(email.recipients))
 
     def clear(self) -> None:
         """Forgets everything."""
         with self._lock:
             self._emails.clear()
+            self._recipients.clear()
 
     @overload
     def __getitem__(self, index: int) -> PreparedEmail: ...
@@ -57,7 +59,8 @@ class Outbox(Sequence[PreparedEmail]):
 
     def __iter__(self) -> Iterator[PreparedEmail]:
         with self._lock:
-            return iter(list(self._emails.values()))
+            kept = [(email, tuple(self._recipients[each])) for each, email in self._emails.items()]
+        return iter([replace(email, recipients=recipients) for email, recipients in kept])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +85,13 @@ class LocalCarrier:
     async def close(self) -> None:
         """Holds nothing open."""
 
-    def abort(self) -> None:
+    async def abort(self) -> None:
         """Holds nothing open."""
 
     def _email(self, email: PreparedEmail, addresses: list[str]) -> PreparedEmail:
         if self.redirect is None:
             return replace(email, recipients=tuple(addresses))
-        return replace(email, recipients=(self.redirect.address,), content=self.redirect.content_of(email))
+        return replace(email, recipients=(self.redirect.address,))
 
 
 def write_to_console(email: PreparedEmail) -> None:
@@ -102,10 +105,17 @@ def file_writer(folder: str) -> Write:
 
     def write(email: PreparedEmail) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        name = "".join(c if c.isalnum() or c in "@.-_+" else "_" for c in email.message_id)[:200]
-        Path(folder, f"{name}.eml").write_bytes(email.content)
+        Path(folder, f"{_file_name(email.message_id)}.eml").write_bytes(email.content)
 
     return write
+
+
+def _file_name(message_id: str) -> str:
+    """The id where it can be a name as it is; else what can, with a digest that tells it from others."""
+    name = "".join(c if c.isalnum() or c in "@.-_+" else "_" for c in message_id)[:150]
+    if name == message_id:
+        return name
+    return f"{name}-{hashlib.sha256(message_id.encode()).hexdigest()[:16]}"
 
 
 def _envelope(email: PreparedEmail) -> str:

@@ -41,6 +41,15 @@ class PatientCalls:
         """The call's result, or its exception."""
         return await self._run_storage(call, *args, **kwargs)
 
+    async def try_to_write(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The call's result; None where the storage fails now."""
+        try:
+            return await self.once(call, *args, **kwargs)
+        except Exception as error:
+            self._trouble(WorkerStatus.STORAGE_WRITE_FAILED)
+            _log.error("%s: %s", WorkerStatus.STORAGE_WRITE_FAILED, printable(str(error)))
+            return None
+
     async def read(
         self, call: Callable[..., Any], *args: Any, unless: asyncio.Event, **kwargs: Any
     ) -> Any:
@@ -63,14 +72,15 @@ class PatientCalls:
             except Exception as error:
                 self._trouble(status)
                 _log.error("%s: %s; tried again in %.0f s", status, printable(str(error)), secs)
-                await _sleep(secs, unless)
+                await sleep(secs, unless)
             else:
                 self._recovered(status)
                 return result
         raise AssertionError("backoff() never ends")
 
 
-async def _sleep(secs: float, unless: asyncio.Event) -> None:
+async def sleep(secs: float | None, unless: asyncio.Event) -> None:
+    """Returns `secs` seconds later, or as soon as `unless` is set."""
     try:
         async with asyncio.timeout(secs):
             await unless.wait()

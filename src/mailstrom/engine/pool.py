@@ -1,7 +1,8 @@
 """Sessions that wait for their next message.
 
 A session is kept while there is likely to be more for its lane: a few seconds. It is given
-out again only while it stands, is young, and has not carried too many messages.
+out again only while it stands, is young, and has not carried too many messages. The oldest
+ones make room where further sessions would be more than `Config.max_sessions` in all.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ class Pool:
         self._idle_secs = config.session_idle_secs
         self._max_age_secs = config.max_session_age_secs
         self._max_messages = config.max_messages_per_session
+        self._max_sessions = config.max_sessions
         self._idle: defaultdict[str, dict[Session, asyncio.TimerHandle]] = defaultdict(dict)
+        self._lane_of: dict[Session, str] = {}  # of each idle session, the longest idle first
         self._ending: set[asyncio.Task[None]] = set()
 
     def take(self, lane: str) -> Session | None:
         """An idle session of the lane that still stands."""
         idle = self._idle.get(lane, {})
         while idle:
-            session, timer = idle.popitem()
-            timer.cancel()
+            session = next(reversed(idle))
+            self._remove(session)
             if self._is_good(session):
                 return session
             self._end(session)
-        self._idle.pop(lane, None)
         return None
 
     def put(self, lane: str, session: Session) -> None:
@@ -41,37 +43,43 @@ class Pool:
             self._end(session)
             return
         loop = asyncio.get_running_loop()
-        self._idle[lane][session] = loop.call_later(self._idle_secs, self._retire, lane, session)
+        self._idle[lane][session] = loop.call_later(self._idle_secs, self._retire, session)
+        self._lane_of[session] = lane
+
+    def make_room(self, busy: int) -> None:
+        """Ends the longest idle ones that are too many beside `busy` sessions in use."""
+        while self._lane_of and busy + len(self._lane_of) > self._max_sessions:
+            self._retire(next(iter(self._lane_of)))
 
     async def close(self) -> None:
         """Ends all of them, politely; a cancelled close aborts them."""
-        for idle in self._idle.values():
-            for session, timer in idle.items():
-                timer.cancel()
-                self._end(session)
-        self._idle.clear()
+        for session in list(self._lane_of):
+            self._retire(session)
         if self._ending:
             await asyncio.wait(self._ending)
 
-    def abort(self) -> None:
+    async def abort(self) -> None:
         """Ends all of them at once."""
-        for idle in self._idle.values():
-            for session, timer in idle.items():
-                timer.cancel()
-                session.abort()
-        self._idle.clear()
+        for session in list(self._lane_of):
+            self._remove(session)
+            session.abort()
         for task in self._ending:
             task.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     def _is_good(self, session: Session) -> bool:
         age = asyncio.get_running_loop().time() - session.opened_at
         return session.usable and session.messages < self._max_messages and age < self._max_age_secs
 
-    def _retire(self, lane: str, session: Session) -> None:
-        self._idle[lane].pop(session, None)
+    def _retire(self, session: Session) -> None:
+        self._remove(session)
+        self._end(session)
+
+    def _remove(self, session: Session) -> None:
+        lane = self._lane_of.pop(session)
+        self._idle[lane].pop(session).cancel()
         if not self._idle[lane]:
             del self._idle[lane]
-        self._end(session)
 
     def _end(self, session: Session) -> None:
         if not session.usable:

@@ -1,4 +1,7 @@
-"""Staging never writes to real people: `Config.redirect_to` takes their place on the wire."""
+"""Staging never writes to real people: `Config.redirect_to` takes their place on the wire.
+
+Only the envelope changes. A header field with the true recipients would show the Bcc ones.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from ..message.address import parse_mailbox
-from ..message.prepared import PreparedEmail
 from ..route.addresses import route_key_for
 
 
@@ -22,8 +24,3 @@ class Redirect:
         """The redirect to this address, whatever the recipients."""
         mailbox = parse_mailbox(address, field="Config.redirect_to")
         return cls(address=mailbox.address, route_key=route_key_for(mailbox.route_domain, relay_key))
-
-    def content_of(self, email: PreparedEmail) -> bytes:
-        """The email's content with its true recipients in a header field on top."""
-        lines = [f"X-Original-To: {recipient}\r\n" for recipient in email.recipients[:100]]
-        return "".join(lines).encode() + email.content

@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from ..abc import SharedStorage
 from ..config import Config
 from ..status import WorkerStatus
-from .events import Event
+from .events import Event, EventKind
 from .thread import LoopThread
 from .worker import Engine, MakeCarrier
 from .world import World
@@ -34,6 +35,7 @@ class Runtime:
         *,
         owner: str,
         tell: Callable[[Event], None],
+        now: Callable[[], datetime],
         changed: Callable[[str], None],
         ended: Callable[[], None],
     ) -> None:
@@ -41,6 +43,8 @@ class Runtime:
             config, storage, make_world(), make_carrier, owner=owner, tell=tell, changed=changed
         )
         self._engine_class = Engine
+        self._tell = tell
+        self._now = now
         self._ended = ended
         self._engine: Engine | None = None
         self._asked: list[Callable[[Engine], None]] = []
@@ -124,4 +128,6 @@ class Runtime:
     def _on_crash(self) -> None:
         self._crashed = True
         _log.critical("the worker crashed too often and stays down: nothing is delivered any more")
+        crashed = WorkerStatus.CRASHED
+        self._tell(Event(kind=EventKind.WORKER_STATUS, at=self._now(), worker_status=crashed))
         self._ended()

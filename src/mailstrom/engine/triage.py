@@ -7,10 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..abc import Claim, InternalRecipientStatus, Outcome
-from ..schedule.retry import CRASHES_UNTIL_HELD, RetryPolicy, expired, gives_up_at, wait_after_crash
+from ..schedule.retry import (
+    CRASHES_UNTIL_HELD,
+    RetryPolicy,
+    expired,
+    gives_up_at,
+    uncertain_wait,
+    wait_after_crash,
+)
 from ..status import Cause, Deferred, EnhancedCode, Failed
 
 NOT_ALLOWED = EnhancedCode(5, 7, 1)  # RFC 3463 3.8: delivery not authorized
+DOT_LOST = EnhancedCode(4, 4, 2)  # RFC 3463 3.5: bad connection
 CONGESTION = EnhancedCode(4, 3, 0)  # RFC 3463 3.4: other mail system status
 
 
@@ -37,9 +45,16 @@ def sort_out(
     return Sorted(settled=tuple(settled), to_try=tuple(to_try))
 
 
-def after_crash(recipient: InternalRecipientStatus, policy: RetryPolicy, now: datetime) -> Outcome:
-    """A pass that ended in a crash of ours: no try, but tried again later and later, then held."""
+def after_crash(
+    recipient: InternalRecipientStatus, policy: RetryPolicy, now: datetime, *, dot_sent: bool = False
+) -> Outcome:
+    """A pass that ended in a crash of ours: no try, but tried again later and later, then held.
+
+    With `dot_sent` it may have been delivered, and the policy's `on_uncertain` has its say too.
+    """
     crashes = recipient.crashes + 1
+    if dot_sent:
+        return _uncertain(recipient, policy, now, crashes)
     wait = wait_after_crash(policy, crashes)
     reason = f"an internal error ended the try ({crashes} in a row); see the log"
     if wait is None:
@@ -62,12 +77,12 @@ def _without_a_host(
     gives_up: datetime | None,
     now: datetime,
 ) -> Outcome | None:
-    if recipient.dot_sent and policy.on_uncertain != "retry":
-        return _uncertain(recipient, policy)
-    if recipient.crashes >= CRASHES_UNTIL_HELD:
-        return after_crash(replace(recipient, crashes=recipient.crashes - 1), policy, now)
+    if recipient.dot_sent:
+        return _uncertain(recipient, policy, now, recipient.crashes)
     if gives_up is not None and now >= gives_up:
         return Outcome(address=recipient.address, result=expired(recipient.result))
+    if recipient.crashes >= CRASHES_UNTIL_HELD:
+        return after_crash(replace(recipient, crashes=recipient.crashes - 1), policy, now)
     if allow_domains is not None and not _is_allowed(recipient.address, allow_domains):
         return Outcome(address=recipient.address, result=_forbidden(recipient))
     return None
@@ -82,17 +97,30 @@ def _forbidden(recipient: InternalRecipientStatus) -> Failed:
         tries=recipient.result.tries,
         reason="the domain is not in Config.allow_domains (5.7.1)",
         enhanced_code=NOT_ALLOWED,
+        uncertain=recipient.result.uncertain,
         cause=Cause.POLICY,
     )
 
 
-def _uncertain(recipient: InternalRecipientStatus, policy: RetryPolicy) -> Outcome:
-    reason = "the worker died after the final dot was sent: it may have been delivered"
-    if policy.on_uncertain == "hold":
-        outcome = _kept(recipient, f"held: {reason}", None, recipient.crashes)
-        return replace(outcome, result=replace(outcome.result, uncertain=True))
-    failed = Failed(tries=recipient.result.tries, reason=reason, uncertain=True, cause=Cause.UNCERTAIN)
-    return Outcome(address=recipient.address, result=failed)
+def _uncertain(
+    recipient: InternalRecipientStatus, policy: RetryPolicy, now: datetime, crashes: int
+) -> Outcome:
+    """The worker went down between the final dot and the record of its reply."""
+    reason = "the worker crashed after the final dot was sent: it may have been delivered"
+    perhaps = replace(recipient, result=replace(recipient.result, uncertain=True))
+    if policy.on_uncertain == "fail":
+        failed = Failed(
+            tries=recipient.result.tries,
+            reason=reason,
+            enhanced_code=DOT_LOST,
+            uncertain=True,
+            cause=Cause.UNCERTAIN,
+        )
+        return Outcome(address=recipient.address, result=failed)
+    wait = wait_after_crash(policy, crashes)
+    if policy.on_uncertain == "hold" or wait is None:
+        return _kept(perhaps, f"held: {reason}", None, crashes)
+    return _kept(perhaps, reason, now + max(wait, uncertain_wait(policy)), crashes)
 
 
 def _kept(
@@ -102,7 +130,8 @@ def _kept(
         tries=recipient.result.tries,
         reason=reason,
         reply=recipient.result.reply,
-        enhanced_code=CONGESTION,
+        enhanced_code=DOT_LOST if recipient.result.uncertain else CONGESTION,
         next_attempt_at=due,
+        uncertain=recipient.result.uncertain,
     )
     return Outcome(address=recipient.address, result=result, crashes=crashes)

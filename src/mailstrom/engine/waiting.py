@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+LONGEST_LOOK_SECS = 86_400.0  # a lock takes no timeout without end; who waits longer looks again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ class Awaited(Generic[T]):
         loop = asyncio.get_running_loop()
         until = None if timeout_secs is None else time.monotonic() + timeout_secs
         changed = asyncio.Event()
-        forget = self.watch(lambda: loop.call_soon_threadsafe(changed.set))
+        forget = self.watch(partial(_set_in, loop, changed))
         try:
             while True:
                 changed.clear()
@@ -67,8 +71,14 @@ class Awaited(Generic[T]):
     def _ends(self, found: T, left: float | None) -> bool:
         return self.is_over(found) or left == 0.0 or self.is_vain()
 
-    def _look_again_in(self, left: float | None) -> float | None:
-        return min((secs for secs in (left, self.poll_secs) if secs is not None), default=None)
+    def _look_again_in(self, left: float | None) -> float:
+        return min(secs for secs in (left, self.poll_secs, LONGEST_LOOK_SECS) if secs is not None)
+
+
+def _set_in(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:
+    """Sets the event in its loop; one that was closed under who waited there hears nothing more."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(changed.set)
 
 
 def _left(until: float | None) -> float | None:
@@ -82,7 +92,7 @@ async def off_loop(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     return await asyncio.to_thread(call, *args, **kwargs)
 
 
-async def _wait_for(event: asyncio.Event, secs: float | None) -> None:
+async def _wait_for(event: asyncio.Event, secs: float) -> None:
     import asyncio
 
     try:

@@ -13,24 +13,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..abc import Claim, InternalRecipientStatus, Outcome, SharedStorage
 from ..config import Config
 from ..schedule.retry import gives_up_at, judge_pass
-from ..schedule.verdict import FaultKind, Scope, Verdict
-from ..status import Attempt, EnhancedCode, Phase, WorkerStatus, printable
+from ..schedule.verdict import Verdict
+from ..status import Attempt, WorkerStatus, printable
 from .announce import Announcer
 from .events import Event
 from .job import HEARTBEAT_SECS, LEASE_SECS, Job, Passed
 from .lanes import Lanes
-from .patience import PatientCalls, backoff
+from .patience import PatientCalls, backoff, sleep
 from .triage import after_crash, sort_out
 from .world import World
 
 LEASE = timedelta(seconds=LEASE_SECS)
-DOT_LOST = EnhancedCode(4, 4, 2)  # RFC 3463 3.5: bad connection
 
 _log = logging.getLogger("mailstrom")
 
@@ -44,7 +44,7 @@ class Carrier(Protocol):
     async def close(self) -> None:
         """Ends what it holds open, politely."""
 
-    def abort(self) -> None:
+    async def abort(self) -> None:
         """Ends what it holds open, at once."""
 
 
@@ -80,8 +80,11 @@ class Engine:
         self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._takes_nothing = asyncio.Event()  # paused, or ending without what is due
+        self._ending = asyncio.Event()
         self._paused = False
         self._stopping = False
+        self._aborted = False
+        self._serving = False
         self._take_due = False
         self._unsettled = 0
         self._main: asyncio.Task[Any] | None = None
@@ -108,26 +111,33 @@ class Engine:
 
     def finish(self, *, take_due: bool) -> None:
         """Ends when nothing is in flight (and, with `take_due`, nothing is due)."""
-        self._stopping, self._take_due = True, take_due and not self._paused
-        if not self._take_due:
-            self._takes_nothing.set()
+        self._take_due = take_due and not self._paused
         self._set_status(WorkerStatus.STOPPING)
-        self._wake.set()
+        self._end()
 
     def abort_before_dot(self) -> None:
         """Gives up every delivery that has not sent its final dot; waits for the other replies."""
-        self._stopping, self._take_due = True, False
-        self._takes_nothing.set()
+        self._take_due = False
         for job, task in list(self._jobs.values()):
             if not job.awaiting_dot:
                 task.cancel()
-        self._wake.set()
+        self._end()
 
     def abort(self) -> None:
         """Ends at once; connections are aborted."""
-        self._stopping = True
+        self._stopping = self._aborted = True
+        self._takes_nothing.set()
         if self._main is not None:
             self._main.cancel()
+
+    def _end(self) -> None:
+        self._stopping = True
+        if not self._take_due:
+            self._takes_nothing.set()
+        self._ending.set()
+        self._wake.set()
+        if not self._serving and not self._take_due:
+            self.abort()  # nothing was begun that is to be finished
 
     # --- the loop
 
@@ -135,18 +145,21 @@ class Engine:
         """Works until `finish` or `abort`; an exception out of it is a crash."""
         self._main = asyncio.current_task()
         try:
-            carrier = await self._carrier()
-            try:
-                await self._serve(carrier)
-                await carrier.close()
-            finally:
-                carrier.abort()
+            if not self._aborted:
+                await self._work_with(await self._carrier())
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
         finally:
             self._main = None
         self._set_status(WorkerStatus.TERMINATED)
+
+    async def _work_with(self, carrier: Carrier) -> None:
+        try:
+            await self._serve(carrier)
+            await carrier.close()
+        finally:
+            await carrier.abort()
 
     async def _carrier(self) -> Carrier:
         for secs in backoff():
@@ -155,13 +168,19 @@ class Engine:
             except Exception as error:
                 self._set_status(WorkerStatus.RESOLVER_CREATION_FAILED)
                 _log.error("the resolver cannot be made: %s; tried again in %.0f s", error, secs)
-                await asyncio.sleep(secs)
+                await self._wait_for_carrier(secs)
             else:
                 break
         self._set_status(self._ordinary_status())
         return carrier
 
+    async def _wait_for_carrier(self, secs: float) -> None:
+        if self._stopping and await self._until_due() != 0.0:
+            self.abort()  # nothing waits for it
+        await sleep(secs, asyncio.Event() if self._stopping else self._ending)
+
     async def _serve(self, carrier: Carrier) -> None:
+        self._serving = True
         async with asyncio.TaskGroup() as group:
             heartbeat = group.create_task(self._keep_leases())
             while True:
@@ -176,27 +195,42 @@ class Engine:
         """Claims until nothing is due that we may take, or there is no room."""
         while self._may_claim():
             self._lanes.admit_probes(self._world.clock.monotonic())
-            now, skip = self._world.clock.now(), self._lanes.closed_keys
-            claim = await self._calls.read(
-                self._storage.claim, now, owner=self._owner, lease=LEASE, skip=skip, unless=self._takes_nothing
-            )
+            asked_at = self._world.clock.monotonic()
+            claim = await self._claim()
             if claim is None:
                 return
             if self._takes_nothing.is_set():  # since we asked
                 await self._calls.write(self._storage.give_back, claim)
                 return
-            self._begin(claim, group, carrier)
+            self._begin(claim, asked_at, group, carrier)
+
+    async def _claim(self) -> Claim | None:
+        now, skip = self._world.clock.now(), self._lanes.closed_keys
+        asking = self._calls.read(
+            self._storage.claim, now, owner=self._owner, lease=LEASE, skip=skip, unless=self._takes_nothing
+        )
+        if self._storage.never_blocks:
+            return cast("Claim | None", await asking)
+        asked = asyncio.ensure_future(asking)
+        try:
+            return cast("Claim | None", await asyncio.shield(asked))
+        except asyncio.CancelledError:
+            # the storage may be about to grant it, and nobody would take it
+            if (claim := await asked) is not None:
+                self._hand_back(claim)
+            raise
 
     def _may_claim(self) -> bool:
         if self._takes_nothing.is_set() or self._unsettled:
             return False
         return len(self._jobs) < self._config.max_sessions
 
-    def _begin(self, claim: Claim, group: asyncio.TaskGroup, carrier: Carrier) -> None:
+    def _begin(self, claim: Claim, asked_at: float, group: asyncio.TaskGroup, carrier: Carrier) -> None:
         clock = self._world.clock
         job = Job(
             claim,
-            clock.monotonic(),
+            asked_at,
+            slot=self._lanes.enter(claim.route_key),
             chance=self._world.chance.random(),
             now=clock.monotonic,
             mark_dot_sent=self._mark_dot_sent,
@@ -207,12 +241,7 @@ class Engine:
 
     async def _sleep(self) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
-        delay = await self._until_due()
-        try:
-            async with asyncio.timeout(delay):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await sleep(await self._until_due(), self._wake)
 
     async def _until_due(self) -> float | None:
         if not self._may_claim():
@@ -238,10 +267,10 @@ class Engine:
                 raise
         except Exception:
             _log.exception("an internal error ended the try of message %s", job.claim.email.message_id)
-            now = self._world.clock.now()
-            await self._settle(job, [after_crash(r, self._policy, now) for r in job.open.values()])
+            await self._settle(job, self._after_crash(job))
         finally:
             del self._jobs[id(job)]
+            self._lanes.leave(job.slot)
             self._wake.set()
 
     async def _try(self, job: Job, carrier: Carrier) -> None:
@@ -252,26 +281,39 @@ class Engine:
         if found.to_try and not await carrier.carry(job, found.to_try):
             await self._calls.write(self._storage.give_back, job.claim)
 
+    def _after_crash(self, job: Job) -> list[Outcome]:
+        now, dots = self._world.clock.now(), job.awaiting_dot
+        outcomes = [after_crash(r, self._policy, now, dot_sent=r.address in dots) for r in job.open.values()]
+        attempts = {address: attempts for address, (_, attempts) in job.cut_off.items()}
+        return [replace(each, attempts=tuple(attempts.get(each.address, ()))) for each in outcomes]
+
     def _abandon(self, job: Job) -> None:
         """A job that is cut off: what is known is recorded, what may have been delivered said so."""
-        outcomes = job.settling or [
-            self._outcome(job, address, _cut_off(), ()) for address in job.awaiting_dot
-        ]
+        outcomes = job.settling = job.settling or self._outcomes(job, job.cut_off)
         try:
-            if outcomes:
-                self._storage.settle(job.claim, outcomes, self._world.clock.now())
-            if job.open.keys() - {outcome.address for outcome in outcomes}:
-                self._storage.give_back(job.claim)
+            if outcomes and self._storage.settle(job.claim, outcomes, self._world.clock.now()):
+                self._announcer.settled(job.claim, job.settled(), outcomes)
         except Exception:
-            _log.exception("message %s could not be given back", job.claim.email.message_id)
+            _log.exception("results of message %s could not be recorded", job.claim.email.message_id)
+        else:
+            if job.open:
+                self._hand_back(job.claim)
         self._announcer.given_back(job.claim)
 
+    def _hand_back(self, claim: Claim) -> None:
+        """Gives the claim back while the worker ends: what fails now lasts until the lease is over."""
+        try:
+            self._storage.give_back(claim)
+        except Exception:
+            _log.exception("message %s could not be given back", claim.email.message_id)
+
     async def _settle_passed(self, job: Job, passed: Passed) -> None:
-        outcomes = [
-            self._outcome(job, address, verdict, attempts) for address, (verdict, attempts) in passed.items()
-        ]
-        if outcomes:
+        if outcomes := self._outcomes(job, passed):
             await self._settle(job, outcomes)
+
+    def _outcomes(self, job: Job, passed: Passed) -> list[Outcome]:
+        still_open = [address for address in passed if address in job.open]
+        return [self._outcome(job, address, *passed[address]) for address in still_open]
 
     def _outcome(self, job: Job, address: str, verdict: Verdict, attempts: Sequence[Attempt]) -> Outcome:
         claim, recipient = job.claim, job.open[address]
@@ -294,18 +336,31 @@ class Engine:
             kept = await self._calls.write(self._storage.settle, job.claim, outcomes, now)
         finally:
             self._unsettled -= 1
+            self._wake.set()  # for the claims that waited for this
         recipients = job.settled()
         if kept:
-            self._announcer.settled(job.claim, recipients, outcomes)
+            self._announcer.settled(job.claim, recipients, await self._as_recorded(job.claim, outcomes))
         else:
             _log.warning("results of message %s came after its claim was lost", job.claim.email.message_id)
+
+    async def _as_recorded(self, claim: Claim, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """The outcomes as they stand now: where `cancel` came in between, a deferral is a failure."""
+        deferred = {outcome.address for outcome in outcomes if not outcome.result.completed}
+        if not deferred:
+            return outcomes
+        try:
+            status = await self._calls.once(self._storage.retrieve_status, claim.email.message_id)
+        except Exception:
+            return outcomes
+        ended = {r.address: r.result for r in status.recipients if r.result.completed and r.address in deferred}
+        return [replace(each, result=ended.get(each.address, each.result)) for each in outcomes]
 
     # --- the storage
 
     async def _mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
         if not self._storage.durable:
             return True
-        return bool(await self._calls.once(self._storage.mark_dot_sent, claim, addresses))
+        return bool(await self._calls.try_to_write(self._storage.mark_dot_sent, claim, addresses))
 
     async def _keep_leases(self) -> None:
         while True:
@@ -340,14 +395,3 @@ class Engine:
         if self._stopping:
             return WorkerStatus.STOPPING
         return WorkerStatus.PAUSED if self._paused else WorkerStatus.OK
-
-
-def _cut_off() -> Verdict:
-    return Verdict(
-        state="deferred",
-        scope=Scope.HOST,
-        phase=Phase.DOT,
-        reason=f"{FaultKind.SHUTDOWN} while the reply to the final dot was awaited (4.4.2)",
-        enhanced_code=DOT_LOST,
-        uncertain=True,
-    )

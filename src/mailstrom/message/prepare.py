@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "fingerprint", "prepare"]
 
+PIECE_OCTETS = 1 << 16
+
 
 class Prepared(NamedTuple):
     """The prepared email, its recipients with their names, and what was made up for it."""
@@ -58,7 +60,7 @@ def prepare(
     """What is stored and sent for `email`; `MessageError` for what cannot be sent.
 
     `recipients` and `return_path` replace the envelope that the header would give; a
-    `return_path` of "" is the null reverse-path. The default reverse-path is the Sender, else
+    `return_path` of "" (or "<>") is the null reverse-path. The default reverse-path is the Sender, else
     the first From address. `now` and `random_id` make Date and Message-ID where they are
     missing; the id's right side is the From domain.
     """
@@ -107,7 +109,7 @@ class _Given:
 def _reverse_path(return_path: Address | None) -> str | None:
     if return_path is None:
         return None
-    if return_path == "":  # RFC 5321 4.5.5: the null reverse-path
+    if return_path in ("", "<>"):  # RFC 5321 4.5.5: the null reverse-path
         return ""
     return parse_mailbox(return_path, field="return_path").address
 
@@ -188,10 +190,16 @@ def _from_finished(content: bytes, given: _Given) -> Prepared:
         recipients=tuple([mailbox.address for mailbox in recipients]),
         content=kept,
         needs_smtputf8=not header.is_ascii or not author.address.isascii(),
-        needs_8bitmime=not content[header.end :].isascii(),
+        needs_8bitmime=not _is_ascii_from(content, header.end),
     )
     lines = tuple(line.encode() for line in generated)
     return Prepared(prepared, recipients, lines, header.message_id("Message-ID") is not None)
+
+
+def _is_ascii_from(content: bytes, start: int) -> bool:
+    """The same as `content[start:].isascii()`, without a copy of what may be large."""
+    pieces = (content[at : at + PIECE_OCTETS] for at in range(start, len(content), PIECE_OCTETS))
+    return all(piece.isascii() for piece in pieces)
 
 
 def _first(header: Header, name: str) -> Mailbox | None:

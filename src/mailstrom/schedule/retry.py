@@ -78,6 +78,11 @@ def wait_after_crash(policy: RetryPolicy, crashes: int) -> timedelta | None:
     return timedelta(seconds=min(_base_secs(policy), 60.0) * 2 ** (max(crashes, 1) - 1))
 
 
+def uncertain_wait(policy: RetryPolicy) -> timedelta:
+    """The least wait of what may have been delivered."""
+    return timedelta(seconds=min(policy.uncertain_delay_secs, YEAR_SECS))
+
+
 def gives_up_at(policy: RetryPolicy, submitted_at: datetime, expires_at: datetime | None) -> datetime | None:
     """When the message is failed whatever is left to try: its own expiry or the policy's age."""
     ends = [] if expires_at is None else [expires_at]
@@ -144,7 +149,7 @@ def _next_attempt(
     if verdict.retry_after is not None:
         wait = verdict.retry_after
     if verdict.uncertain:
-        wait = max(wait, timedelta(seconds=min(policy.uncertain_delay_secs, YEAR_SECS)))
+        wait = max(wait, uncertain_wait(policy))
     due = now + wait
     return due if gives_up is None else min(due, gives_up)
 

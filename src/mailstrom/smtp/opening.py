@@ -310,6 +310,8 @@ def _name(host: str) -> str:
 
 def _connect_fault(error: OSError, secs: float) -> Fault:
     detail = printable(error.strerror or str(error), 200)
+    if error.errno == errno.ECONNRESET:  # the connection was made, and was gone before we could look
+        return Fault(kind=FaultKind.CLOSED, phase=Phase.GREETING, detail=detail)
     kind = FaultKind.CLOSED
     if isinstance(error, TimeoutError):
         kind, detail = FaultKind.TIMEOUT, f"no connection within {secs:g} s"

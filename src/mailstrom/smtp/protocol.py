@@ -323,7 +323,7 @@ class StrictProtocol(asyncio.Protocol):
             self._check()
             if not await self._woken(until):
                 waited = self._loop.time() - began_at
-                raise self._end(FaultKind.TIMEOUT, f"{problem} within {waited:.0f} s")
+                raise self._end(FaultKind.TIMEOUT, f"{problem} within {round(waited, 1):g} s")
 
     async def _woken(self, until: float) -> bool:
         """Waits for anything to happen; False when nothing did until then."""

@@ -51,6 +51,10 @@ __all__ = [
 #: False: the claim is not ours any more; nothing of the message is completed.
 BeforeDot = Callable[[tuple[str, ...]], Awaitable[bool]]
 
+#: Awaited with what a transaction brought where another one has to follow it: should that be cut
+#: off, what is known already is not lost.
+BetweenTransactions = Callable[[Mapping[str, Verdict]], Awaitable[None]]
+
 UNSENDABLE_CONTENT = EnhancedCode(5, 6, 0)  # RFC 3463 3.7
 
 
@@ -106,12 +110,17 @@ class Session:
         return self._extensions
 
     async def deliver(
-        self, email: PreparedEmail, recipients: Sequence[str], *, before_dot: BeforeDot
+        self,
+        email: PreparedEmail,
+        recipients: Sequence[str],
+        *,
+        before_dot: BeforeDot,
+        between: BetweenTransactions | None = None,
     ) -> DeliveryReport:
         """A verdict for each of up to 100 recipients, after as many transactions as that takes."""
         began_at = asyncio.get_running_loop().time()
         try:
-            verdicts, stale = await self._delivered(email, recipients, before_dot)
+            verdicts, stale = await self._delivered(email, recipients, before_dot, between)
         except BaseException:
             self.abort()
             raise
@@ -130,7 +139,11 @@ class Session:
     # -- one message -----------------------------------------------------------------------
 
     async def _delivered(
-        self, email: PreparedEmail, recipients: Sequence[str], before_dot: BeforeDot
+        self,
+        email: PreparedEmail,
+        recipients: Sequence[str],
+        before_dot: BeforeDot,
+        between: BetweenTransactions | None,
     ) -> tuple[dict[str, Verdict], bool]:
         if (unsendable := _unsendable(email)) is not None:
             return dict.fromkeys(recipients, unsendable), False
@@ -148,6 +161,8 @@ class Session:
                 return transaction.verdicts, True
             # every transaction but the last delivers to somebody, so this comes to an end
             verdicts |= transaction.verdicts
+            if between is not None and len(verdicts) < len(recipients):
+                await between(transaction.verdicts)
         return verdicts, False
 
     async def _is_ready_again(self) -> bool:

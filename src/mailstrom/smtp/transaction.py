@@ -186,10 +186,11 @@ class Transaction:
         if (limit := size_limit(self._extensions)) and len(self._email.content) > limit:
             detail = f"{len(self._email.content)} octets, {limit} allowed"
             return Fault(kind=FaultKind.TOO_BIG, phase=Phase.MAIL, detail=detail)
-        if self._is_8bit() and "8BITMIME" not in self._extensions:
-            return Fault(kind=FaultKind.NO_8BITMIME, phase=Phase.MAIL)
+        # RFC 6531 3.1: SMTPUTF8 brings 8BITMIME along, so its lack is the reason where both are lacking
         if self._email_needs_smtputf8() and "SMTPUTF8" not in self._extensions:
             return Fault(kind=FaultKind.NO_SMTPUTF8, phase=Phase.MAIL)
+        if self._is_8bit() and "8BITMIME" not in self._extensions:
+            return Fault(kind=FaultKind.NO_8BITMIME, phase=Phase.MAIL)
         return None
 
     def _mail_line(self) -> bytes:

@@ -33,9 +33,12 @@ def given_back(before: InternalRecipientStatus, not_before: datetime | None) -> 
 
 
 def settled(
-    recipient: InternalRecipientStatus, outcome: Outcome, *, cancelled: bool
+    recipient: InternalRecipientStatus, outcome: Outcome, *, cancelled: bool, expires_at: datetime | None
 ) -> InternalRecipientStatus:
-    """With the outcome of the pass; what would be tried again is failed where cancel came in between."""
+    """With the outcome of the pass; what would be tried again is failed where cancel came in between.
+
+    What is held falls due once more when the message expires, so that it is ended.
+    """
     result = outcome.result
     if cancelled and not result.completed:
         result = as_cancelled(result)
@@ -43,10 +46,16 @@ def settled(
         recipient,
         result=result,
         attempts=(*recipient.attempts, *outcome.attempts)[-ATTEMPTS_KEPT:],
-        due_at=None if result.completed else result.next_attempt_at,
+        due_at=None if result.completed else result.next_attempt_at or expires_at,
         crashes=0 if result.completed else outcome.crashes,
         dot_sent=False,
     )
+
+
+def is_held(recipient: InternalRecipientStatus) -> bool:
+    """Nobody will try it."""
+    result = recipient.result
+    return recipient.due_at is None or (result.state == "deferred" and result.next_attempt_at is None)
 
 
 def cancelled(recipient: InternalRecipientStatus) -> InternalRecipientStatus:

@@ -121,7 +121,9 @@ class ExclusiveStorage(SharedStorage):
             for each in positions:
                 recipient, cancelled = message.status.recipients[each], each in message.cancelled
                 outcome = by_address[recipient.address]
-                changed[each] = changes.settled(recipient, outcome, cancelled=cancelled)
+                changed[each] = changes.settled(
+                    recipient, outcome, cancelled=cancelled, expires_at=message.status.expires_at
+                )
             return self._replace(message, changed, now, ended=lease)
 
     def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:

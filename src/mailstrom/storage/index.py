@@ -3,7 +3,7 @@
 Pure bookkeeping without locks, clocks or storage calls; `exclusive.py` owns it and locks it.
 A recipient that is not completed is in one of these:
 
-    held       due_at is None; nobody tries it
+    held       nobody tries it: due_at is None, or when the message expires
     waiting    in the queue until due_at
     claimed    a lease holds it
     lapsed     in the queue, and its lease is over: whoever settles or claims it first has it
@@ -19,6 +19,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 
 from ..abc import CLAIM_LIMIT, InternalMessageStatus, InternalRecipientStatus
+from .changes import is_held
 from .due_queue import DueQueue
 
 KEYS_KEPT = 100_000  # idempotency keys of completed messages that are remembered
@@ -68,7 +69,7 @@ class LeaseIndex:
         self._leases: dict[int, Lease] = {}
         self._ends: list[tuple[float, int]] = []
         self._last_token = 0
-        self._to_try = 0  # recipients with a due time, claimed ones included
+        self._to_try = 0  # recipients that are not completed or held, claimed ones included
         self._keys: dict[str, tuple[str, str]] = {}  # idempotency key -> message id, fingerprint
         self._completed_keys: OrderedDict[str, None] = OrderedDict()
 
@@ -82,7 +83,7 @@ class LeaseIndex:
             self._remember_key(status.idempotency_key)
             return
         self.messages[status.message_id] = message
-        self._to_try += sum(recipient.due_at is not None for recipient in status.recipients)
+        self._to_try += sum(not is_held(recipient) for recipient in status.recipients)
         self.enqueue(message, range(len(status.recipients)))
 
     def first_with_key(self, idempotency_key: str | None) -> tuple[str, str] | None:
@@ -173,7 +174,7 @@ class LeaseIndex:
             holder = message.holders.get(position)
             if holder is not None and holder is not ended and after.result.completed:
                 self._drop(holder)
-            self._to_try += (after.due_at is not None) - (before.due_at is not None)
+            self._to_try += is_held(before) - is_held(after)
             message.left -= after.result.completed - before.result.completed
         message.status = status
         if message.left == 0:
@@ -184,7 +185,7 @@ class LeaseIndex:
         """The storage does not have it any more: nothing of it waits or is claimed."""
         if self.messages.pop(message.status.message_id, None) is None:
             return
-        self._to_try -= sum(recipient.due_at is not None for recipient in message.status.recipients)
+        self._to_try -= sum(not is_held(recipient) for recipient in message.status.recipients)
         for lease in set(message.holders.values()):
             self._drop(lease)
         nobody = tuple(replace(recipient, due_at=None) for recipient in message.status.recipients)

@@ -10,6 +10,7 @@ from ..abc import Outcome
 from ..errors import MessageNotFound
 from ..status import Cause, Deferred, Delivered, Failed
 from .storage_kit import (
+    EXPIRES_AT,
     NOW,
     Bench,
     addresses_of,
@@ -72,8 +73,17 @@ def a_deferred_recipient_without_next_attempt_is_held(bench: Bench) -> None:
     bench.storage.store([an_entry()])
     settle_all(bench, bench.claim(), Deferred(tries=1, reason="held"))
 
-    bench.nothing_to_claim(NOW + timedelta(days=999))
+    bench.nothing_to_claim(EXPIRES_AT - timedelta(seconds=1))
     equal((bench.storage.is_idle(), len(bench.storage.retrieve_all_incomplete())), (True, 1))
+
+
+def a_held_recipient_is_due_once_more_when_its_message_expires(bench: Bench) -> None:
+    bench.storage.store([an_entry()])
+    settle_all(bench, bench.claim(), Deferred(tries=1, reason="held"))
+
+    equal(bench.storage.next_due(NOW), EXPIRES_AT)
+    equal(bench.claim(EXPIRES_AT).recipients[0].result, Deferred(tries=1, reason="held"))
+    holds(bench.storage.is_idle(), "idle")
 
 
 def an_outcome_says_what_becomes_of_the_crash_counter(bench: Bench) -> None:
@@ -308,6 +318,7 @@ RESULT_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_settled_recipient_has_its_result_and_attempts,
     a_deferred_recipient_is_due_when_its_result_says_so,
     a_deferred_recipient_without_next_attempt_is_held,
+    a_held_recipient_is_due_once_more_when_its_message_expires,
     an_outcome_says_what_becomes_of_the_crash_counter,
     recipients_without_an_outcome_stay_claimed,
     a_completed_recipient_never_changes_again,

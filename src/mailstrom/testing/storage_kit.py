@@ -16,6 +16,7 @@ Error = TypeVar("Error", bound=Exception)
 Found = TypeVar("Found")
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+EXPIRES_AT = NOW + timedelta(days=1)  # every entry
 LEASE = timedelta(seconds=60)
 
 
@@ -56,7 +57,7 @@ def an_entry(
         message_id=email.message_id,
         recipients=tuple(queued(address, due_at) for address in recipients),
         submitted_at=NOW,
-        expires_at=NOW + timedelta(days=1),
+        expires_at=EXPIRES_AT,
         metadata={"name": name},
         idempotency_key=idempotency_key,
         fingerprint=fingerprint,

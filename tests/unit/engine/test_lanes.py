@@ -2,83 +2,167 @@
 
 from __future__ import annotations
 
-from mailstrom.engine.lanes import Lanes
+from mailstrom.engine.lanes import KEYS_KNOWN, Lanes, Slot
+
+RELAY = "relay:r.example"
+
+
+def moved(lanes: Lanes, route_key: str, lane: str, now: float = 0.0) -> Slot | None:
+    """A slot that came to its lane; None where that had no room."""
+    slot = lanes.enter(route_key)
+    if lanes.move(slot, lane, now):
+        return slot
+    lanes.leave(slot)
+    return None
+
+
+def known(lanes: Lanes, lane: str, *route_keys: str) -> None:
+    """The keys are known to lead to the lane, which is idle."""
+    for route_key in route_keys:
+        slot = moved(lanes, route_key, lane)
+        assert slot is not None
+        lanes.leave(slot)
 
 
 def test_a_lane_takes_as_many_deliveries_as_it_has_slots() -> None:
     lanes = Lanes(per_lane=2)
 
-    taken = [lanes.take("mx.example", now=0.0) for _ in range(3)]
+    taken = [moved(lanes, f"{key}.example", "mx.example") is not None for key in "abc"]
 
     assert taken == [True, True, False]
 
 
+def test_a_claim_counts_in_its_lane_from_the_beginning() -> None:
+    """Else a whole queue for one lane is claimed, and given back, for each delivery that ends."""
+    lanes = Lanes(per_lane=2)
+    known(lanes, "mx.example", "a.example")
+
+    lanes.enter("a.example")
+    after_one = lanes.closed_keys == set()
+    lanes.enter("a.example")
+
+    assert after_one
+    assert lanes.closed_keys == {"a.example"}
+
+
+def test_claims_whose_lane_is_not_known_yet_are_as_many_as_a_lane_takes() -> None:
+    """A domain whose look-ups hang does not fill the worker."""
+    lanes = Lanes(per_lane=2)
+
+    slots = [lanes.enter("slow.example") for _ in range(2)]
+    closed = set(lanes.closed_keys)
+    lanes.leave(slots[0])
+
+    assert closed == {"slow.example"}
+    assert lanes.closed_keys == set()
+
+
 def test_every_route_key_of_a_full_lane_is_closed_and_no_other() -> None:
     lanes = Lanes(per_lane=1)
-    lanes.learn("a.example", "mx.example")
-    lanes.learn("b.example", "mx.example")
-    lanes.learn("c.example", "other.example")
+    known(lanes, "mx.example", "a.example", "b.example")
+    known(lanes, "other.example", "c.example")
 
-    lanes.take("mx.example", now=0.0)
+    lanes.enter("a.example")
 
     assert lanes.closed_keys == {"a.example", "b.example"}
+    assert [key in lanes.closed_keys for key in ("a.example", "b.example", "c.example", "new.example")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
-def test_a_released_slot_opens_the_keys_again() -> None:
+def test_a_slot_that_is_left_opens_the_keys_again() -> None:
     lanes = Lanes(per_lane=1)
-    lanes.learn("a.example", "mx.example")
-    lanes.take("mx.example", now=0.0)
+    slot = moved(lanes, "a.example", "mx.example")
+    assert slot is not None
 
-    lanes.release("mx.example")
+    lanes.leave(slot)
 
-    assert lanes.closed_keys == frozenset()
-    assert lanes.take("mx.example", now=0.0)
+    assert lanes.closed_keys == set()
+    assert moved(lanes, "a.example", "mx.example")
 
 
 def test_a_key_learned_while_its_lane_is_full_is_closed_at_once() -> None:
     lanes = Lanes(per_lane=1)
-    lanes.take("mx.example", now=0.0)
+    moved(lanes, "a.example", "mx.example")
 
-    lanes.learn("late.example", "mx.example")
-
-    assert lanes.closed_keys == {"late.example"}
+    assert moved(lanes, "late.example", "mx.example") is None
+    assert lanes.closed_keys == {"a.example", "late.example"}
 
 
 def test_a_key_whose_mx_set_changed_follows_its_new_lane() -> None:
     lanes = Lanes(per_lane=1)
-    lanes.learn("a.example", "old.example")
-    lanes.take("old.example", now=0.0)
+    slot = moved(lanes, "a.example", "old.example")
+    assert slot is not None
+    lanes.enter("b.example")
 
-    lanes.learn("a.example", "new.example")
+    assert lanes.move(slot, "new.example", 0.0)
+    assert moved(lanes, "c.example", "old.example")
+    assert lanes.closed_keys == {"a.example", "b.example", "c.example"}
 
-    assert lanes.closed_keys == frozenset()
+
+def test_nothing_is_remembered_of_lanes_that_no_key_leads_to_any_more() -> None:
+    """A domain may publish another MX set every day."""
+    lanes = Lanes(per_lane=1)
+
+    for day in range(100):
+        known(lanes, f"mx{day}.example", "a.example")
+
+    assert (len(lanes._keys_of), len(lanes._busy)) == (1, 0)
+
+
+def test_keys_of_idle_lanes_are_forgotten_when_there_are_too_many() -> None:
+    lanes = Lanes(per_lane=1)
+    moved(lanes, "busy.example", "mx.example")
+
+    for number in range(KEYS_KNOWN):
+        lanes.leave(lanes.enter(f"{number}.example"))
+
+    assert len(lanes._lane_of) <= KEYS_KNOWN
+    assert "busy.example" in lanes.closed_keys
 
 
 def test_a_held_lane_takes_nothing_before_its_time_then_one_probe() -> None:
     """Row 32: one probe in 15 minutes."""
     lanes = Lanes(per_lane=5)
-    lanes.learn("relay:r.example", "relay:r.example")
-    lanes.hold("relay:r.example", until=900.0)
+    known(lanes, RELAY, RELAY)
+    lanes.hold(RELAY, until=900.0)
 
-    before = lanes.take("relay:r.example", now=899.0)
+    before = moved(lanes, RELAY, RELAY, now=899.0)
     lanes.admit_probes(now=900.0)
-    keys_for_the_probe = lanes.closed_keys
-    probes = [lanes.take("relay:r.example", now=900.0) for _ in range(2)]
+    keys_for_the_probe = set(lanes.closed_keys)
+    probe = lanes.enter(RELAY)
+    keys_after_it = set(lanes.closed_keys)
 
-    assert (before, keys_for_the_probe, probes) == (False, frozenset(), [True, False])
-    assert lanes.closed_keys == {"relay:r.example"}
+    assert (before, keys_for_the_probe, keys_after_it) == (None, set(), {RELAY})
+    assert lanes.move(probe, RELAY, 900.0)
+    assert moved(lanes, RELAY, RELAY, now=900.0) is None
 
 
-def test_a_probe_that_gets_through_opens_the_lane() -> None:
+def test_a_lane_that_is_held_while_claims_are_on_their_way_refuses_them() -> None:
+    """Row 32."""
     lanes = Lanes(per_lane=5)
-    lanes.learn("relay:r.example", "relay:r.example")
-    lanes.hold("relay:r.example", until=900.0)
-    lanes.take("relay:r.example", now=900.0)
+    known(lanes, RELAY, RELAY)
+    first, second = lanes.enter(RELAY), lanes.enter(RELAY)
+    assert lanes.move(first, RELAY, 0.0)
 
-    lanes.clear_hold("relay:r.example")
+    lanes.hold(RELAY, until=900.0)
 
-    assert lanes.closed_keys == frozenset()
-    assert lanes.take("relay:r.example", now=900.0)
+    assert not lanes.move(second, RELAY, 1.0)
+
+
+def test_a_probe_that_gets_through_opens_the_lane_and_says_so() -> None:
+    told: list[str] = []
+    lanes = Lanes(per_lane=5, opened=lambda: told.append("opened"))
+    lanes.hold(RELAY, until=900.0)
+    assert moved(lanes, RELAY, RELAY, now=900.0)
+
+    lanes.clear_hold(RELAY)
+
+    assert (set(lanes.closed_keys), told) == (set(), ["opened"])
+    assert moved(lanes, RELAY, RELAY, now=900.0)
 
 
 def test_the_next_probe_is_the_earliest_hold_that_is_still_to_end() -> None:
@@ -89,3 +173,25 @@ def test_the_next_probe_is_the_earliest_hold_that_is_still_to_end() -> None:
     assert lanes.next_probe(now=0.0) == 500.0
     assert lanes.next_probe(now=600.0) == 900.0
     assert lanes.next_probe(now=1000.0) is None
+
+
+def test_one_goes_ahead_into_a_lane_that_has_not_let_us_in_yet() -> None:
+    """Row 32."""
+    lanes = Lanes(per_lane=5)
+    lanes.send_one_ahead(RELAY)
+
+    assert moved(lanes, RELAY, RELAY)
+    assert moved(lanes, RELAY, RELAY) is None
+    assert lanes.next_probe(now=0.0) is None
+
+
+def test_other_trouble_than_a_refusal_ends_the_caution_and_no_hold() -> None:
+    """Row 32."""
+    lanes = Lanes(per_lane=5)
+    lanes.send_one_ahead("cautious")
+    lanes.hold("held", until=900.0)
+
+    lanes.clear_caution("cautious")
+    lanes.clear_caution("held")
+
+    assert [moved(lanes, lane, lane) is not None for lane in ("cautious", "held")] == [True, False]

@@ -105,7 +105,9 @@ def test_an_uncertain_recipient_is_tried_held_or_failed_as_the_policy_says() -> 
     held = sort_out(a_claim(recipient), RetryPolicy(on_uncertain="hold"), None, NOW)
     failed = sort_out(a_claim(recipient), RetryPolicy(on_uncertain="fail"), None, NOW)
 
-    assert tried.to_try == (recipient,)
+    (retry,) = tried.settled
+    assert (retry.result.state, retry.result.uncertain) == ("deferred", True)
+    assert (retry.result.next_attempt_at, retry.crashes) == (NOW + timedelta(minutes=15), 1)
     assert [(o.result.state, o.result.next_attempt_at, o.result.uncertain) for o in held.settled] == [
         ("deferred", None, True)
     ]
@@ -120,3 +122,21 @@ def test_the_sender_hears_once_that_a_message_is_delayed() -> None:
     told = [is_newly_delayed(claim, recipient, timedelta(minutes=30), NOW) for recipient in (first, later)]
 
     assert told == [True, False]
+
+
+def test_what_was_held_for_its_crashes_ends_when_its_message_expires() -> None:
+    held = a_recipient(result=Deferred(reason="held"), crashes=5)
+
+    (outcome,) = sort_out(a_claim(held, expires_at=NOW), RetryPolicy(), None, NOW).settled
+
+    assert isinstance(outcome.result, Failed)
+    assert outcome.result.cause is Cause.EXPIRED
+
+
+def test_a_crash_forgets_nothing_that_may_have_been_delivered() -> None:
+    """Row 56."""
+    perhaps = a_recipient(result=Deferred(tries=1, uncertain=True))
+
+    assert after_crash(perhaps, RetryPolicy(), NOW).result.uncertain
+    assert after_crash(a_recipient(), RetryPolicy(), NOW, dot_sent=True).result.uncertain
+    assert not after_crash(a_recipient(), RetryPolicy(), NOW).result.uncertain

@@ -79,3 +79,20 @@ def test_nobody_is_left_on_the_board_after_waiting() -> None:
     awaited(lambda: 3, board).wait(timeout=1)
 
     assert board._waiting == {}
+
+
+def test_a_change_after_the_loop_of_a_waiting_coroutine_was_closed_harms_nobody() -> None:
+    """An application may close its loop under a coroutine that waits: the worker must not feel it."""
+    wakes: list[Callable[[], object]] = []
+
+    def watch(wake: Callable[[], object]) -> Callable[[], None]:
+        wakes.append(wake)
+        return lambda: None
+
+    async def look(call: Callable[[], int]) -> int:
+        return call()
+
+    asyncio.run(awaited(lambda: 1, watch=watch).wait_in_loop(0.0, look))
+
+    for wake in wakes:
+        wake()

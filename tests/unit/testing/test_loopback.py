@@ -78,7 +78,7 @@ def test_leaving_ends_hanging_sessions_and_its_thread() -> None:
 def test_leaving_raises_what_a_script_did_not_expect() -> None:
     server = ScriptedServer([play.expect("EHLO ")])
 
-    with pytest.raises(ScriptError, match="QUIT"), LoopbackServer(server) as running:  # noqa: PT012
+    with pytest.raises(ScriptError, match="QUIT"), LoopbackServer(server) as running:
         with socket.create_connection((running.host, running.port), timeout=10) as client:
             client.sendall(b"QUIT\r\n")
         assert server.wait_for(lambda transcripts: transcripts[0].ended if transcripts else False)

@@ -1,0 +1,52 @@
+"""What observers are told is what the status says: each result once, also where cancel comes in between."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mailstrom import Cause, Config, Event, EventKind, Mailstrom
+from mailstrom.testing.simulation import Simulation, simulate
+from mailstrom.testing.smtp_server import SmtpServer
+from tests.builders import a_config, an_email, with_mx
+from tests.scenarios.stages import YOU
+
+
+def told(sim: Simulation) -> list[EventKind]:
+    return [event.kind for event in sim.events if event.result is not None]
+
+
+def test_a_deferral_that_cancel_made_a_failure_is_told_as_a_failure() -> None:
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later", delays={"rcpt": 60.0}))
+        message_id = sim.send_email(an_email())
+        await asyncio.sleep(30)
+        sim.storage.cancel(message_id, sim.clock.now())
+        status = await sim.wait(message_id)
+        await asyncio.sleep(3600)
+        assert told(sim) == [EventKind.FAILED]
+        assert sim.events[-1].result == status[YOU].result
+        assert status[YOU].result.cause is Cause.CANCELLED
+
+    simulate(story, config=a_config())
+
+
+def test_one_that_was_delivered_before_cancel_could_is_not_told_as_failed() -> None:
+    class DeliversFirst(Mailstrom):
+        """The worker delivers between the two looks that `cancel` takes."""
+
+        def cancel(self, message_id: str) -> object:
+            inner = self._storage.cancel
+
+            def late(*args: object) -> object:
+                self.start().wait(message_id, timeout=30)
+                return inner(*args)
+
+            self._storage.cancel = late
+            return super().cancel(message_id)
+
+    events: list[Event] = []
+    with DeliversFirst(Config(mode="capture"), observers=[events.append]) as m:
+        assert m.cancel(m.send_email(an_email())).succeeded
+
+    results = [event.kind for event in events if event.result is not None]
+    assert results == [EventKind.DELIVERED]
