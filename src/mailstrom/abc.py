@@ -70,6 +70,7 @@ class InternalMessageStatus:
     message_id: str
     recipients: tuple[InternalRecipientStatus, ...]
     submitted_at: datetime
+    send_at: datetime | None = None  # not to be tried before
     completed_at: datetime | None = None
     expires_at: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +109,12 @@ class Claim:
     owner: str
     token: int
     lease_until: datetime  # by the storage's lease clock
+    send_at: datetime | None = None
+
+    @property
+    def waits_since(self) -> datetime:
+        """From when on the age of the message counts."""
+        return self.submitted_at if self.send_at is None else self.send_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from .abc import InternalMessageStatus, SharedStorage, Storage, StorageRunner
 from .config import Config
+from .engine.announce import cancellations, log_lost
+from .engine.door import Door
 from .engine.events import Board, Event, EventKind, Observer, Observers
 from .engine.local import Outbox
 from .engine.thread import StorageThread, run_inline
@@ -23,7 +26,8 @@ from .errors import ClosedError, MailstromError, NotRunningError, QueueFull, Sto
 from .message.email import Email
 from .net.clock import SystemClock
 from .secret import Secret
-from .status import Cause, MessageStatus, WorkerStatus
+from .status import MessageStatus, WorkerStatus
+from .storage.fork import call_in_forked_child
 from .submission import (
     Entry,
     Moment,
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
 
 POLL_SECS = 1.0  # how often wait() looks where another process may deliver
 DOTS_AT_EXIT_SECS = 10.0
-IDS_IN_LOG = 20
+CLOSING = "this Mailstrom is closing: it takes no more mail and is not started again"
 
 _log = logging.getLogger("mailstrom")
 
@@ -77,7 +81,9 @@ class Mailstrom:
         self._storage = storage_of(storage)
         self._given_observers = tuple(observers)
         self._started = False
+        self._start_anew = False  # in a forked child: the parent had started, so shall we
         self._begin_life()
+        call_in_forked_child(self._in_child)
 
     def _begin_life(self) -> None:
         """All that belongs to one process: made anew in a forked child."""
@@ -91,7 +97,7 @@ class Mailstrom:
         self._runtime: Runtime | None = None
         self._storage_thread: StorageThread | None = None
         self._paused = False
-        self._closing = False
+        self._door = Door()
         self._closed = False
         self._left: tuple[MessageStatus, ...] = ()
 
@@ -101,8 +107,9 @@ class Mailstrom:
         """Starts the worker, or ends a pause; without effect when it is running. Returns self."""
         self._enter_for_work()
         with self._lock:
-            self._enter()  # it may have been closed while we waited
+            self._enter_for_work()  # it may have been closed while we waited
             self._started = True
+            self._start_anew = False
             if self._runtime is None:
                 self._runtime = self._make_runtime()
                 self._runtime.start()
@@ -116,6 +123,7 @@ class Mailstrom:
         """Takes no new work until `start()`; what is being sent is finished."""
         self._enter_for_work()
         with self._lock:
+            self._enter_for_work()
             if self._runtime is None:
                 raise NotRunningError("pause() needs a worker: call start() first")
             self._paused = True
@@ -125,6 +133,7 @@ class Mailstrom:
         """What the worker is doing; also after `close`."""
         if self._closed:
             return WorkerStatus.TERMINATED
+        self._enter()
         runtime = self._runtime
         return WorkerStatus.NOT_STARTED if runtime is None else runtime.status
 
@@ -142,9 +151,11 @@ class Mailstrom:
         self._enter()
         if (runtime := self._runtime) is not None:
             runtime.die()  # before the lock: a close() under way is cut short
-        with self._lock:
+        self._door.shut()
+        with ExitStack() as without_lock, self._lock:
             if self._closed:
                 return
+            without_lock.callback(self._end_threads)
             if self._runtime is not runtime and self._runtime is not None:
                 self._runtime.die()
             self._leave(count_left=not self._storage.durable)
@@ -209,8 +220,10 @@ class Mailstrom:
     def _store(self, entries: Sequence[Entry]) -> list[str]:
         if self.worker_status() is WorkerStatus.CRASHED:
             raise NotRunningError("the worker crashed too often: see the log, and make a new Mailstrom")
-        self._enter_for_work()
-        with self._observers.accepting([email.message_id for email, _ in entries]):
+        accepting = self._observers.accepting([email.message_id for email, _ in entries])
+        with self._door.within() as is_open, accepting:
+            if not is_open:
+                raise ClosedError(CLOSING)
             ids = self._with_room(lambda: self._storage.store(entries))
             if self._closed and not self._storage.durable:
                 raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
@@ -232,7 +245,7 @@ class Mailstrom:
                 try:
                     return store()
                 except QueueFull:
-                    if self._closed:
+                    if self._door.is_shut:
                         raise ClosedError("this Mailstrom was closed while waiting for room") from None
                     if not changed.wait(max(until - time.monotonic(), 0.0)):
                         raise
@@ -271,7 +284,8 @@ class Mailstrom:
         message_id = message_id_of(message_id)
         before = self._storage.retrieve_status(message_id)
         after = self._storage.cancel(message_id, self._clock.now())
-        self._tell_cancelled(before, after)
+        for event in cancellations(before, after, self._clock.now()):
+            self._observers.tell(event)
         self._board.changed(message_id)
         return after.public()
 
@@ -285,25 +299,33 @@ class Mailstrom:
     def _enter(self) -> None:
         """At the door of every method: open, and in the process it was made for."""
         if self._pid != os.getpid():
-            self._after_fork()
+            self._in_child()  # forked by something that does not tell Python
         if self._closed:
             raise ClosedError("this Mailstrom is closed: make a new one")
+        if self._start_anew:
+            self._restart_in_child()
 
     def _enter_for_work(self) -> None:
         """At the door of what makes sense only until `close` begins."""
         self._enter()
-        if self._closing:
-            raise ClosedError("this Mailstrom is closing: it takes no more mail and is not started again")
+        if self._door.is_shut:
+            raise ClosedError(CLOSING)
 
-    def _after_fork(self) -> None:
+    def _in_child(self) -> None:
+        """First thing in a forked child, before it can have threads; the worker starts when it is needed."""
         # The parent's loop, sockets and locks are only kept, never touched: its worker uses them.
         inherited = (self._runtime, self._storage_thread, self._lock, self._board, self._observers)
-        was_started, was_closed = self._started and self._runtime is not None, self._closed
+        was_closed = self._closed
         self._inherited = inherited
         self._begin_life()
         self._closed = was_closed
-        if was_started and not was_closed:
-            self.start()
+        self._start_anew = self._started and not was_closed
+
+    def _restart_in_child(self) -> None:
+        with self._lock:
+            if self._start_anew:
+                self._start_anew = False
+                self.start()
 
     def _make_runtime(self) -> Runtime:
         from .engine.carriers import carrier_maker  # the worker's parts are loaded when it starts
@@ -372,13 +394,18 @@ class Mailstrom:
     def _close(self, timeout: float, *, drain: bool) -> tuple[MessageStatus, ...]:
         timeout = float(timeout)  # a TypeError now, before anything is closed
         if self._pid != os.getpid():
-            self._after_fork()
-        with self._lock:
+            self._in_child()
+        self._start_anew = False
+        deadline = time.monotonic() + timeout
+        self._door.shut()
+        self._board.wake_all()  # who waits for room waits in vain
+        with ExitStack() as without_lock, self._lock:
             if self._closed:
                 return self._left
-            self._closing = True
+            without_lock.callback(self._end_threads)
+            self._door.wait_until_empty(timeout)
             if self._runtime is not None:
-                self._runtime.finish(take_due=drain, timeout=timeout)
+                self._runtime.finish(take_due=drain, timeout=max(deadline - time.monotonic(), 0.0))
             self._leave(count_left=True)
         return self._left
 
@@ -387,28 +414,23 @@ class Mailstrom:
         try:
             self._left = self._incomplete() if count_left else ()
         finally:
-            self._end()
+            self._board.wake_all()
+            atexit.unregister(self._at_exit)
         self._log_left()
 
     def _incomplete(self) -> tuple[MessageStatus, ...]:
         return tuple(status.public() for status in self._storage.retrieve_all_incomplete())
 
-    def _end(self) -> None:
-        self._closed = True
-        self._board.wake_all()
+    def _end_threads(self) -> None:
+        """Called without the lock: an observer may be about to close this Mailstrom too."""
         self._observers.close(5.0)
         if self._storage_thread is not None:
             self._storage_thread.close(5.0)
         self._storage.close()
-        atexit.unregister(self._at_exit)
 
     def _log_left(self) -> None:
-        if not self._left or self._storage.durable:
-            return
-        ids = ", ".join(status.message_id for status in self._left[:IDS_IN_LOG])
-        more = "" if len(self._left) <= IDS_IN_LOG else ", ..."
-        lost = "1 message is" if len(self._left) == 1 else f"{len(self._left)} messages are"
-        _log.warning("%s lost with the memory they rest in: %s%s", lost, ids, more)
+        if self._left and not self._storage.durable:
+            log_lost(self._left)
 
     def _at_exit(self) -> None:
         """The interpreter ends: no new work, wait for the replies to final dots, tell what is lost."""
@@ -424,20 +446,6 @@ class Mailstrom:
 
     def _tell(self, kind: EventKind, message_id: str) -> None:
         self._observers.tell(Event(kind=kind, at=self._clock.now(), message_id=message_id))
-
-    def _tell_cancelled(self, before: InternalMessageStatus, after: InternalMessageStatus) -> None:
-        for old, new in zip(before.recipients, after.recipients, strict=True):
-            # it may have been delivered between the two looks
-            if new.result.cause is Cause.CANCELLED and not old.result.completed:
-                self._observers.tell(
-                    Event(
-                        kind=EventKind.FAILED,
-                        at=self._clock.now(),
-                        message_id=after.message_id,
-                        address=new.address,
-                        result=new.result,
-                    )
-                )
 
 
 def _new_id() -> str:

@@ -130,6 +130,7 @@ def entry_for(submission: Submission, config: Config, moment: Moment, new_id: st
         message_id=prepared.email.message_id,
         recipients=recipients,
         submitted_at=moment.steady,
+        send_at=first_try,
         expires_at=None if submission.expires_at is None else moment.steadily(submission.expires_at),
         metadata=dict(submission.metadata or {}),
         idempotency_key=submission.idempotency_key,

@@ -71,7 +71,8 @@ def test_mail_that_is_redirected_waits_for_room_as_any_other(redirected_to: str)
     async def story(sim: Simulation) -> None:
         with_mx(sim, SmtpServer(delays={"content": 1.0}), domain="staging.example")
         ids = [
-            sim.send_email(an_email(to=f"you@{'one' if redirected_to == 'one' else n}.example")) for n in range(100)
+            sim.send_email(an_email(to=f"you@{redirected_to if redirected_to == 'one' else number}.example"))
+            for number in range(100)
         ]
         for message_id in ids:
             assert (await sim.wait(message_id)).succeeded
@@ -108,3 +109,20 @@ def test_a_long_queue_for_a_host_that_hangs_leaves_room_for_other_mail() -> None
         assert sim.loop.time() < 2
 
     simulate(story, config=a_config())
+
+
+def test_sessions_that_wait_for_more_mail_are_bounded_as_well() -> None:
+    """100 domains in turn, each session idle for a minute: the longest idle end first."""
+
+    async def story(sim: Simulation) -> None:
+        for number in range(100):
+            with_mx(sim, SmtpServer(), domain=f"d{number}.example")
+            await sim.deliver(an_email(to=f"you@d{number}.example"))
+            await asyncio.sleep(0.1)
+            ends = 2 * (sim.config.max_sessions + 1)
+            assert len(sim.network.open_transports) <= ends
+        connects = len(sim.network.connects)
+        await sim.deliver(an_email(to="you@d99.example"))
+        assert len(sim.network.connects) == connects
+
+    simulate(story, config=a_config(max_sessions=5, session_idle_secs=60.0))

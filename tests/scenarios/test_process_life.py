@@ -224,3 +224,38 @@ def test_mail_that_was_being_sent_when_the_worker_crashed_is_sent_again() -> Non
             assert m.wait(message_id, timeout=30).succeeded
 
     assert len(server.ledger.messages) == 1
+
+
+def test_threads_of_a_forked_child_that_come_at_once_share_one_worker() -> None:
+    """Row 53: gunicorn --preload with threads."""
+    script = """
+    import os, threading, time
+    class SlowToBegin(Mailstrom):
+        def _begin_life(self):
+            time.sleep(0.1)
+            super()._begin_life()
+    m.wait(i, timeout=30)
+    config, m2 = m._config, None
+    m2 = SlowToBegin(config).start()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            email = lambda: Email(from_="a@sender.example", to="you@dest.example", text="child")
+            threads = [threading.Thread(target=lambda: m2.send_email(email())) for _ in range(8)]
+            for each in threads: each.start()
+            for each in threads: each.join()
+            workers = [each for each in threading.enumerate() if each.name == "mailstrom-worker"]
+            assert len(workers) == 1, workers
+            assert m2.drain(timeout=20)
+            assert m2.close() == ()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    m2.close()
+    """
+    server = SmtpServer()
+
+    ends_while(server, script)
+
+    assert len(server.ledger.messages) == 9

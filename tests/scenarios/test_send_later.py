@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from mailstrom import Cause, Config, Deferred, Failed, Mailstrom, MessageError, Queued
+from mailstrom import Cause, Config, Deferred, EventKind, Failed, Mailstrom, MessageError, Queued, RetryPolicy
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
@@ -196,3 +196,26 @@ def test_cancelling_twice_or_too_late_changes_nothing() -> None:
 
         assert m.cancel(cancelled) == first
         assert m.cancel(sent) == delivered
+
+
+def test_the_age_of_mail_for_later_counts_from_its_time() -> None:
+    """Else what is to be sent after `max_age` would expire without a try."""
+    policy = RetryPolicy(jitter=0, max_age=HOUR)
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, SmtpServer(on_rcpt=["450 4.2.0 later"]))
+        send_at = sim.clock.now() + 48 * HOUR
+        status = await sim.deliver(an_email(), send_at=send_at)
+        assert status.succeeded
+        assert status.completed_at == send_at + timedelta(minutes=3)
+
+    simulate(story, config=a_config(retry=policy))
+
+
+def test_mail_for_later_is_not_delayed_at_its_first_deferral() -> None:
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, SmtpServer(on_rcpt=["450 4.2.0 later"]))
+        await sim.deliver(an_email(), send_at=sim.clock.now() + 48 * HOUR)
+        assert EventKind.DELAYED not in [event.kind for event in sim.events]
+
+    simulate(story, config=a_config())

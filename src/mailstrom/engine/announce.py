@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 
-from ..abc import Claim, Clock, InternalRecipientStatus, Outcome
-from ..status import DeliveryResult, WorkerStatus, printable
+from ..abc import Claim, Clock, InternalMessageStatus, InternalRecipientStatus, Outcome
+from ..status import Cause, DeliveryResult, MessageStatus, WorkerStatus, printable
 from .events import Event, EventKind
 from .triage import is_newly_delayed
+
+IDS_IN_LOG = 20
 
 _log = logging.getLogger("mailstrom")
 
@@ -62,3 +64,27 @@ class Announcer:
     def _tell_result(self, kind: EventKind, message_id: str, address: str, result: DeliveryResult) -> None:
         now = self._clock.now()
         self._tell(Event(kind=kind, at=now, message_id=message_id, address=address, result=result))
+
+
+def cancellations(
+    before: InternalMessageStatus, after: InternalMessageStatus, at: datetime
+) -> Iterator[Event]:
+    """What `cancel` has brought about, between these two looks at a message."""
+    for old, new in zip(before.recipients, after.recipients, strict=True):
+        # it may have been delivered in between
+        if new.result.cause is Cause.CANCELLED and not old.result.completed:
+            yield Event(
+                kind=EventKind.FAILED,
+                at=at,
+                message_id=after.message_id,
+                address=new.address,
+                result=new.result,
+            )
+
+
+def log_lost(left: Sequence[MessageStatus]) -> None:
+    """Tells of the messages that end with the process: how many, and the first of their ids."""
+    ids = ", ".join(status.message_id for status in left[:IDS_IN_LOG])
+    more = "" if len(left) <= IDS_IN_LOG else ", ..."
+    lost = "1 message is" if len(left) == 1 else f"{len(left)} messages are"
+    _log.warning("%s lost with the memory they rest in: %s%s", lost, ids, more)

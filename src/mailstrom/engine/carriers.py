@@ -8,10 +8,10 @@ import socket
 
 from ..config import Config
 from .delivery import SmtpCarrier, make_tools
+from .job import Carrier, MakeCarrier
 from .lanes import Lanes
 from .local import LocalCarrier, Outbox, Write, file_writer, write_to_console
 from .redirect import Redirect
-from .worker import Carrier, MakeCarrier
 from .world import World
 
 _log = logging.getLogger("mailstrom")

@@ -1,13 +1,16 @@
-"""One claim being worked on: its lease, and what of it is settled."""
+"""One claim being worked on, its lease, and what of it is settled; and who carries it to its host."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 from ..abc import Claim, InternalRecipientStatus, Outcome
+from ..config import Config
 from ..schedule.verdict import Verdict
 from ..status import Attempt
-from .lanes import Slot
+from .lanes import Lanes, Slot
+from .world import World
 
 LEASE_SECS = 60.0
 HEARTBEAT_SECS = 15.0
@@ -31,6 +34,7 @@ class Job:
         settle: Callable[[Job, Passed], Awaitable[None]],
     ) -> None:
         self.claim = claim
+        self.begun = False
         self.slot = slot
         self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
@@ -71,3 +75,19 @@ class Job:
     def lost(self) -> None:
         """The lease is gone: no dot will be sent any more."""
         self._held_until = float("-inf")
+
+
+class Carrier(Protocol):
+    """Takes a claim's recipients to their host: over SMTP, or into a file or list."""
+
+    async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
+        """Settles every recipient through `job.settle`; False: no room in the lane, nothing was done."""
+
+    async def close(self) -> None:
+        """Ends what it holds open, politely."""
+
+    async def abort(self) -> None:
+        """Ends what it holds open, at once."""
+
+
+MakeCarrier = Callable[[Config, World, Lanes], Awaitable[Carrier]]

@@ -12,8 +12,9 @@ from ..abc import SharedStorage
 from ..config import Config
 from ..status import WorkerStatus
 from .events import Event, EventKind
+from .job import MakeCarrier
 from .thread import LoopThread
-from .worker import Engine, MakeCarrier
+from .worker import Engine
 from .world import World
 
 _log = logging.getLogger("mailstrom")
@@ -47,7 +48,7 @@ class Runtime:
         self._now = now
         self._ended = ended
         self._engine: Engine | None = None
-        self._asked: list[Callable[[Engine], None]] = []
+        self._asked: dict[str, Callable[[Engine], None]] = {}  # the latest in each matter
         self._lock = threading.Lock()
         self._crashed = False
         self._thread = LoopThread(self._main, self._on_crash)
@@ -72,38 +73,38 @@ class Runtime:
 
     def pause(self) -> None:
         """Takes no new work."""
-        self._ask(Engine.pause)
+        self._ask("pause", Engine.pause)
 
     def resume(self) -> None:
         """Takes work again."""
-        self._ask(Engine.resume)
+        self._ask("pause", Engine.resume)
 
     def finish(self, *, take_due: bool, timeout: float) -> None:
         """Ends the worker in good order within `timeout` seconds, else by force."""
         deadline = time.monotonic() + timeout
-        self._ask(lambda engine: engine.finish(take_due=take_due))
+        self._ask("finish", lambda engine: engine.finish(take_due=take_due))
         if self._thread.join(timeout):
             return
-        self._ask(Engine.abort_before_dot)
+        self._ask("abort before dot", Engine.abort_before_dot)
         if not self._thread.join(max(deadline - time.monotonic(), 1.0)):
             self.die()
 
     def drain_dots(self, timeout: float) -> None:
         """Gives up all that has not sent its final dot, waits for the other replies."""
-        self._ask(Engine.abort_before_dot)
+        self._ask("abort before dot", Engine.abort_before_dot)
         if not self._thread.join(timeout):
             self.die()
 
     def die(self) -> None:
         """Ends the worker at once; connections are aborted."""
-        self._ask(Engine.abort)
+        self._ask("abort", Engine.abort)
         if not self._thread.join(10.0):
             _log.error("the worker thread did not end within 10 s")
 
-    def _ask(self, ask: Callable[[Engine], None]) -> None:
+    def _ask(self, matter: str, ask: Callable[[Engine], None]) -> None:
         """Does it now in the loop, and again to any engine that is made later."""
         with self._lock:
-            self._asked.append(ask)
+            self._asked[matter] = ask
         self._in_loop(ask)
 
     def _in_loop(self, ask: Callable[[Engine], None]) -> None:
@@ -116,7 +117,7 @@ class Runtime:
     async def _main(self) -> None:
         engine = self._make_engine()
         with self._lock:
-            asked = list(self._asked)
+            asked = list(self._asked.values())
             self._engine = engine
         for ask in asked:
             ask(engine)

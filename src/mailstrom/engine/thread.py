@@ -39,16 +39,17 @@ class CallThread:
         """How many calls wait."""
         return len(self._calls)
 
-    def submit(self, call: Callable[[], object]) -> None:
-        """Queues a call; it must not raise."""
+    def submit(self, call: Callable[[], object]) -> bool:
+        """Queues a call; what it raises is only logged. False after `close`."""
         with self._changed:
             if self._closing:
-                return
+                return False
             self._calls.append(call)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             self._changed.notify()
+            return True
 
     def close(self, timeout: float) -> None:
         """Runs what is queued, then ends the thread; waits for it at most `timeout` seconds."""
@@ -60,7 +61,10 @@ class CallThread:
 
     def _run(self) -> None:
         while (call := self._next()) is not None:
-            call()
+            try:
+                call()
+            except BaseException:  # a dead thread would leave all later calls undone, and say nothing
+                _log.exception("a call failed on the thread %s", self._name)
 
     def _next(self) -> Callable[[], object] | None:
         with self._changed:
@@ -85,11 +89,12 @@ class StorageThread:
         def work() -> None:
             try:
                 result, error = call(*args, **kwargs), None
-            except Exception as raised:
-                result, error = None, raised
+            except BaseException as raised:
+                result, error = None, _as_exception(raised)
             _tell(loop, future, result, error)
 
-        self._thread.submit(work)
+        if not self._thread.submit(work):
+            future.set_exception(RuntimeError("the storage is closed"))
         return future
 
     def close(self, timeout: float) -> None:
@@ -130,7 +135,7 @@ class LoopThread:
     def join(self, timeout: float | None = None) -> bool:
         """Waits for the end of the thread; True when it has ended."""
         if self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+            self._thread.join(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         return not self._thread.is_alive()
 
     def _supervise(self) -> None:
@@ -158,6 +163,15 @@ class LoopThread:
             _log.critical("the worker crashed; restarting it", exc_info=True)
             return False
         return True
+
+
+def _as_exception(raised: BaseException) -> Exception:
+    """What a future can carry: neither the end of an iteration nor that of the interpreter."""
+    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
+        return raised
+    error = RuntimeError(f"a storage call ended with {type(raised).__name__}")
+    error.__cause__ = raised
+    return error
 
 
 def _tell(

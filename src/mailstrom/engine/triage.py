@@ -34,7 +34,7 @@ def sort_out(
     claim: Claim, policy: RetryPolicy, allow_domains: Sequence[str] | None, now: datetime
 ) -> Sorted:
     """Which recipients of the claim need a host, and what becomes of the others."""
-    gives_up = gives_up_at(policy, claim.submitted_at, claim.expires_at)
+    gives_up = gives_up_at(policy, claim.waits_since, claim.expires_at)
     settled, to_try = [], []
     for recipient in claim.recipients:
         outcome = _without_a_host(recipient, policy, allow_domains, gives_up, now)
@@ -66,8 +66,8 @@ def is_newly_delayed(
     claim: Claim, recipient: InternalRecipientStatus, after: timedelta, now: datetime
 ) -> bool:
     """The first deferral past `after`: the sender should hear of it, once."""
-    last = recipient.attempts[-1].at if recipient.attempts else claim.submitted_at
-    return last - claim.submitted_at < after <= now - claim.submitted_at
+    last = recipient.attempts[-1].at if recipient.attempts else claim.waits_since
+    return last - claim.waits_since < after <= now - claim.waits_since
 
 
 def _without_a_host(

@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from ..abc import Claim, InternalRecipientStatus, Outcome, SharedStorage
+from ..abc import Claim, Outcome, SharedStorage
 from ..config import Config
 from ..schedule.retry import gives_up_at, judge_pass
 from ..schedule.verdict import Verdict
 from ..status import Attempt, WorkerStatus, printable
 from .announce import Announcer
 from .events import Event
-from .job import HEARTBEAT_SECS, LEASE_SECS, Job, Passed
+from .job import HEARTBEAT_SECS, LEASE_SECS, Carrier, Job, MakeCarrier, Passed
 from .lanes import Lanes
 from .patience import PatientCalls, backoff, sleep
 from .triage import after_crash, sort_out
@@ -33,22 +33,6 @@ from .world import World
 LEASE = timedelta(seconds=LEASE_SECS)
 
 _log = logging.getLogger("mailstrom")
-
-
-class Carrier(Protocol):
-    """Takes a claim's recipients to their host: over SMTP, or into a file or list."""
-
-    async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
-        """Settles every recipient through `job.settle`; False: no room in the lane, nothing was done."""
-
-    async def close(self) -> None:
-        """Ends what it holds open, politely."""
-
-    async def abort(self) -> None:
-        """Ends what it holds open, at once."""
-
-
-MakeCarrier = Callable[[Config, World, Lanes], Awaitable[Carrier]]
 
 
 class Engine:
@@ -194,8 +178,8 @@ class Engine:
     async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> None:
         """Claims until nothing is due that we may take, or there is no room."""
         while self._may_claim():
-            self._lanes.admit_probes(self._world.clock.monotonic())
             asked_at = self._world.clock.monotonic()
+            self._lanes.admit_probes(asked_at)
             claim = await self._claim()
             if claim is None:
                 return
@@ -238,6 +222,7 @@ class Engine:
         )
         task = group.create_task(self._work(job, carrier))
         self._jobs[id(job)] = (job, task)
+        task.add_done_callback(lambda _: self._end_job(job))
 
     async def _sleep(self) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
@@ -258,7 +243,15 @@ class Engine:
 
     # --- one claim
 
+    def _end_job(self, job: Job) -> None:
+        if not job.begun:
+            self._abandon(job)  # cancelled before its first step: nothing in it ever ran
+        del self._jobs[id(job)]
+        self._lanes.leave(job.slot)
+        self._wake.set()
+
     async def _work(self, job: Job, carrier: Carrier) -> None:
+        job.begun = True
         try:
             await self._try(job, carrier)
         except asyncio.CancelledError:
@@ -268,10 +261,6 @@ class Engine:
         except Exception:
             _log.exception("an internal error ended the try of message %s", job.claim.email.message_id)
             await self._settle(job, self._after_crash(job))
-        finally:
-            del self._jobs[id(job)]
-            self._lanes.leave(job.slot)
-            self._wake.set()
 
     async def _try(self, job: Job, carrier: Carrier) -> None:
         now = self._world.clock.now()
@@ -322,7 +311,7 @@ class Engine:
             verdict,
             tries=recipient.result.tries,
             now=self._world.clock.now(),
-            gives_up=gives_up_at(self._policy, claim.submitted_at, claim.expires_at),
+            gives_up=gives_up_at(self._policy, claim.waits_since, claim.expires_at),
             chance=job.chance,
             uncertain=recipient.result.uncertain,
         )
@@ -352,7 +341,8 @@ class Engine:
             status = await self._calls.once(self._storage.retrieve_status, claim.email.message_id)
         except Exception:
             return outcomes
-        ended = {r.address: r.result for r in status.recipients if r.result.completed and r.address in deferred}
+        there = (recipient for recipient in status.recipients if recipient.address in deferred)
+        ended = {recipient.address: recipient.result for recipient in there if recipient.result.completed}
         return [replace(each, result=ended.get(each.address, each.result)) for each in outcomes]
 
     # --- the storage

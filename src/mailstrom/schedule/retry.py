@@ -83,11 +83,11 @@ def uncertain_wait(policy: RetryPolicy) -> timedelta:
     return timedelta(seconds=min(policy.uncertain_delay_secs, YEAR_SECS))
 
 
-def gives_up_at(policy: RetryPolicy, submitted_at: datetime, expires_at: datetime | None) -> datetime | None:
-    """When the message is failed whatever is left to try: its own expiry or the policy's age."""
+def gives_up_at(policy: RetryPolicy, since: datetime, expires_at: datetime | None) -> datetime | None:
+    """When the message is failed whatever is left to try: its own expiry, or the policy's age."""
     ends = [] if expires_at is None else [expires_at]
     if policy.max_age is not None:
-        ends.append(submitted_at + min(policy.max_age, LONGEST_AGE))
+        ends.append(since + min(policy.max_age, LONGEST_AGE))
     return min(ends, default=None)
 
 

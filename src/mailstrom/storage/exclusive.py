@@ -373,6 +373,7 @@ def _as_claim(lease: Lease, email: PreparedEmail, owner: str) -> Claim:
         route_key=lease.route_key,
         recipients=tuple(lease.before.values()),
         submitted_at=status.submitted_at,
+        send_at=status.send_at,
         expires_at=status.expires_at,
         owner=owner,
         token=lease.token,

@@ -1,23 +1,47 @@
-"""What a forked child does with a queue it inherited: nothing, the parent delivers that."""
+"""What a forked child does with what it inherited: nothing, the parent delivers that."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from weakref import WeakMethod
+from functools import cache
+from itertools import count
+from types import MethodType
+from weakref import ref
+
+Hook = Callable[[], None]
 
 
-def call_in_forked_child(method: Callable[[], None]) -> None:
+def call_in_forked_child(method: Hook) -> None:
     """Calls the bound method first thing in every forked child, while its object lives.
 
     Locks may have been held by threads that do not exist in the child: the method makes new ones.
     """
-    if not hasattr(os, "register_at_fork"):
-        return
-    reference = WeakMethod(method)
+    assert isinstance(method, MethodType)
+    called, number, function = hooks(), next(_numbers()), method.__func__
+    owner = ref(method.__self__, lambda _: called.pop(number, None))
+
+    def hook() -> None:
+        if (alive := owner()) is not None:
+            function(alive)
+
+    called[number] = hook
+
+
+@cache
+def hooks() -> dict[int, Hook]:
+    """What is called in a child, in order: one for the process, since the system takes no hook back."""
+    called: dict[int, Hook] = {}
 
     def in_child() -> None:
-        if (alive := reference()) is not None:
-            alive()
+        for hook in list(called.values()):
+            hook()
 
-    os.register_at_fork(after_in_child=in_child)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=in_child)
+    return called
+
+
+@cache
+def _numbers() -> count[int]:
+    return count()

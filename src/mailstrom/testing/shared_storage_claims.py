@@ -37,7 +37,10 @@ def stored_entries_are_claimable_with_their_email(bench: Bench) -> None:
     claim = bench.claim()
     equal((claim.email, claim.route_key, claim.owner), (email, "dest.example", "one"))
     equal(claim.recipients, status.recipients)
-    equal((claim.submitted_at, claim.expires_at), (status.submitted_at, status.expires_at))
+    equal(
+        (claim.submitted_at, claim.send_at, claim.expires_at),
+        (status.submitted_at, status.send_at, status.expires_at),
+    )
 
 
 def of_several_entries_all_are_stored_or_none(bench: Bench) -> None:

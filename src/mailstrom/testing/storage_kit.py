@@ -57,6 +57,7 @@ def an_entry(
         message_id=email.message_id,
         recipients=tuple(queued(address, due_at) for address in recipients),
         submitted_at=NOW,
+        send_at=due_at,
         expires_at=EXPIRES_AT,
         metadata={"name": name},
         idempotency_key=idempotency_key,

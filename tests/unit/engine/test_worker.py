@@ -12,10 +12,10 @@ import pytest
 from mailstrom import Config
 from mailstrom.abc import Claim, InternalRecipientStatus
 from mailstrom.engine.events import Event
-from mailstrom.engine.job import LEASE_MARGIN_SECS, LEASE_SECS, Job
+from mailstrom.engine.job import LEASE_MARGIN_SECS, LEASE_SECS, Carrier, Job
 from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.thread import run_inline
-from mailstrom.engine.worker import LEASE, Carrier, Engine
+from mailstrom.engine.worker import LEASE, Engine
 from mailstrom.engine.world import World
 from mailstrom.schedule.verdict import Scope, Verdict
 from mailstrom.status import Phase, WorkerStatus
