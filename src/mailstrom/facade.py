@@ -7,22 +7,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from .abc import InternalMessageStatus, SharedStorage, Storage, StorageRunner
+from .abc import InternalMessageStatus, SharedStorage, Storage
 from .config import Config
 from .engine.announce import cancellations, log_lost
 from .engine.door import Door
 from .engine.events import Board, Event, EventKind, Observer, Observers
 from .engine.local import Outbox
 from .engine.thread import StorageThread, run_inline
-from .engine.waiting import Awaited
+from .engine.waiting import Awaited, awaited_idle, awaited_message, with_room
 from .engine.world import SteadyClock
-from .errors import ClosedError, MailstromError, NotRunningError, QueueFull, StorageError
+from .errors import ClosedError, MailstromError, NotRunningError, StorageError
 from .message.email import Email
 from .net.clock import SystemClock
 from .secret import Secret
@@ -35,6 +35,7 @@ from .submission import (
     entries_for,
     entry_for,
     message_id_of,
+    new_id,
     newly_stored,
     submissions_of,
     with_index,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from .engine.world import World
     from .message.address import Addresses
 
-POLL_SECS = 1.0  # how often wait() looks where another process may deliver
 DOTS_AT_EXIT_SECS = 10.0
 CLOSING = "this Mailstrom is closing: it takes no more mail and is not started again"
 
@@ -95,7 +95,7 @@ class Mailstrom:
         self._wall = SystemClock()
         self._outbox = Outbox()
         self._runtime: Runtime | None = None
-        self._storage_thread: StorageThread | None = None
+        self._storage_thread = StorageThread()
         self._paused = False
         self._door = Door()
         self._closed = False
@@ -203,15 +203,14 @@ class Mailstrom:
         )
         self._enter()
         moment = Moment(wall=self._wall.now(), steady=self._clock.now())
-        return self._store([entry_for(submission, self._config, moment, _new_id())])[0]
+        return self._store([entry_for(submission, self._config, moment, new_id())])[0]
 
     def send_emails(self, emails: Iterable[Email | Message | bytes | Submission]) -> list[str]:
         """The ids, in the same order; all are stored, or none: the error names the index."""
         self._enter()
         submissions = submissions_of(emails)
         moment = Moment(wall=self._wall.now(), steady=self._clock.now())
-        new_ids = iter(_new_id, None)
-        entries = entries_for(submissions, self._config, moment, new_ids)
+        entries = entries_for(submissions, self._config, moment, iter(new_id, None))
         try:
             return self._store(entries) if entries else []
         except MailstromError as error:
@@ -224,33 +223,17 @@ class Mailstrom:
         with self._door.within() as is_open, accepting:
             if not is_open:
                 raise ClosedError(CLOSING)
-            ids = self._with_room(lambda: self._storage.store(entries))
+            wait_secs, is_shut = self._config.queue_full_wait_secs, lambda: self._door.is_shut
+            ids = with_room(lambda: self._storage.store(entries), self._board, wait_secs, is_shut)
             if self._closed and not self._storage.durable:
                 raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
             if self._given_observers:
                 for message_id in newly_stored(entries, ids, self._storage):
-                    self._tell(EventKind.ACCEPTED, message_id)
+                    now, kind = self._clock.now(), EventKind.ACCEPTED
+                    self._observers.tell(Event(kind=kind, at=now, message_id=message_id))
         if (runtime := self._runtime) is not None:
             runtime.wake()
         return ids
-
-    def _with_room(self, store: Callable[[], list[str]]) -> list[str]:
-        """Stores, waiting for room as long as the configuration says."""
-        until = time.monotonic() + self._config.queue_full_wait_secs
-        changed = threading.Event()
-        forget = self._board.watch(None, changed.set)
-        try:
-            while True:
-                changed.clear()
-                try:
-                    return store()
-                except QueueFull:
-                    if self._door.is_shut:
-                        raise ClosedError("this Mailstrom was closed while waiting for room") from None
-                    if not changed.wait(max(until - time.monotonic(), 0.0)):
-                        raise
-        finally:
-            forget()
 
     # --- asking
 
@@ -336,7 +319,7 @@ class Mailstrom:
             self._storage,
             self._make_world,
             carrier_maker(self._outbox),
-            owner=f"{os.getpid()}-{_new_id()[:8]}",
+            owner=f"{os.getpid()}-{new_id()[:8]}",
             tell=self._observers.tell,
             now=self._clock.now,
             changed=self._board.changed,
@@ -344,52 +327,27 @@ class Mailstrom:
         )
 
     def _make_world(self) -> World:
-        return system_world(self._config, self._clock, self._storage_runner())
-
-    def _storage_runner(self) -> StorageRunner:
-        if self._storage.never_blocks:
-            return run_inline
-        if self._storage_thread is None:
-            self._storage_thread = StorageThread()
-        return self._storage_thread.run
+        run = run_inline if self._storage.never_blocks else self._storage_thread.run
+        return system_world(self._config, self._clock, run)
 
     def _awaited_message(self, message_id: str) -> Awaited[InternalMessageStatus]:
         self._enter()
-        message_id = message_id_of(message_id)
-        return Awaited(
-            look=lambda: self._storage.retrieve_status(message_id),
-            is_over=lambda status: status.completed_at is not None,  # of any number of recipients
-            is_vain=self._is_vain,
-            watch=lambda wake: self._board.watch(message_id, wake),
-            poll_secs=self._poll_secs,
-        )
+        return awaited_message(self._storage, self._board, message_id_of(message_id), self._is_vain)
 
     def _awaited_idle(self) -> Awaited[bool]:
         self._enter()
-        return Awaited(
-            look=self._storage.is_idle,
-            is_over=bool,
-            is_vain=self._is_vain,
-            watch=lambda wake: self._board.watch(None, wake),
-            poll_secs=self._poll_secs,
-        )
-
-    @property
-    def _poll_secs(self) -> float | None:
-        return POLL_SECS if self._storage.durable else None
+        return awaited_idle(self._storage, self._board, self._is_vain)
 
     def _is_vain(self) -> bool:
         """Whether waiting has no more sense: closed. Raises when nobody delivers."""
-        if not self._closed:
-            self._check_somebody_delivers()
-        return self._closed
-
-    def _check_somebody_delivers(self) -> None:
+        if self._closed:
+            return True
         status = self.worker_status()
         if status is WorkerStatus.CRASHED:
             raise NotRunningError("the worker crashed too often and stays down: see the log")
         if status is WorkerStatus.NOT_STARTED and not self._storage.durable:
             raise NotRunningError("nobody delivers: call start() before waiting")
+        return False
 
     def _close(self, timeout: float, *, drain: bool) -> tuple[MessageStatus, ...]:
         timeout = float(timeout)  # a TypeError now, before anything is closed
@@ -416,7 +374,8 @@ class Mailstrom:
         finally:
             self._board.wake_all()
             atexit.unregister(self._at_exit)
-        self._log_left()
+        if not self._storage.durable:
+            log_lost(self._left)
 
     def _incomplete(self) -> tuple[MessageStatus, ...]:
         return tuple(status.public() for status in self._storage.retrieve_all_incomplete())
@@ -424,13 +383,8 @@ class Mailstrom:
     def _end_threads(self) -> None:
         """Called without the lock: an observer may be about to close this Mailstrom too."""
         self._observers.close(5.0)
-        if self._storage_thread is not None:
-            self._storage_thread.close(5.0)
+        self._storage_thread.close(5.0)
         self._storage.close()
-
-    def _log_left(self) -> None:
-        if self._left and not self._storage.durable:
-            log_lost(self._left)
 
     def _at_exit(self) -> None:
         """The interpreter ends: no new work, wait for the replies to final dots, tell what is lost."""
@@ -442,12 +396,4 @@ class Mailstrom:
             self._left = () if self._storage.durable else self._incomplete()
         except StorageError as error:
             _log.warning("what is lost with this process cannot be told: %s", error)
-        self._log_left()
-
-    def _tell(self, kind: EventKind, message_id: str) -> None:
-        self._observers.tell(Event(kind=kind, at=self._clock.now(), message_id=message_id))
-
-
-def _new_id() -> str:
-    """24 hexadecimal digits that no one can foresee."""
-    return os.urandom(12).hex()
+        log_lost(self._left)

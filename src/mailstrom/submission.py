@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -145,6 +146,11 @@ def newly_stored(entries: Iterable[Entry], ids: Iterable[str], storage: SharedSt
         if status.message_id == message_id and not _is_repeat(status, storage):
             new[message_id] = None
     return list(new)
+
+
+def new_id() -> str:
+    """24 hexadecimal digits that no one can foresee."""
+    return os.urandom(12).hex()
 
 
 def with_index(error: MailstromError, index: int) -> MailstromError:

@@ -83,7 +83,9 @@ def cancellations(
 
 
 def log_lost(left: Sequence[MessageStatus]) -> None:
-    """Tells of the messages that end with the process: how many, and the first of their ids."""
+    """Tells of the messages, if any, that end with the process: how many, and the first of their ids."""
+    if not left:
+        return
     ids = ", ".join(status.message_id for status in left[:IDS_IN_LOG])
     more = "" if len(left) <= IDS_IN_LOG else ", ..."
     lost = "1 message is" if len(left) == 1 else f"{len(left)} messages are"

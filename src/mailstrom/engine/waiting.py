@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
+from ..errors import ClosedError, QueueFull
+from .events import Board
+
 if TYPE_CHECKING:
     import asyncio
+
+    from ..abc import InternalMessageStatus, SharedStorage
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+POLL_SECS = 1.0  # how often to look where another process may deliver
 LONGEST_LOOK_SECS = 86_400.0  # a lock takes no timeout without end; who waits longer looks again
 
 
@@ -79,6 +85,49 @@ def _set_in(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:
     """Sets the event in its loop; one that was closed under who waited there hears nothing more."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(changed.set)
+
+
+def awaited_message(
+    storage: SharedStorage, board: Board, message_id: str, is_vain: Callable[[], bool]
+) -> Awaited[InternalMessageStatus]:
+    """A message, until nothing of it is left to do."""
+    return Awaited(
+        look=lambda: storage.retrieve_status(message_id),
+        is_over=lambda status: status.completed_at is not None,  # of any number of recipients
+        is_vain=is_vain,
+        watch=lambda wake: board.watch(message_id, wake),
+        poll_secs=POLL_SECS if storage.durable else None,
+    )
+
+
+def awaited_idle(storage: SharedStorage, board: Board, is_vain: Callable[[], bool]) -> Awaited[bool]:
+    """The whole queue, until nothing is left to try."""
+    return Awaited(
+        look=storage.is_idle,
+        is_over=bool,
+        is_vain=is_vain,
+        watch=lambda wake: board.watch(None, wake),
+        poll_secs=POLL_SECS if storage.durable else None,
+    )
+
+
+def with_room(store: Callable[[], T], board: Board, wait_secs: float, is_shut: Callable[[], bool]) -> T:
+    """What `store` returns; where it finds the queue full it is called again, for `wait_secs`."""
+    until = time.monotonic() + wait_secs
+    changed = threading.Event()
+    forget = board.watch(None, changed.set)
+    try:
+        while True:
+            changed.clear()
+            try:
+                return store()
+            except QueueFull:
+                if is_shut():
+                    raise ClosedError("this Mailstrom was closed while waiting for room") from None
+                if not changed.wait(max(until - time.monotonic(), 0.0)):
+                    raise
+    finally:
+        forget()
 
 
 def _left(until: float | None) -> float | None:
