@@ -143,7 +143,7 @@ def test_an_email_is_changed_by_making_another() -> None:
 def test_what_cannot_be_sent_is_refused_when_the_email_is_made(
     changes: dict[str, Any], field: str, expected: str
 ) -> None:
-    """P01-P06, P08, P10, P11, P24, P31, P36; S1-S4, S9."""
+    """Threats S1, S2, S3, S4 and S9; P01-P06, P08, P10, P11, P24, P31, P36."""
     with pytest.raises(MessageError) as caught:
         an_email(**changes)
 

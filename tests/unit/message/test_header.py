@@ -198,7 +198,7 @@ def test_structured_fields_are_ascii_and_written_as_they_stand() -> None:
     "name", ("X Bad", "", "X-A: b\r\nBcc", "\u00dcn\u00ef", "X:", "a" * 77, None, "X-A\t", "From ")
 )
 def test_a_field_name_is_printable_ascii_without_a_colon(name: object) -> None:
-    """P06, S2."""
+    """Threat S2; P06."""
     with pytest.raises(MessageError, match="field name"):
         checked_name(name)
 
