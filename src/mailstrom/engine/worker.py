@@ -339,7 +339,8 @@ class Engine:
             return outcomes
         try:
             status = await self._calls.once(self._storage.retrieve_status, claim.email.message_id)
-        except Exception:
+        except Exception as error:
+            _log.warning("events tell results that could not be read back: %s", printable(str(error)))
             return outcomes
         there = (recipient for recipient in status.recipients if recipient.address in deferred)
         ended = {recipient.address: recipient.result for recipient in there if recipient.result.completed}
