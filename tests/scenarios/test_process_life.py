@@ -17,15 +17,29 @@ from tests.builders import an_email
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 
 
+PREAMBLE = "import logging, sys; logging.basicConfig(level=logging.WARNING)\n"
+UNTIL_TOLD = "    sys.stdin.readline()"
+
+
 def run_script(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """A Python program of its own."""
-    preamble = "import logging, sys; logging.basicConfig(level=logging.WARNING)\n"
     return subprocess.run(
-        [sys.executable, "-c", preamble + textwrap.dedent(script), *map(str, arguments)],
+        [sys.executable, "-c", PREAMBLE + textwrap.dedent(script), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
+    )
+
+
+def started(script: str, *arguments: object) -> subprocess.Popen[str]:
+    """A Python program of its own that goes on beside the test."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PREAMBLE + textwrap.dedent(script), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -85,11 +99,19 @@ def test_a_program_that_ends_with_mail_queued_is_told_how_many_are_lost() -> Non
 @pytest.mark.parametrize("stage", ["on_greeting", "on_ehlo", "on_mail", "on_rcpt", "on_data"])
 def test_a_program_that_ends_before_the_final_dot_gives_up_that_delivery(stage: str) -> None:
     """Row 54: abort those before the dot."""
-    server = SmtpServer(**{stage: Action.HANG})
+    reached = threading.Event()
 
-    done = ends_while(server, UNTIL_ASKED.format(more="time.sleep(0.05)"))
+    def hang(_argument: str, _count: int) -> Action:
+        reached.set()
+        return Action.HANG
 
-    assert "1 message is lost" in done.stderr
+    server = SmtpServer(**{stage: hang})
+    with LoopbackServer(server) as running, started(SENDS_AND_ENDS + UNTIL_TOLD, running.port) as program:
+        assert reached.wait(30), "the delivery did not come so far"
+
+        _, errors = program.communicate("end\n", timeout=30)
+
+    assert (program.returncode, "1 message is lost" in errors) == (0, True), errors
     assert server.ledger.messages == ()
 
 
