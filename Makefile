@@ -5,12 +5,13 @@
 #
 # PYTHON=python3.12   the Python to use (else the newest here that is 3.11 or later)
 # PYTEST_ARGS="-k mx" what to hand to pytest
-# make haraka         fetches the second mail server that tests/interop talks to (needs npm)
+# make peers          fetches what tests/interop runs of other people's: a mail server and mail parsers
+#                     in JavaScript (needs Node.js 20 or later, with npm)
 
 VENV ?= .venv
 PYTHON ?=
 PYTEST_ARGS ?=
-HARAKA_VERSION := 3.3.4
+PEERS := Haraka@3.3.4 mailparser@3.14.2 postal-mime@4.0.0
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
@@ -25,7 +26,7 @@ $(shell test ! -f "$(ASKED_FOR)" || test "$$(cat "$(ASKED_FOR)")" = "$(PYTHON)" 
 endif
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: demo test pytest lint clean haraka
+.PHONY: demo test pytest lint clean peers
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.demo-installed
@@ -41,8 +42,11 @@ lint: $(VENV)/.test-installed
 	@$(BIN)/python -m mypy --strict src $(wildcard tests/typing/*.py)
 	@$(BIN)/lint-imports --no-cache --no-logo
 
-haraka:
-	npm install --prefix tests/interop --no-save --no-package-lock --no-audit --no-fund Haraka@$(HARAKA_VERSION)
+peers: tests/interop/node_modules/.peers-fetched
+
+tests/interop/node_modules/.peers-fetched: Makefile
+	npm install --prefix tests/interop --no-save --no-package-lock --no-audit --no-fund $(PEERS)
+	@touch $@
 
 clean:
 	rm -rf "$(VENV)" tests/interop/node_modules dist build

@@ -83,7 +83,7 @@ exports.hook_queue_outbound = exports.hook_queue
 def skip_unless_it_can_run() -> None:
     """Skips the test, with what to do about it, where Haraka cannot be started."""
     if shutil.which("node") is None or not _HARAKA.is_dir():
-        pytest.skip("needs Haraka: install Node.js 20 or later with npm, and run `make haraka`")
+        pytest.skip("needs Haraka: install Node.js 20 or later with npm, and run `make peers`")
 
 
 @contextmanager
