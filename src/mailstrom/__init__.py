@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import dkim as dkim
+    from . import message as message
     from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, SharedStorage, Storage
     from .aio import AsyncMailstrom
     from .config import (
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         SmtpAuth,
         SmtpTimeouts,
     )
+    from .dkim import DkimSigner
     from .engine.events import Event, EventKind
     from .errors import (
         ClosedError,
@@ -38,7 +41,9 @@ if TYPE_CHECKING:
         StorageFull,
     )
     from .facade import Mailstrom
-    from .message.email import Attachment, Email
+    from .message.attachment import Attachment
+    from .message.email import Email
+    from .message.mailbox import Group, Mailbox
     from .message.prepared import DsnOptions
     from .schedule.retry import RetryPolicy
     from .status import (
@@ -71,6 +76,7 @@ __all__ = [
     "Deferred",
     "Delivered",
     "DeliveryResult",
+    "DkimSigner",
     "DsnOptions",
     "DuplicateMessage",
     "Email",
@@ -78,9 +84,11 @@ __all__ = [
     "Event",
     "EventKind",
     "Failed",
+    "Group",
     "IdempotencyConflict",
     "InternalMessageStatus",
     "InternalRecipientStatus",
+    "Mailbox",
     "Mailstrom",
     "MailstromError",
     "MemoryStorage",
@@ -112,7 +120,7 @@ __all__ = [
 # where each public name lives; it is loaded when it is first used, so that `import mailstrom` is quick
 _HOMES = {
     "AsyncMailstrom": "aio",
-    "Attachment": "message.email",
+    "Attachment": "message.attachment",
     "Attempt": "status",
     "Cause": "status",
     "ClosedError": "errors",
@@ -121,6 +129,7 @@ _HOMES = {
     "Deferred": "status",
     "Delivered": "status",
     "DeliveryResult": "status",
+    "DkimSigner": "dkim",
     "DsnOptions": "message.prepared",
     "DuplicateMessage": "errors",
     "Email": "message.email",
@@ -128,9 +137,11 @@ _HOMES = {
     "Event": "engine.events",
     "EventKind": "engine.events",
     "Failed": "status",
+    "Group": "message.mailbox",
     "IdempotencyConflict": "errors",
     "InternalMessageStatus": "abc",
     "InternalRecipientStatus": "abc",
+    "Mailbox": "message.mailbox",
     "Mailstrom": "facade",
     "MailstromError": "errors",
     "MemoryStorage": "storage.memory",
@@ -159,16 +170,20 @@ _HOMES = {
     "WorkerStatus": "status",
 }
 
+_ROOMS = ("dkim", "message")  # mailstrom.dkim.verify(...) after "import mailstrom" alone
+
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -39,13 +39,16 @@ class MessageError(MailstromError, ValueError):
     """An email that cannot be sent as it stands.
 
     `field` is the part at fault ("to", "subject", "headers['X-Tag']"), `given` what stood
-    there (shortened), `expected` what would have been right.
+    there (shortened), `expected` what would have been right. `at` is the place at fault, counted
+    from 0, where it is known: a character of the text that was given or, in a message that was
+    read, the octet.
     """
 
-    def __init__(self, field: str, *, given: object = None, expected: str) -> None:
+    def __init__(self, field: str, *, given: object = None, expected: str, at: int | None = None) -> None:
         self.field = field
         self.given = _shortened(given)
         self.expected = expected
+        self.at = at
         super().__init__(f"{field}: expected {expected}, got {self.given}")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.message import EmailMessage, Message
+from pathlib import Path
 from typing import assert_never, assert_type
 
 from mailstrom import (
     AsyncMailstrom,
+    Attachment,
     Attempt,
     Cause,
     Config,
@@ -19,6 +21,8 @@ from mailstrom import (
     EnhancedCode,
     Event,
     Failed,
+    Group,
+    Mailbox,
     Mailstrom,
     MemoryStorage,
     MessageStatus,
@@ -35,6 +39,7 @@ from mailstrom import (
     Submission,
     WorkerStatus,
 )
+from mailstrom.dkim import DkimSigner
 
 
 def making(storage: Storage, observer: Callable[[Event], None]) -> None:
@@ -42,6 +47,18 @@ def making(storage: Storage, observer: Callable[[Event], None]) -> None:
     assert_type(Mailstrom(Config(helo_name="a.example"), storage, observers=[observer, print]), Mailstrom)
     assert_type(Mailstrom("smtps://relay.example", MemoryStorage()), Mailstrom)
     assert_type(Mailstrom().start(), Mailstrom)
+
+
+def composing(path: Path, original: Message, finished: bytes) -> None:
+    email = Email(attachments=[path, Attachment("a", b"")], keywords="a, b", sender=Group(name="g"))
+    assert_type(Email.parse(finished, obsolete=True, smtputf8=True), Email)
+    assert_type(email.attach(path).attach(b"", filename="a"), Email)
+    assert_type(email.inline(path, "logo@x.example"), Email)
+    assert_type(email.list_unsubscribe("https://x.example/", "off@x.example").bulk().auto_submitted(), Email)
+    for other in (email, original, finished, "1@x.example"):
+        assert_type(email.reply_to(other), Email)
+    reply_to: tuple[Mailbox | Group, ...] = email.reply_to
+    assert_type((email.to, reply_to), tuple[tuple[Mailbox | Group, ...], tuple[Mailbox | Group, ...]])
 
 
 def sending(m: Mailstrom, at: datetime, legacy: Message, modern: EmailMessage, finished: bytes) -> None:
@@ -107,14 +124,17 @@ def telling(result: DeliveryResult) -> str:
             assert_never(result)
 
 
-def configuring() -> Sequence[Config]:
+def configuring(key: Path) -> Sequence[Config]:
     relay = RelayConfig("relay.example", auth=SmtpAuth("me", "pw"), ca_file=None)
     remote = RemoteDeliveryConfig(ResolverSetup.specific("192.0.2.53", 5353), port=2525)
     assert_type(RelayConfig.from_url("smtps://relay.example"), RelayConfig)
+    signer = DkimSigner("sender.example", "s1", key, expires_after_secs=86_400)
     assert_type(RetryPolicy.rfc5321(), RetryPolicy)
+    assert_type(Config(dkim=signer).dkim_signers, tuple[DkimSigner, ...])
     return [
         Config(delivery=relay, retry=RetryPolicy(tries=5, max_age=timedelta(days=1))),
         Config(delivery=remote, mode="file", allow_domains=("x.example",)),
+        Config(dkim=[signer, DkimSigner("sender.example", "s2", "-----BEGIN PRIVATE KEY-----...")]),
         Config.from_dict({"helo_name": "a.example"}),
         Config.from_toml("mailstrom.toml"),
         Config.from_env(),

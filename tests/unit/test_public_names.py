@@ -28,11 +28,19 @@ def test_type_checkers_see_the_same_names_in_the_same_places() -> None:
     seen = {
         alias.name: node.module
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.level == 1
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module
         for alias in node.names
     }
 
     assert seen == mailstrom._HOMES
+
+
+def test_the_rooms_of_messages_and_signatures_are_there_without_an_import_of_their_own() -> None:
+    code = "import mailstrom as m; print(m.message.parse_mailbox('a@b.example'), m.dkim.verify.__name__)"
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "a@b.example verify"
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from ..errors import MessageError
-from .address_reader import AddressReader
+from .address_reader import AddressReader, read_addresses
+from .cursor import Reading
 from .mailbox import Group, Mailbox, checked_mailbox
-from .text import checked_text
 
 if TYPE_CHECKING:
     from email.headerregistry import Address as StdlibAddress
@@ -52,6 +52,8 @@ def parse_mailboxes(given: Addresses | None, *, field: str = "addresses") -> tup
     """
     if given is None:
         return ()
+    if isinstance(given, str):
+        return read_addresses(given, field, Reading.GIVEN)
     if isinstance(given, tuple) and _is_pair(given) and "@" in (given[0] or ""):
         expected = "a list of addresses, or a Mailbox, not a tuple that could be both"
         raise MessageError(field, given=given, expected=expected)
@@ -63,9 +65,11 @@ def parse_mailboxes(given: Addresses | None, *, field: str = "addresses") -> tup
     return tuple(found for item in given for found in _one(item, field))
 
 
-def parse_address_field(value: str, *, field: str, may_be_empty: bool = False) -> tuple[Mailbox | Group, ...]:
-    """The mailboxes and groups in a header field of a finished message, unfolded."""
-    return AddressReader(checked_text(value, field=field), field, finished=True).everything(may_be_empty)
+def parse_address_field(
+    value: str, *, field: str, may_be_empty: bool = False, reading: Reading = Reading.FINISHED
+) -> tuple[Mailbox | Group, ...]:
+    """The mailboxes and groups in a header field of a message, unfolded."""
+    return read_addresses(value, field, reading, may_be_empty=may_be_empty)
 
 
 def expanded(addresses: Iterable[Mailbox | Group]) -> Iterator[Mailbox]:
@@ -81,7 +85,7 @@ def _one(given: object, field: str) -> tuple[Mailbox | Group, ...]:
     if isinstance(given, (Mailbox, Group)):
         return (given,)
     if isinstance(given, str):
-        return AddressReader(checked_text(given, field=field), field).everything()
+        return read_addresses(given, field, Reading.GIVEN)
     if isinstance(given, tuple) and _is_pair(given):
         return (_named(given[0], given[1], field),)
     if _is_stdlib_address(given):
@@ -121,7 +125,7 @@ def _from_stdlib_group(group: StdlibGroup, field: str) -> tuple[Mailbox | Group,
 
 
 def _named(name: str | None, address: str, field: str) -> Mailbox:
-    found = AddressReader(checked_text(address, field=field), field).bare_address()
+    found = AddressReader(address, field, Reading.GIVEN).bare_address()
     if not name:
         return found
     return checked_mailbox(name, found.local_part, found.domain, field=field, given=(name, address))

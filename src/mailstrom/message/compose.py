@@ -1,77 +1,155 @@
-"""From an `Email` to the octets of a message."""
+"""From an `Email` to a message: its header fields, and the tree of its parts.
+
+    multipart/mixed            where there are files
+    ├── multipart/alternative  where there are several forms of one text
+    │   ├── text/plain
+    │   ├── multipart/related  where the HTML shows images that go with it
+    │   │   ├── text/html
+    │   │   └── inline images, by their content ids
+    │   └── text/calendar
+    └── files
+
+Each level is left out where it would hold one part only. Programs show the last alternative
+that they know (RFC 2046 section 5.1.4), so the plainest one comes first.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from ..errors import MessageError
+from . import written
 from .address import Group, Mailbox
-from .body import Part, attachment_part, multipart, text_part
+from .attachment import Attachment, checked_message
+from .body import Part, Tree, file_part, laid_out, multipart, raw_part, text_part
 from .date import written_date
 from .email import Email
-from .header import address_field, is_structured, structured_field, text_field, token_field
+from .finished import Header
+from .parameter import parameter_field
+from .trace import is_prepended
+from .written import Written, read_back
 
-__all__ = ["composed", "joined"]
+__all__ = ["Composed", "checked", "composed"]
+
+# RFC 5545 3.7.2; on a line of its own, since folded lines go on behind a blank
+_METHOD = re.compile(r"^METHOD(?:;[^:\r\n]*+)?:([A-Za-z0-9-]++)[ \t]*+\r?$", re.IGNORECASE | re.MULTILINE)
+
+
+class Composed(NamedTuple):
+    """A message, header and body apart; the header has been read back."""
+
+    octets: bytes  # of the header, each field with its line end
+    header: Header  # as a reader finds it
+    body: Part
+    gap: bytes = b"\r\n"  # what parts header and body
+    whole: bytes | None = None  # the same message in one piece, where there is one
 
 
 def composed(
     email: Email, *, from_: tuple[Mailbox | Group, ...], message_id: str, date: datetime
-) -> list[bytes]:
-    """The content of the message in pieces; Bcc is not in it."""
-    part = _body(email)
-    fields = _header(email, from_, message_id, date)
-    return joined([*fields, "MIME-Version: 1.0", *part.head], part.pieces)
+) -> Composed:
+    """The message that the email is; Bcc is not in it."""
+    return checked(_fields(email, from_, message_id, date), _tree(email))
 
 
-def joined(fields: list[str], pieces: tuple[bytes, ...]) -> list[bytes]:
-    """A header and a body in pieces; fails where the header would not be read back field by field."""
-    header = "\r\n".join(fields)
-    _check_read_back(header, fields)
-    return [header.encode(), b"\r\n\r\n", *pieces]
+def checked(fields: Sequence[Written], tree: Tree) -> Composed:
+    """The message of these fields and these parts; `MessageError` where it would be read otherwise."""
+    body = laid_out(tree)
+    mime = [written.mime("MIME-Version: 1.0"), *map(written.mime, body.head)]
+    octets, header = read_back([*fields, *mime])
+    return Composed(octets, header, body)
 
 
-def _check_read_back(header: str, fields: list[str]) -> None:
-    """S1: whatever the parts held, there are these fields, in this order, and no others."""
-    lines = header.split("\r\n")
-    names = [line.partition(":")[0] for line in lines if not line.startswith((" ", "\t"))]
-    if names != [field.partition(":")[0] for field in fields] or not all(map(str.strip, lines)):
-        raise MessageError("headers", given=header, expected="fields that are read back as they were written")
-    rest = "".join(lines)
-    if "\r" in rest or "\n" in rest:
-        raise MessageError("headers", given=header, expected="no line breaks inside the fields")
-
-
-def _header(email: Email, from_: tuple[Mailbox | Group, ...], message_id: str, date: datetime) -> list[str]:
-    fields = [f"Date: {written_date(date)}", f"Message-ID: <{message_id}>"]
-    fields.append(address_field("From", from_, field="from_"))
+def _fields(
+    email: Email, from_: tuple[Mailbox | Group, ...], message_id: str, date: datetime
+) -> list[Written]:
+    # RFC 5322 3.6: what was put on top by who passed it on stays on top
+    fields = [_further(name, value) for name, value in email.headers if is_prepended(name)]
+    fields += [
+        written.structured("Date", written_date(date), label="date"),
+        written.ids("Message-ID", (message_id,), label="message_id"),
+        written.address("From", from_, label="from_"),
+    ]
     if email.sender is not None and from_ != (email.sender,):  # RFC 5322 3.6.2: not when it says the same
-        fields.append(address_field("Sender", (email.sender,), field="sender"))
-    for name, addresses in (("Reply-To", email.reply_to), ("To", email.to), ("Cc", email.cc)):
-        if addresses:
-            fields.append(address_field(name, addresses, field=name.lower().replace("-", "_")))
+        fields.append(written.address("Sender", (email.sender,), label="sender"))
+    if reply_to := tuple(email.reply_to):
+        fields.append(written.address("Reply-To", reply_to, label="reply_to"))
+    if email.to:
+        fields.append(written.address("To", email.to, label="to"))
+    if email.cc:
+        fields.append(written.address("Cc", email.cc, label="cc"))
     if email.subject is not None:
-        fields.append(text_field("Subject", email.subject, field="subject", long_words=True))
-    for name, ids in (("In-Reply-To", email.in_reply_to), ("References", email.references)):
-        if ids:
-            fields.append(
-                token_field(name, [f"<{one}>" for one in ids], field=name.lower().replace("-", "_"))
-            )
-    return fields + [_extra_field(name, value) for name, value in email.headers]
+        fields.append(written.text("Subject", email.subject, label="subject", long_words=True))
+    if email.in_reply_to:
+        fields.append(written.ids("In-Reply-To", email.in_reply_to, label="in_reply_to"))
+    if email.references:
+        fields.append(written.ids("References", email.references, label="references"))
+    fields += [written.text("Comments", text, label="comments", long_words=True) for text in email.comments]
+    if email.keywords:
+        fields.append(written.phrases("Keywords", email.keywords, label="keywords"))
+    return fields + [_further(name, value) for name, value in email.headers if not is_prepended(name)]
 
 
-def _extra_field(name: str, value: str) -> str:
-    write = structured_field if is_structured(name) else text_field
-    return write(name, value, field=f"headers[{name!r}]")
+def _further(name: str, value: str) -> Written:
+    if name.lower().startswith(("dkim-signature", "arc-")):  # P29
+        expected = "no signature of another message: this one is written anew, and it would not hold"
+        raise MessageError(f"headers[{name!r}]", given=value, expected=expected)
+    return written.further_field(name, value)
 
 
-def _body(email: Email) -> Part:
-    parts: list[Part] = []
-    if email.text is not None or email.html is None:
-        parts.append(text_part(email.text or "", "plain"))
+def _tree(email: Email) -> Tree:
+    images: list[Attachment] = []
+    files: list[Attachment] = []
+    for each in email.attachments:
+        (images if _is_image_of(email, each) else files).append(each)
+    alternatives: list[Tree] = []
+    if email.text is not None:
+        alternatives.append(text_part(email.text, "plain"))
     if email.html is not None:
-        parts.append(text_part(email.html, "html"))
-    body = parts[0] if len(parts) == 1 else multipart("alternative", parts)
-    if not email.attachments:
-        return body
-    files = [attachment_part(each.filename, each.content, each.content_type) for each in email.attachments]
-    return multipart("mixed", [body, *files])
+        alternatives.append(_related(text_part(email.html, "html"), images))
+    if email.calendar is not None:
+        alternatives.append(_calendar(email.calendar))
+    body = _together("alternative", alternatives or [text_part("", "plain")])
+    return _together("mixed", [body, *map(_file, files)])
+
+
+def _together(subtype: str, parts: list[Tree]) -> Tree:
+    return parts[0] if len(parts) == 1 else multipart(subtype, parts)
+
+
+def _is_image_of(email: Email, attachment: Attachment) -> bool:
+    """The HTML shows it, by its content id (RFC 2392)."""
+    return email.html is not None and attachment.disposition == "inline" and attachment.content_id is not None
+
+
+def _related(html: Part, images: list[Attachment]) -> Tree:
+    if not images:
+        return html
+    # RFC 2387 3.1: the type of the part that the others belong to
+    return multipart("related", [html, *map(_file, images)], parameters=[("type", "text/html")])
+
+
+def _calendar(text: str) -> Part:
+    method = _METHOD.search(text)  # RFC 6047 2.4: the same in both places
+    return text_part(text, "calendar", parameters=[("method", method[1])] if method else ())
+
+
+def _file(attachment: Attachment) -> Part:
+    filename = () if attachment.filename is None else (("filename", attachment.filename),)
+    # demanded by some readers of every file, whatever its type
+    head = [parameter_field("Content-Disposition", attachment.disposition, filename)]
+    if attachment.content_id is not None:
+        head.insert(0, f"Content-ID: <{attachment.content_id}>")
+    essence, parameters = attachment.parsed_type
+    if not attachment.is_message:
+        return file_part(attachment.content, essence, parameters=parameters, head=head)
+    octets = attachment.content if isinstance(attachment.content, bytes) else attachment.content.octets()
+    fields = (
+        parameter_field("Content-Type", essence, parameters),
+        "Content-Transfer-Encoding: 7bit",
+        *head,
+    )
+    return raw_part(checked_message(octets), fields)

@@ -8,67 +8,42 @@ written in their one canonical form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import MessageError
-from .address import Addresses, Group, Mailbox, parse_mailbox, parse_mailboxes
-from .body import checked_body, checked_content_type, checked_filename
+from .address import Addresses, Group, Mailbox, parse_mailboxes
+from .answer import ReplyTo, ReplyToField
+from .attachment import (
+    Attachables,
+    Attachment,
+    AttachmentSource,
+    attachment_from,
+    checked_attachments,
+    checked_content_id,
+)
+from .automatic_mail import auto_submitted_field, bulk_field, unsubscribe_fields
+from .body import checked_body
 from .date import checked_date
-from .header import checked_name, is_structured, structured_field, text_field
+from .email_checks import (
+    Headers,
+    check_authors,
+    checked_headers,
+    checked_keywords,
+    checked_sender,
+    checked_texts,
+)
 from .message_id import checked_message_id, checked_message_ids
-from .prepared import DsnOptions
+from .prepared import DsnOptions, checked_dsn
 from .text import checked_text
 
 if TYPE_CHECKING:
+    from email.headerregistry import Group as StdlibGroup
+
     from .address import Address
 
 __all__ = ["Attachment", "Email"]
-
-ENVID_LIMIT = 100  # RFC 3461 4.4
-
-Headers = Mapping[str, str] | Iterable[tuple[str, str]]
-
-# fields that have a keyword of their own
-_KEYWORDS = {
-    "from": "from_",
-    "to": "to",
-    "cc": "cc",
-    "bcc": "bcc",
-    "subject": "subject",
-    "reply-to": "reply_to",
-    "sender": "sender",
-    "date": "date",
-    "message-id": "message_id",
-    "in-reply-to": "in_reply_to",
-    "references": "references",
-}
-_WRITTEN_BY_US = (
-    "mime-version",
-    "content-type",
-    "content-transfer-encoding",
-    "content-disposition",
-    "return-path",
-)
-_ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file that goes with an email; its octets arrive unchanged."""
-
-    filename: str
-    content: bytes
-    content_type: str = "application/octet-stream"
-
-    def __post_init__(self) -> None:
-        checked_filename(self.filename, field="attachments.filename")
-        checked_content_type(self.content_type, field="attachments.content_type")
-        if not isinstance(self.content, (bytes, bytearray, memoryview)):
-            raise MessageError("attachments.content", given=self.content, expected="bytes")
-        object.__setattr__(self, "content", bytes(self.content))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
@@ -77,28 +52,33 @@ class Email:
 
     Addresses are given as `"Name <user@example.org>"`, as several with commas between, as
     (name, address), as `Mailbox` or `Group`, or as a list of these. `text` and `html` are two
-    forms of one message. `from_` may be left out where `Config.default_from` is set; several
-    authors need a `sender`. `bcc` never reaches the wire. Message ids are given with or
-    without `<>`. `headers` are further fields: a mapping, or pairs where a name is repeated.
+    forms of one message, and `calendar` (an iCalendar text, RFC 6047) is a third. `from_` may
+    be left out where `Config.default_from` is set; several authors need a `sender`. `bcc`
+    never reaches the wire. Message ids are given with or without `<>`. `attachments` are paths
+    or `Attachment` values; `attach` and `inline` add one. `headers` are further fields: a
+    mapping, or pairs where a name is repeated.
 
     Raises `MessageError`, whose `field` is the name of the keyword at fault.
     """
 
     from_: tuple[Mailbox | Group, ...]
+    sender: Mailbox | Group | None
+    reply_to: ReplyTo  # a tuple; called with a message, the email becomes an answer to it
     to: tuple[Mailbox | Group, ...]
     cc: tuple[Mailbox | Group, ...]
     bcc: tuple[Mailbox | Group, ...]
     subject: str | None
-    text: str | None
-    html: str | None
-    reply_to: tuple[Mailbox | Group, ...]
-    sender: Mailbox | None
+    comments: tuple[str, ...]
+    keywords: tuple[str, ...]
     date: datetime | None
     message_id: str | None
     in_reply_to: tuple[str, ...]
     references: tuple[str, ...]
-    headers: tuple[tuple[str, str], ...]
+    text: str | None
+    html: str | None
+    calendar: str | None
     attachments: tuple[Attachment, ...]
+    headers: tuple[tuple[str, str], ...]
     dsn: DsnOptions | None
 
     def __init__(
@@ -111,119 +91,113 @@ class Email:
         subject: str | None = None,
         text: str | None = None,
         html: str | None = None,
+        calendar: str | None = None,
         reply_to: Addresses | None = None,
-        sender: Address | None = None,
+        sender: Address | Group | StdlibGroup | None = None,
+        comments: str | Iterable[str] | None = None,
+        keywords: str | Iterable[str] | None = None,
         date: datetime | None = None,
         message_id: str | None = None,
         in_reply_to: str | Iterable[str] | None = None,
         references: str | Iterable[str] | None = None,
         headers: Headers | None = None,
-        attachments: Iterable[Attachment] = (),
+        attachments: Attachables | None = None,
         dsn: DsnOptions | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "from_", parse_mailboxes(from_, field="from_"))
+        put(self, "sender", None if sender is None else checked_sender(sender))
+        put(self, "reply_to", parse_mailboxes(reply_to, field="reply_to"))
         put(self, "to", parse_mailboxes(to, field="to"))
         put(self, "cc", parse_mailboxes(cc, field="cc"))
         put(self, "bcc", parse_mailboxes(bcc, field="bcc"))
         put(self, "subject", None if subject is None else checked_text(subject, field="subject"))
-        put(self, "text", None if text is None else checked_body(text, field="text"))
-        put(self, "html", None if html is None else checked_body(html, field="html"))
-        put(self, "reply_to", parse_mailboxes(reply_to, field="reply_to"))
-        put(self, "sender", None if sender is None else parse_mailbox(sender, field="sender"))
+        put(self, "comments", () if comments is None else checked_texts(comments, field="comments"))
+        put(self, "keywords", () if keywords is None else checked_keywords(keywords))
         put(self, "date", None if date is None else checked_date(date, field="date"))
-        put(
-            self,
-            "message_id",
-            None if message_id is None else checked_message_id(message_id, field="message_id"),
-        )
+        put(self, "message_id", _checked_id(message_id))
         put(self, "in_reply_to", checked_message_ids(in_reply_to, field="in_reply_to"))
         put(self, "references", checked_message_ids(references, field="references"))
-        put(self, "headers", _checked_headers(headers))
-        put(self, "attachments", _checked_attachments(attachments))
-        put(self, "dsn", None if dsn is None else _checked_dsn(dsn))
+        for name, body in (("text", text), ("html", html), ("calendar", calendar)):
+            put(self, name, None if body is None else checked_body(body, field=name))
+        put(self, "attachments", () if attachments is None else checked_attachments(attachments))
+        put(self, "headers", checked_headers(headers))
+        put(self, "dsn", None if dsn is None else checked_dsn(dsn))
         check_authors(self.from_, self.sender)
+
+    @classmethod
+    def parse(cls, content: bytes, *, obsolete: bool = False, smtputf8: bool = False) -> Email:
+        """The email that these octets are, read by RFC 5322 section 3 and MIME to the letter.
+
+        `obsolete` takes the syntax of section 4 too, which may be read and not written;
+        `smtputf8` takes UTF-8 in header fields (RFC 6532). `MessageError` says which field
+        cannot be read, where, and what was expected there.
+        """
+        from .parse import parsed_email  # here: who only writes does not load it
+
+        return parsed_email(content, obsolete=obsolete, smtputf8=smtputf8)
 
     def replace(self, **changes: Any) -> Self:
         """The same email with these keywords changed."""
         kept = {field.name: getattr(self, field.name) for field in fields(self)}
         return type(self)(**(kept | changes))
 
+    def attach(
+        self, source: AttachmentSource, *, filename: str | None = None, content_type: str | None = None
+    ) -> Self:
+        """The same email with one more file: a path, octets (with a `filename`) or a binary file.
 
-def check_authors(from_: tuple[Mailbox | Group, ...], sender: Mailbox | None) -> None:
-    """Raises `MessageError` where the authors need a sender beside them."""
-    authors = sum(len(author.members) if isinstance(author, Group) else 1 for author in from_)
-    # RFC 5322 3.6.2: several authors need a Sender; so does an empty group (RFC 6854 1)
-    if sender is None and from_ and authors != 1:
-        raise MessageError("sender", given=None, expected="one address, since from_ is not a single mailbox")
+        A file at a path is read when the email is sent; a binary file at once.
+        """
+        made = attachment_from(source, filename=filename, content_type=content_type)
+        return self.replace(attachments=(*self.attachments, made))
 
+    def inline(
+        self,
+        source: AttachmentSource,
+        content_id: str,
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+    ) -> Self:
+        """The same email with an image that its HTML shows as `<img src="cid:...">`.
 
-def _checked_headers(headers: object) -> tuple[tuple[str, str], ...]:
-    if headers is None:
-        return ()
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    if not isinstance(pairs, Iterable) or isinstance(pairs, (str, bytes)):
-        raise MessageError("headers", given=headers, expected="a mapping, or pairs of name and value")
-    checked: list[tuple[str, str]] = []
-    for pair in pairs:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise MessageError("headers", given=pair, expected="a mapping, or pairs of name and value")
-        checked.append(_checked_header(pair[0], pair[1], [name.lower() for name, _ in checked]))
-    return tuple(checked)
-
-
-def _checked_header(name: object, value: object, before: list[str]) -> tuple[str, str]:
-    checked = checked_name(name)
-    field, lower = f"headers[{checked!r}]", checked.lower()
-    if lower in _KEYWORDS:
-        raise MessageError(field, given=value, expected=f"{_KEYWORDS[lower]}=... instead of a header")
-    if lower in _WRITTEN_BY_US or lower.startswith("resent-"):
-        raise MessageError(
-            field, given=value, expected="no such header: this field is not the caller's to write"
+        `content_id` looks like a message id, "logo@mail.example.org"; each is used once.
+        """
+        made = attachment_from(
+            source,
+            filename=filename,
+            content_type=content_type,
+            content_id=checked_content_id(content_id),
+            disposition="inline",
         )
-    if lower in before and lower.startswith(_ONCE):
-        raise MessageError(field, given=value, expected="each header once")
-    text = checked_text(value, field=field)
-    # written once here, so that what cannot be written is known now
-    (structured_field if is_structured(lower) else text_field)(checked, text, field=field)
-    return checked, text
+        return self.replace(attachments=(*self.attachments, made))
+
+    def list_unsubscribe(self, url: str, mailto: str | None = None) -> Self:
+        """The same email with List-Unsubscribe and List-Unsubscribe-Post (RFC 2369, RFC 8058).
+
+        A POST to the https `url` unsubscribes at once; `mailto` is an address that does it
+        for whoever writes to it.
+        """
+        return self._with_headers(*unsubscribe_fields(url, mailto))
+
+    def bulk(self) -> Self:
+        """The same email with Precedence: bulk, so that absent people's programs do not answer."""
+        return self._with_headers(bulk_field())
+
+    def auto_submitted(self, value: str = "auto-generated") -> Self:
+        """The same email with Auto-Submitted (RFC 3834): no program should answer it."""
+        return self._with_headers(auto_submitted_field(value))
+
+    def _with_headers(self, *added: tuple[str, str]) -> Self:
+        names = {name.lower() for name, _ in added}
+        kept = [(name, value) for name, value in self.headers if name.lower() not in names]
+        return self.replace(headers=[*kept, *added])
 
 
-def _checked_attachments(attachments: object) -> tuple[Attachment, ...]:
-    if isinstance(attachments, Attachment):
-        return (attachments,)
-    expected = "a list of Attachment(filename, content, content_type)"
-    if not isinstance(attachments, Iterable):
-        raise MessageError("attachments", given=attachments, expected=expected)
-    checked: list[Attachment] = []
-    for attachment in attachments:
-        if not isinstance(attachment, Attachment):
-            raise MessageError("attachments", given=attachment, expected=expected)
-        checked.append(attachment)
-    return tuple(checked)
+# over the slot that the dataclass made: see `answer`
+type.__setattr__(Email, "reply_to", ReplyToField(vars(Email)["reply_to"]))
 
 
-def _checked_dsn(dsn: object) -> DsnOptions:
-    if not isinstance(dsn, DsnOptions):
-        raise MessageError("dsn", given=dsn, expected="DsnOptions(ret=..., envid=..., notify=...)")
-    if dsn.ret not in (None, "FULL", "HDRS"):
-        raise MessageError("dsn.ret", given=dsn.ret, expected="'FULL' or 'HDRS'")
-    envid: object = dsn.envid  # a value of plain data: nothing has checked it yet
-    given: object = dsn.notify
-    # RFC 3461 4.4: printable ASCII; xtext is made of it when it is sent
-    if envid is not None and not (isinstance(envid, str) and _is_envid(envid)):
-        raise MessageError(
-            "dsn.envid", given=envid, expected=f"1 to {ENVID_LIMIT} printable ASCII characters"
-        )
-    notify = {*map(str, given)} if isinstance(given, (tuple, list)) else {""}
-    if not notify <= {"NEVER", "SUCCESS", "FAILURE", "DELAY"} or len(notify) != len(dsn.notify):
-        raise MessageError(
-            "dsn.notify", given=dsn.notify, expected="of NEVER, SUCCESS, FAILURE and DELAY, each once"
-        )
-    if "NEVER" in notify and len(notify) > 1:  # RFC 3461 4.1
-        raise MessageError("dsn.notify", given=dsn.notify, expected="NEVER alone")
-    return dsn
-
-
-def _is_envid(envid: str) -> bool:
-    return 1 <= len(envid) <= ENVID_LIMIT and envid.isascii() and envid.isprintable()
+def _checked_id(message_id: str | None) -> str | None:
+    return None if message_id is None else checked_message_id(message_id, field="message_id")

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterable
+
+from .charset import decoded
 
 __all__ = ["decoded_text", "decoded_words", "encoded_words", "is_encoded_word", "looks_encoded"]
 
@@ -46,23 +49,24 @@ def encoded_words(text: str, *, taken: int = 0) -> list[str]:
     q_length = len(octets) + 2 * len(octets.translate(None, _Q_SAFE + b" "))
     first = max(min(_ROOM, WORD_LIMIT + 1 - _FRAME - taken), _FEWEST)
     if q_length <= (len(octets) + 2) // 3 * 4:
-        return _q_words(text, first)
+        return _q_words(octets, first)
     return _b_words(octets, first)
 
 
-def decoded_words(words: list[tuple[str, bool]]) -> str:
-    """The text of words, each with "white space stood before it"; what cannot be decoded stays.
+def decoded_words(words: Iterable[tuple[str, bool, bool]]) -> str:
+    """The text of words; what cannot be decoded stays.
 
-    Between two encoded words white space does not count (RFC 2047 section 6.2).
+    Each comes with "white space stood before it" and "it stood in quotes", where nothing is
+    encoded. Between two encoded words white space does not count (RFC 2047 section 6.2).
     """
     pieces: list[str] = []
     after_encoded = False
-    for word, spaced in words:
-        decoded = _decoded(word)
-        if spaced and pieces and not (after_encoded and decoded is not None):
+    for word, is_spaced, is_quoted in words:
+        text = None if is_quoted else _decoded(word)
+        if is_spaced and pieces and not (after_encoded and text is not None):
             pieces.append(" ")
-        pieces.append(word if decoded is None else decoded)
-        after_encoded = decoded is not None
+        pieces.append(word if text is None else text)
+        after_encoded = text is not None
     return "".join(pieces)
 
 
@@ -74,27 +78,33 @@ def decoded_text(value: str) -> str:
     pieces: list[str] = []
     after_encoded = False
     for blank, word in zip(["", *parts[1::2]], parts[::2], strict=True):
-        decoded = _decoded(word)
-        if not (after_encoded and decoded is not None):
+        text = _decoded(word)
+        if not (after_encoded and text is not None):
             pieces.append(blank)
-        pieces.append(word if decoded is None else decoded)
-        after_encoded = decoded is not None
+        pieces.append(word if text is None else text)
+        after_encoded = text is not None
     return "".join(pieces)
 
 
-def _q_words(text: str, room: int) -> list[str]:
+def _q_words(octets: bytes, room: int) -> list[str]:
+    encoded = "".join([_Q[octet] for octet in octets])
     words: list[str] = []
-    current: list[str] = []
-    length = 0
-    for character in text:
-        piece = "".join([_Q[octet] for octet in character.encode()])
-        if length + len(piece) > room:
-            words.append(f"=?utf-8?q?{''.join(current)}?=")
-            current, length, room = [], 0, _ROOM
-        current.append(piece)
-        length += len(piece)
-    words.append(f"=?utf-8?q?{''.join(current)}?=")
+    start = 0
+    while len(encoded) - start > room:
+        end = _end_of_character(encoded, start + room)
+        words.append(f"=?utf-8?q?{encoded[start:end]}?=")
+        start, room = end, _ROOM
+    words.append(f"=?utf-8?q?{encoded[start:]}?=")
     return words
+
+
+def _end_of_character(encoded: str, end: int) -> int:
+    """The last place up to `end` where Q-encoded text can be cut: before "=XX", never inside a character."""
+    end -= 1 if encoded[end - 1] == "=" else 2 if encoded[end - 2] == "=" else 0
+    # UTF-8: the octets of a character but its first one are 80 to BF
+    while encoded[end] == "=" and encoded[end + 1] in "89AB":
+        end -= 3
+    return end
 
 
 def _b_words(octets: bytes, room: int) -> list[str]:
@@ -121,6 +131,6 @@ def _decoded(word: str) -> str | None:
             octets = binascii.a2b_base64(text + "=" * (-len(text) % 4))
         else:
             octets = binascii.a2b_qp(text, header=True)
-        return octets.decode(charset)
+        return decoded(octets, charset)
     except (LookupError, ValueError):
         return None

@@ -9,8 +9,9 @@ a bare CR are refused, since receivers disagree about them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import MessageError
 from .address import Group, Mailbox, parse_address_field
@@ -19,7 +20,16 @@ from .header import checked_name
 from .message_id import message_id_in_field
 from .text import checked_text
 
-__all__ = ["Field", "Header", "crlf_content", "field_label", "read_header"]
+__all__ = [
+    "Field",
+    "Header",
+    "check_addresses",
+    "crlf_content",
+    "field_label",
+    "read_fields",
+    "read_header",
+    "split_header",
+]
 
 LINE_LIMIT = 998  # RFC 5322 2.1.1, octets without CRLF
 
@@ -30,10 +40,20 @@ _SINGLE = frozenset(
         "date", "mime-version", "content-type", "content-transfer-encoding", "content-disposition",
     ]
 )  # fmt: skip
+_ADDRESS_FIELDS = frozenset(["from", "sender", "reply-to", "to", "cc", "bcc"])
+# RFC 5322 4.5.3: several of these are read as one list
+_JOINED_IF_OBSOLETE = frozenset(["to", "cc", "bcc"])
+
+# the name, what stands before the colon, and the lines of the value
+_FIELD = re.compile(rb"([!-9;-~]++)([ \t]*+):((?:[^\r]++|\r\n[ \t]|\r(?!\n))*)\r\n")
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+# the same where nothing is out of the ordinary; "[^\r\n]" would take twice the time
+_PLAIN_FIELD = re.compile(r"([!-9;-~]{1,76}):([^\r]*+(?:\r\n[ \t]++[^\r \t][^\r]*+)*)\r\n(?![ \t])")
+_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])  # C0 but TAB, LF and CR; DEL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(NamedTuple):
     """One header field: its name, its value on one line, and its octets' place."""
 
     name: str
@@ -45,6 +65,20 @@ class Field:
     def label(self) -> str:
         """What errors call it."""
         return field_label(self.name)
+
+    def octet(self, content: bytes, character: int) -> int:
+        """Where in the content, counted from 0, this character of the value stands."""
+        raw = content[self.start : self.end]
+        places = [
+            at
+            for at in range(raw.index(b":") + 1, len(raw))
+            if raw[at : at + 2] != b"\r\n" and raw[at - 1 : at + 1] != b"\r\n"
+        ]
+        blanks = 0
+        while blanks < len(places) and raw[places[blanks]] in b" \t":
+            blanks += 1
+        place = blanks + len(self.value[:character].encode())
+        return self.start + (places[place] if place < len(places) else len(raw) - 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +97,10 @@ class Header:
         """The field of this name, None where there is none; `MessageError` for two."""
         found = self.all(name)
         if len(found) > 1:
-            raise MessageError(found[0].label, given=found[1].value, expected=f"one {name} field")
+            second = found[1]
+            raise MessageError(
+                second.label, given=second.value, expected=f"one {name} field", at=second.start
+            )
         return found[0] if found else None
 
     def addresses(self, name: str, *, may_be_empty: bool = False) -> tuple[Mailbox | Group, ...]:
@@ -85,14 +122,19 @@ def field_label(name: str) -> str:
     return "from_" if label == "from" else label
 
 
-def crlf_content(content: bytes) -> bytes:
-    """The content with CRLF line ends; `MessageError` where it cannot go on a wire as it is."""
+def crlf_content(content: bytes, *, obsolete: bool = False) -> bytes:
+    """The content with CRLF line ends; `MessageError` where it cannot go on a wire as it is.
+
+    With `obsolete`, a lone CR or LF and NUL stay (RFC 5322 section 4.1): they are no line ends.
+    """
     pairs, crs, lfs = content.count(b"\r\n"), content.count(b"\r"), content.count(b"\n")
-    if crs != pairs or (pairs and lfs != pairs):
+    if not obsolete and (crs != pairs or (pairs and lfs != pairs)):
         expected = "every line end CRLF, or every line end LF, and no CR elsewhere"
-        raise MessageError("content", given=_described(content, pairs, crs, lfs), expected=expected)
-    if b"\0" in content:
-        raise MessageError("content", given=f"NUL at octet {content.index(0)}", expected="no NUL")
+        given, at = _described(content, pairs, crs, lfs)
+        raise MessageError("content", given=given, expected=expected, at=at)
+    if not obsolete and b"\0" in content:
+        at = content.index(0)
+        raise MessageError("content", given=f"NUL at octet {at}", expected="no NUL", at=at)
     if lfs and not pairs:
         content = content.replace(b"\n", b"\r\n")
     _check_line_lengths(content)
@@ -101,22 +143,75 @@ def crlf_content(content: bytes) -> bytes:
 
 def read_header(content: bytes) -> Header:
     """The header of a message with CRLF line ends; `MessageError` names what is wrong in it."""
-    end = _header_end(content)
-    block = content[:end]
-    is_ascii = block.isascii()
-    fields = tuple(_fields(block))
-    single = [name for field in fields if (name := field.name.lower()) in _SINGLE]
-    header = Header(fields=fields, end=end, is_ascii=is_ascii)
-    for name in {name for name in single if single.count(name) > 1}:
-        header.one(name)
-    _check_dates(header)
+    header = split_header(content)
+    for field in header.fields:
+        if field.name.lower() in ("date", "resent-date"):
+            check_date_field(field.value, field=field.label)
     return header
 
 
-def _check_dates(header: Header) -> None:
-    for name in ("Date", "Resent-Date"):
-        for field in header.all(name):
-            check_date_field(field.value, field=field.label)
+def check_addresses(header: Header) -> None:
+    """Raises `MessageError` unless each address field can be read, also one that no envelope is made of.
+
+    Who receives the message reads it, and must find what its writer meant (S6).
+    """
+    for field in header.fields:
+        name = field.name.lower().removeprefix("resent-")
+        if name in _ADDRESS_FIELDS:
+            found = parse_address_field(field.value, field=field.label, may_be_empty=name == "bcc")
+            if name == "sender" and len(found) != 1:  # RFC 5322 3.6.2, RFC 6854 2.1
+                raise MessageError(field.label, given=field.value, expected="one address, or one group")
+
+
+def split_header(content: bytes, *, obsolete: bool = False) -> Header:
+    """The header of a message with CRLF line ends, what is in its fields not yet read.
+
+    With `obsolete` the forms of RFC 5322 sections 4.1, 4.2 and 4.5 are taken as well.
+    """
+    return read_fields(content, 0, _header_end(content), obsolete=obsolete)
+
+
+def read_fields(content: bytes, start: int, end: int, *, obsolete: bool = False) -> Header:
+    """The header fields that stand between two places of the content, each line ended."""
+    block = content[start:end]
+    is_ascii = block.isascii()
+    is_plain = is_ascii and len(block.translate(None, _CONTROLS)) == len(block)
+    fields = _plain_fields(block.decode(), start) if is_plain else []
+    start = fields[-1].end if fields else start
+    while start < end:
+        found = _FIELD.match(content, start, end)
+        if found is None or (found[2] and not obsolete):
+            raise _no_field(content, start, end)
+        fields.append(_field(content, found, is_plain, obsolete))
+        start = found.end()
+    header = Header(fields=tuple(fields), end=end, is_ascii=is_ascii)
+    _check_single(header, obsolete)
+    return header
+
+
+def _plain_fields(text: str, start: int) -> list[Field]:
+    """The first fields of an ordinary header, up to where it is not."""
+    fields: list[Field] = []
+    at = 0
+    while found := _PLAIN_FIELD.match(text, at):
+        name, value = found.groups()
+        if "\n" in value:
+            value = value.replace("\r\n", "")
+            if "\n" in value:
+                break
+        end = found.end()
+        fields.append(Field(name, value.strip(" \t"), start + at, start + end))
+        at = end
+    return fields
+
+
+def _check_single(header: Header, obsolete: bool) -> None:
+    names = [field.name.lower() for field in header.fields]
+    if len(set(names)) == len(names):
+        return
+    single = _SINGLE - _JOINED_IF_OBSOLETE if obsolete else _SINGLE
+    for name in sorted({name for name in names if name in single}):
+        header.one(name)
 
 
 def _header_end(content: bytes) -> int:
@@ -127,40 +222,56 @@ def _header_end(content: bytes) -> int:
         return blank + 2
     if not content.endswith(b"\r\n"):
         raise MessageError(
-            "content", given=content[-40:], expected="header fields, each line ended, and an empty line"
+            "content",
+            given=content[-40:],
+            expected="header fields, each line ended, and an empty line",
+            at=len(content),
         )
     return len(content)
 
 
-def _fields(block: bytes) -> Iterator[Field]:
-    """The fields of a header block; each line ends with CRLF."""
-    lines: list[bytes] = []
-    start = at = 0
-    while at < len(block):
-        end = block.index(b"\r\n", at) + 2
-        if lines and block[at] not in b" \t":
-            yield _field(lines, start, at)
-            start, lines = at, []
-        lines.append(block[at : end - 2])
-        at = end
-    if lines:
-        yield _field(lines, start, at)
-
-
-def _field(lines: list[bytes], start: int, end: int) -> Field:
-    first, colon, _ = lines[0].partition(b":")
-    if not colon:
-        raise MessageError("content", given=lines[0], expected="a header field: name, colon, value")
-    # RFC 5322 4.5: a blank before the colon is obsolete, and no name has one (P06)
-    name = checked_name(first.decode("ascii", "replace"), field="content")
+def _field(content: bytes, found: re.Match[bytes], is_plain: bool, obsolete: bool) -> Field:
+    name, raw = checked_name(found[1].decode("ascii"), field="content"), found[3]
+    if b"\r\n" in raw:
+        # RFC 5322 4.2: a line of blanks inside a field is obsolete, and read in two ways
+        if not obsolete and not all(line.strip(b" \t") for line in raw.split(b"\r\n")[1:]):
+            raise MessageError(
+                field_label(name), given=raw, expected="no blank line inside the field", at=found.start()
+            )
+        raw = raw.replace(b"\r\n", b"")
     try:
-        text = b"".join(lines).decode()[len(name) + 1 :]
+        text = raw.decode().strip(" \t")
     except UnicodeDecodeError as error:  # P30
-        raise MessageError(field_label(name), given=lines[0], expected="ASCII or UTF-8") from error
-    if not all(line.strip(b" \t") for line in lines[1:]):  # RFC 5322 4.2: obsolete, and read in two ways
-        raise MessageError(field_label(name), given=text, expected="no blank line inside the field")
-    value = checked_text(text, field=field_label(name)).strip(" \t")
-    return Field(name=name, value=value, start=start, end=end)
+        raise MessageError(
+            field_label(name), given=raw, expected="ASCII or UTF-8", at=found.start()
+        ) from error
+    field = Field(name, text, found.start(), found.end())
+    if not is_plain and not obsolete:
+        _check_text(content, field)
+    return field
+
+
+def _check_text(content: bytes, field: Field) -> None:
+    try:
+        checked_text(field.value, field=field.label)
+    except MessageError as error:
+        error.at = field.octet(content, error.at or 0)
+        raise
+
+
+def _no_field(content: bytes, start: int, end: int) -> MessageError:
+    line = content[start : content.find(b"\r\n", start, end)]
+    name, colon, _ = line.partition(b":")
+    if not colon:
+        expected = "a header field: name, colon, value"
+        return MessageError("content", given=line, expected=expected, at=start)
+    try:
+        # RFC 5322 4.5: a blank before the colon is obsolete, and no name has one (P06)
+        checked_name(name.decode("ascii", "replace"), field="content")
+    except MessageError as error:
+        error.at = start
+        return error
+    return MessageError("content", given=line, expected="a header field: name, colon, value", at=start)
 
 
 def _check_line_lengths(content: bytes) -> None:
@@ -169,13 +280,14 @@ def _check_line_lengths(content: bytes) -> None:
         end = content.rfind(b"\n", start, start + LINE_LIMIT + 2)
         if end < 0:
             given = f"a longer line at octet {start}: {content[start : start + 30]!r}..."
-            raise MessageError("content", given=given, expected=f"lines of at most {LINE_LIMIT} octets")
+            expected = f"lines of at most {LINE_LIMIT} octets"
+            raise MessageError("content", given=given, expected=expected, at=start)
         start = end + 1
 
 
-def _described(content: bytes, pairs: int, crs: int, lfs: int) -> str:
-    where = ""
-    if crs != pairs:
-        at = next(at for at, octet in enumerate(content) if octet == 13 and content[at + 1 : at + 2] != b"\n")
-        where = f", the first bare CR at octet {at}"
-    return f"{pairs} CRLF, {lfs - pairs} bare LF, {crs - pairs} bare CR{where}"
+def _described(content: bytes, pairs: int, crs: int, lfs: int) -> tuple[str, int]:
+    """What line ends there are, and where the first wrong one is."""
+    wrong = _BARE_CR.search(content) if crs != pairs else _BARE_LF.search(content)
+    at = 0 if wrong is None else wrong.start()
+    where = f", the first bare {'CR' if crs != pairs else 'LF'} at octet {at}"
+    return f"{pairs} CRLF, {lfs - pairs} bare LF, {crs - pairs} bare CR{where}", at

@@ -114,7 +114,7 @@ def wire_local_part(local_part: str) -> str | None:
     character into a `Quoted-string`.
     """
     # RFC 5321 4.1.2: "the form that uses the minimum quoting possible" is the one to send
-    if _DOT_STRING_UTF8.fullmatch(local_part):
+    if local_part.isalnum() or _DOT_STRING_UTF8.fullmatch(local_part):
         return local_part
     if not _QUOTABLE.fullmatch(local_part):
         return None

@@ -18,7 +18,15 @@ from ..errors import MessageError
 from .encoded_word import encoded_words, looks_encoded
 from .mailbox import Group, Mailbox, quoted_phrase
 
-__all__ = ["address_field", "checked_name", "is_structured", "structured_field", "text_field", "token_field"]
+__all__ = [
+    "address_field",
+    "checked_name",
+    "is_structured",
+    "phrase_field",
+    "structured_field",
+    "text_field",
+    "token_field",
+]
 
 LINE = 76  # RFC 2047 2: a line with an encoded word has at most 76 characters
 LINE_LIMIT = 998  # RFC 5322 2.1.1, octets without CRLF
@@ -47,6 +55,8 @@ def checked_name(name: object, *, field: str = "headers") -> str:
 def is_structured(name: str) -> bool:
     """A field whose tokens have a meaning of their own, so that none may be an encoded word."""
     lower = name.lower()
+    if lower == "content-description":  # RFC 2045 8: text
+        return False
     return lower in _STRUCTURED or lower.startswith(_STRUCTURED_FAMILIES)
 
 
@@ -90,6 +100,19 @@ def address_field(name: str, addresses: Iterable[Mailbox | Group], *, field: str
     return token_field(name, tokens, field=field)
 
 
+def phrase_field(name: str, phrases: Iterable[str], *, field: str) -> str:
+    """A field of phrases with commas between, as Keywords is (RFC 5322 section 3.6.5)."""
+    tokens: list[str] = []
+    for phrase in phrases:
+        # RFC 2047 5 (3): an encoded word is set apart by white space
+        if tokens and looks_encoded(tokens[-1]):
+            tokens.append(",")
+        elif tokens:
+            tokens[-1] += ","
+        tokens += _phrase(phrase, 0 if tokens else len(name) + 2)
+    return token_field(name, tokens, field=field)
+
+
 def token_field(name: str, tokens: Iterable[str], *, field: str) -> str:
     """A field of tokens with single spaces between; a line is broken only between two of them."""
     line = f"{name}: {' '.join(tokens)}" if isinstance(tokens, list) else ""
@@ -100,11 +123,13 @@ def token_field(name: str, tokens: Iterable[str], *, field: str) -> str:
 
 
 def _fold_units(name: str, text: str) -> str | None:
-    """`text` folded at its spaces; None where a long run of them would make long lines."""
+    """`text` folded at single spaces; None where that cannot be, or would make long lines."""
     units = _UNIT.findall(text)
     if any(len(unit) > LINE and unit.startswith("  ") for unit in units):
         return None
-    return _lines(f"{name}: ", units)
+    folded = _lines(f"{name}: ", units)
+    # many readers make one space of a line end and all the blanks behind it
+    return None if "\r\n  " in folded else folded
 
 
 def _lines(start: str, units: list[str]) -> str:
@@ -133,10 +158,12 @@ def _checked_lines(folded: str, field: str) -> str:
     return folded
 
 
-def _mailbox_tokens(mailbox: Mailbox, taken: int) -> list[str]:
+def _mailbox_tokens(mailbox: Mailbox, taken: int, *, in_group: bool = False) -> list[str]:
+    address = mailbox.address
     if mailbox.name is None:
-        return [mailbox.address]
-    return [*_phrase(mailbox.name, taken), f"<{mailbox.address}>"]
+        # some readers see only in brackets where quotes and literals end
+        return [f"<{address}>" if '"' in address or "[" in address else address]
+    return [*_phrase(mailbox.name, taken, in_group=in_group), f"<{address}>"]
 
 
 def _group_tokens(group: Group) -> list[str]:
@@ -146,20 +173,21 @@ def _group_tokens(group: Group) -> list[str]:
     for place, member in enumerate(group.members):
         if place:
             tokens[-1] += ","
-        tokens += _mailbox_tokens(member, 0)
+        tokens += _mailbox_tokens(member, 0, in_group=True)
     tokens[-1] += ";"
     return tokens
 
 
-def _phrase(name: str, taken: int) -> list[str]:
+def _phrase(name: str, taken: int, *, in_group: bool = False) -> list[str]:
     """The words of a display name: atoms, one quoted string, or encoded words."""
-    if name.isascii() and not looks_encoded(name):
+    # some readers take every ";" for the end of the group
+    if name.isascii() and not looks_encoded(name) and not (in_group and ";" in name):
         phrase = quoted_phrase(name)
         if phrase.startswith('"'):
             if len(phrase) <= LINE - 4:  # never folded: quotes that end on another line get lost
                 return [phrase]
         else:
             words = phrase.split(" ")
-            if max(map(len, words)) < LINE:
+            if len(phrase) < LINE or max(map(len, words)) < LINE:
                 return words
     return encoded_words(name, taken=taken)

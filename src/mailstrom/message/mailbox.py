@@ -67,21 +67,35 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A named list of mailboxes, perhaps empty, as in `Undisclosed recipients:;`."""
+    """A named list of mailboxes, perhaps empty, as in `Undisclosed recipients:;`.
+
+    `members` are given in any form that `parse_mailboxes` takes; groups are not among them.
+    """
 
     name: str
     members: tuple[Mailbox, ...] = ()
 
     def __post_init__(self) -> None:
-        if not checked_name(self.name, field="group"):
+        name = checked_name(self.name, field="group")
+        if name is None:
             raise MessageError("group", given=self.name, expected="a name")
-        members = tuple(self.members)
-        if not all(isinstance(member, Mailbox) for member in members):
-            raise MessageError("group", given=members, expected="members that are Mailbox values")
-        object.__setattr__(self, "members", members)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "members", _checked_members(self.members))
 
     def __str__(self) -> str:
         return f"{quoted_phrase(self.name)}: {', '.join(map(str, self.members))};"
+
+
+def _checked_members(given: object) -> tuple[Mailbox, ...]:
+    if isinstance(given, tuple) and all(isinstance(member, Mailbox) for member in given):
+        return given
+    from .address import parse_mailboxes  # which is made of mailboxes and groups
+
+    found = parse_mailboxes(given, field="group")  # type: ignore[arg-type]
+    members = tuple(member for member in found if isinstance(member, Mailbox))
+    if len(members) != len(found):
+        raise MessageError("group", given=given, expected="mailboxes in a group, not another group")
+    return members
 
 
 def checked_mailbox(name: str | None, local_part: str, domain: str, *, field: str, given: object) -> Mailbox:
@@ -90,11 +104,24 @@ def checked_mailbox(name: str | None, local_part: str, domain: str, *, field: st
     is_plain = _PLAIN_LOCAL_PART.fullmatch(checked_text(local_part, field=field)) is not None
     if not local_part.isascii():
         local_part = unicodedata.normalize("NFC", local_part)
-    _check_lengths(local_part, domain, field, given)
+    # RFC 2047 5: never in an address (P16); some readers fail on all that begins and ends like one
+    if "?=" in local_part.partition("=?")[2]:
+        raise MessageError(field, given=given, expected="an address without an encoded word in it")
+    address = f"{_wire_local_part(local_part, domain, field, given)}@{domain}"
     # for a dot-atom at a host name email-validator could only agree, at 100 times the cost
     if not (is_plain and _PLAIN_DOMAIN_END.search(domain) and "--" not in domain):
-        _check_with_email_validator(f"{wire_local_part(local_part)}@{domain}", field, given)
-    return _made(checked_name(name, field=field), local_part, domain)
+        _check_with_email_validator(address, field, given)
+    return known_mailbox(checked_name(name, field=field), local_part, domain)
+
+
+def known_mailbox(name: str | None, local_part: str, domain: str) -> Mailbox:
+    """The `Mailbox` of parts that have been found to be right, and are as it holds them."""
+    mailbox = object.__new__(Mailbox)
+    put = object.__setattr__
+    put(mailbox, "name", name)
+    put(mailbox, "local_part", local_part)
+    put(mailbox, "domain", domain)
+    return mailbox
 
 
 def checked_name(name: object, *, field: str) -> str | None:
@@ -115,15 +142,8 @@ def quoted_phrase(name: str) -> str:
     return f'"{escaped}"'
 
 
-def _made(name: str | None, local_part: str, domain: str) -> Mailbox:
-    mailbox = object.__new__(Mailbox)
-    object.__setattr__(mailbox, "name", name)
-    object.__setattr__(mailbox, "local_part", local_part)
-    object.__setattr__(mailbox, "domain", domain)
-    return mailbox
-
-
-def _check_lengths(local_part: str, domain: str, field: str, given: object) -> None:
+def _wire_local_part(local_part: str, domain: str, field: str, given: object) -> str:
+    """The local part as it is written; `MessageError` for more than RFC 5321 section 4.5.3.1 allows."""
     wire = wire_local_part(local_part)
     if wire is None:
         raise MessageError(field, given=given, expected="a local part without control characters")
@@ -134,6 +154,7 @@ def _check_lengths(local_part: str, domain: str, field: str, given: object) -> N
         )
     if octets + 1 + len(domain) > PATH_LIMIT - 2:
         raise MessageError(field, given=given, expected=f"an address of at most {PATH_LIMIT - 2} octets")
+    return wire
 
 
 def _check_with_email_validator(address: str, field: str, given: object) -> None:

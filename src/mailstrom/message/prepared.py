@@ -5,14 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..errors import MessageError
+
+__all__ = ["DsnOptions", "PreparedEmail", "checked_dsn"]
+
+ENVID_LIMIT = 100  # RFC 3461 4.4
+_NOTIFY = frozenset(["NEVER", "SUCCESS", "FAILURE", "DELAY"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DsnOptions:
-    """What the sender asks of delivery status notifications (RFC 3461 section 4)."""
+    """What the sender asks of delivery status notifications (RFC 3461 section 4).
+
+    `ret`: how much of the message comes back, "FULL" or "HDRS". `envid`: what the notification
+    names the message by. `notify`: of "SUCCESS", "FAILURE" and "DELAY", or "NEVER" alone. Raises
+    `MessageError`.
+    """
 
     ret: Literal["FULL", "HDRS"] | None = None
     envid: str | None = None  # at most 100 printable characters, not yet in xtext
     notify: tuple[Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"], ...] = ()
+
+    def __post_init__(self) -> None:
+        ret: object = self.ret
+        if ret not in (None, "FULL", "HDRS"):
+            raise MessageError("dsn.ret", given=ret, expected="'FULL' or 'HDRS'")
+        _check_envid(self.envid)
+        object.__setattr__(self, "notify", _checked_notify(self.notify))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +40,8 @@ class PreparedEmail:
 
     `content` holds the final octets: CRLF line ends only, not dot-stuffed. It never changes
     between tries, so that a receiver can recognise a repeat by Message-ID and Date.
+    `needs_smtputf8` and `needs_8bitmime` are about the content alone; an address that needs
+    SMTPUTF8 says so itself.
     """
 
     message_id: str  # without <>
@@ -30,3 +51,28 @@ class PreparedEmail:
     needs_smtputf8: bool = False
     needs_8bitmime: bool = False
     dsn: DsnOptions | None = None
+
+
+def checked_dsn(dsn: object) -> DsnOptions:
+    """The options; `MessageError` for what are none."""
+    if not isinstance(dsn, DsnOptions):
+        raise MessageError("dsn", given=dsn, expected="DsnOptions(ret=..., envid=..., notify=...)")
+    return dsn
+
+
+def _check_envid(envid: object) -> None:
+    # RFC 3461 4.4: printable ASCII; xtext is made of it when it is sent
+    is_envid = isinstance(envid, str) and 1 <= len(envid) <= ENVID_LIMIT
+    if envid is not None and not (is_envid and str(envid).isascii() and str(envid).isprintable()):
+        expected = f"1 to {ENVID_LIMIT} printable ASCII characters"
+        raise MessageError("dsn.envid", given=envid, expected=expected)
+
+
+def _checked_notify(notify: object) -> tuple[str, ...]:
+    given = tuple(map(str, notify)) if isinstance(notify, (tuple, list)) else ("",)
+    if not {*given} <= _NOTIFY or len({*given}) != len(given):
+        expected = "a tuple of SUCCESS, FAILURE and DELAY, each once, or of NEVER"
+        raise MessageError("dsn.notify", given=notify, expected=expected)
+    if "NEVER" in given and len(given) > 1:  # RFC 3461 4.1
+        raise MessageError("dsn.notify", given=notify, expected="NEVER alone")
+    return given

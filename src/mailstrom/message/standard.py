@@ -1,39 +1,40 @@
-"""Messages of the standard library: their fields by our writer, their bodies by its generator.
+"""Messages of the standard library, written anew by our writer.
 
 The `email` package folds headers in ways that break them (a blank line inside the header, lost
-quotes, encoded commas between addresses) and lets line breaks through, so only the values are
-taken from the message, read by our parsers and written anew. Legacy classes hold header text
-as it is written, encoded words included; the modern one holds it as it is read.
+quotes, encoded commas between addresses), lets line breaks through, labels bodies 8bit and
+makes lines too long, so only the values are taken from a message: its fields are read by our
+parsers, its parts are decoded, and both are written as those of an `Email` are. What the parts
+say stays the same. Changed are, as always, the line ends of texts; and beyond that
 
-Bodies are generated with CRLF, with 7-bit transfer encodings where that can be done, and
-without ">" in front of "From ". Parts that have no boundary yet get one that depends on their
-content alone, so that the same message makes the same octets.
+- texts come to be in UTF-8, whatever charset they were in (files keep charset and octets);
+- text around the parts of a multipart, MIME-Version in parts, Content-Length are left out;
+- boundaries are ours, so that the same message makes the same octets.
+
+Parts whose octets must not change (signed, encrypted, other messages) pass as they are, or
+are refused with the reason: see `standard_literal`. The caller's message is never changed.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import io
 import sys
 from typing import TYPE_CHECKING, TypeGuard
 
 from ..errors import MessageError
-from .address import Group, Mailbox, expanded, parse_address_field
-from .compose import joined
-from .encoded_word import decoded_text
-from .finished import field_label
-from .header import address_field, checked_name, is_structured, structured_field, text_field
-from .text import as_ascii, checked_text, without_folds
+from .compose import Composed, checked
+from .standard_fields import READING_FAULTS, fields_in, is_mime_field, text_of, written_field
+from .standard_parts import tree_of
+from .text import as_ascii
+from .trace import is_prepended, resent_blocks
 
 if TYPE_CHECKING:
     from email.message import Message
 
-__all__ = ["is_standard_message", "serialised"]
+    from .written import Written
 
-_ADDRESS_FIELDS = frozenset(["from", "sender", "reply-to", "to", "cc", "bcc"])
-# what the strict parser judges itself, or better
-_HARMLESS_DEFECTS = frozenset(["ObsoleteHeaderDefect", "NonASCIILocalPartDefect"])
+__all__ = ["composed_standard", "is_standard_message", "serialised"]
+
+_ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
+_SIGNATURES = ("dkim-signature", "arc-")
 
 
 def is_standard_message(given: object) -> TypeGuard[Message]:
@@ -42,109 +43,48 @@ def is_standard_message(given: object) -> TypeGuard[Message]:
     return module is not None and isinstance(given, module.Message)
 
 
-def serialised(message: Message) -> bytes:
-    """The message as octets, Bcc included; `MessageError` for what cannot be written."""
-    fields = [_written(name, value) for name, value in message.items() if not _is_mime(name)]
-    head, body = _mime(message)
-    return b"".join(joined([*fields, *head], (body,)))
+def composed_standard(message: Message) -> Composed:
+    """The message as we write it, Bcc included; `MessageError` for what cannot be written."""
+    from email.errors import MessageError as PackageError
 
-
-def _is_mime(name: str) -> bool:
-    return name.lower().startswith("content-") or name.lower() == "mime-version"
-
-
-def _written(name: str, value: object) -> str:
-    label = field_label(checked_name(name))
-    text = checked_text(without_folds(_text_of(value, label)), field=label)
-    lower = name.lower().removeprefix("resent-")
-    if lower in _ADDRESS_FIELDS:
-        return _written_addresses(name, value, text, label)
-    if is_structured(lower) or is_structured(name):
-        return structured_field(name, text.strip(" \t"), field=label)
-    plain = text if _is_modern(value) else checked_text(decoded_text(text), field=label)
-    return text_field(name, plain, field=label, long_words=lower == "subject")
-
-
-def _text_of(value: object, label: str) -> str:
-    if isinstance(value, str):
-        return value
-    if type(value).__module__ == "email.header":
-        try:
-            return str(value)
-        except UnicodeError as error:  # P51
-            raise MessageError(label, given=as_ascii(error), expected="text in a known charset") from error
-    raise MessageError(label, given=value, expected="a str")  # P24: None, bytes, numbers
-
-
-def _is_modern(value: object) -> bool:
-    return hasattr(value, "defects")
-
-
-def _written_addresses(name: str, value: object, text: str, label: str) -> str:
-    defects = {type(defect).__name__ for defect in getattr(value, "defects", ())}
-    if not defects <= _HARMLESS_DEFECTS:
-        found = ", ".join(sorted(defects - _HARMLESS_DEFECTS))
-        expected = f"addresses with commas between them, not semicolons (the package finds {found})"
-        raise MessageError(label, given=text, expected=expected)
-    addresses = parse_address_field(text, field=label, may_be_empty=label.endswith("bcc"))
-    _check_same_addresses(value, addresses, label)
-    return address_field(name, addresses, field=label) if addresses else f"{name}:"
-
-
-def _check_same_addresses(value: object, found: tuple[Mailbox | Group, ...], label: str) -> None:
-    """S6: the modern class parses, too; where it finds other addresses, one of them is not meant."""
-    theirs = getattr(value, "addresses", None)
-    if theirs is None:
-        return
-    ours = [mailbox.local_part for mailbox in expanded(found)]
-    if ours != [address.username for address in theirs]:
-        raise MessageError(label, given=str(value), expected="addresses that can be read in one way only")
-
-
-def _mime(message: Message) -> tuple[list[str], bytes]:
-    """The MIME fields of the message, and its body."""
-    shell = copy.copy(message)  # deleting fields from it leaves the caller's message as it is
-    for name in {name for name in shell if not _is_mime(name)}:
-        del shell[name]
     try:
-        _set_boundaries(shell)
-        octets = _generated(shell)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        # P25, P36, P51: the package breaks in many ways, and always late
-        raise MessageError(
-            "content", given=as_ascii(error), expected="a message that can be serialised"
-        ) from error
-    head, _, body = (
-        octets.partition(b"\r\n\r\n") if not octets.startswith(b"\r\n") else (b"", b"", octets[2:])
-    )
-    fields: list[str] = []
-    for line in head.decode("ascii", "replace").split("\r\n") if head else []:
-        if line[:1] in (" ", "\t") and fields:
-            fields[-1] += f"\r\n{line}"
-        else:
-            fields.append(line)
-    return fields, body
+        made = checked(_fields(message), tree_of(message, serialised))
+        resent_blocks(made.header)
+        return made
+    except MessageError:
+        raise
+    except (PackageError, *READING_FAULTS) as error:
+        expected = "a message that the email package can read"
+        raise MessageError("content", given=as_ascii(error), expected=expected) from error
 
 
-def _generated(message: Message) -> bytes:
-    from email.generator import BytesGenerator
-    from email.policy import EmailPolicy
-
-    policy = message.policy.clone(linesep="\r\n", cte_type="7bit")
-    if isinstance(policy, EmailPolicy):
-        policy = policy.clone(refold_source="none", utf8=False)
-    out = io.BytesIO()
-    BytesGenerator(out, mangle_from_=False, policy=policy).flatten(message)
-    return out.getvalue()
+def serialised(message: Message) -> bytes:
+    """The octets of the message, Bcc included."""
+    found = composed_standard(message)
+    return b"".join([found.octets, b"\r\n", *found.body.pieces])
 
 
-def _set_boundaries(message: Message) -> None:
-    digest = hashlib.sha256()
-    bare = []
-    for part in message.walk():
-        if not part.is_multipart():
-            digest.update(repr(part.get_payload()).encode("utf-8", "surrogateescape"))
-        elif part.get_content_maintype() == "multipart" and part.get_boundary() is None:
-            bare.append(part)
-    for number, part in enumerate(bare):
-        part.set_boundary(f"=_{digest.hexdigest()[:32]}_{number}")
+def _fields(message: Message) -> list[Written]:
+    fields: list[Written] = []
+    once: set[str] = set()
+    for name, value in fields_in(message):
+        if name.lower() in once:
+            raise MessageError(f"headers[{name!r}]", given=str(value), expected="each header once")
+        if name.lower().startswith(_ONCE):
+            once.add(name.lower())
+        if name.lower().startswith(_SIGNATURES):  # P29
+            expected = "no signature: it would not hold, since the message is written anew "
+            expected += "(remove the field, or give the signed octets as bytes: they are sent as they are)"
+            raise MessageError(f"headers[{name!r}]", given=str(value), expected=expected)
+        if name.lower() == "mime-version":
+            _check_version(value)
+        if not is_mime_field(name):
+            fields.append(written_field(name, value))
+    # RFC 5322 3.6.6, 3.6.7: on top, where the package cannot put them
+    return sorted(fields, key=lambda field: not is_prepended(field.name))
+
+
+def _check_version(value: object) -> None:
+    """RFC 2045 section 4: there is one version, perhaps with a comment."""
+    if text_of(value, "mime_version").partition("(")[0].strip(" \t") != "1.0":
+        raise MessageError("mime_version", given=str(value), expected="1.0")

@@ -21,6 +21,7 @@ from mailstrom.message.address import (
     parse_mailbox,
     parse_mailboxes,
 )
+from mailstrom.message.cursor import Reading
 
 ANN = Mailbox(name="Ann", local_part="ann", domain="example.org")
 BOB = Mailbox(local_part="bob", domain="example.net")
@@ -210,6 +211,8 @@ def test_email_validator_agrees_where_it_is_not_asked(local_part: str, domain: s
         ('"": a@b;', "a name before ':'"),
         ("", "at the end"),
         (" ", "at the end"),
+        ("=?utf-8?q?j=C3=B6rg?=@example.com", "encoded word"),
+        ('"=?utf-8?q?j?="@example.com', "encoded word"),
         ('"first".last@example.org', "single dots"),
         ("a@x.y\r\nBcc: b@x.y", "U+000D"),
         ("a\u2028b@x.y", "U+2028"),
@@ -246,11 +249,22 @@ def test_where_one_address_is_expected_several_are_an_error(text: str) -> None:
         parse_mailbox(text, field="sender")
 
 
+def test_a_group_takes_its_members_in_any_form_and_its_name_without_blanks_around() -> None:
+    ann = Mailbox(local_part="ann", domain="example.org")
+
+    made = Group(name=" Team ", members=["ann@example.org", ("Bob", "bob@example.org")])  # type: ignore[arg-type]
+
+    assert made.name == "Team"
+    assert made.members == (ann, Mailbox(name="Bob", local_part="bob", domain="example.org"))
+    with pytest.raises(MessageError, match="not another group"):
+        Group(name="Team", members=[Group(name="inner")])  # type: ignore[arg-type]
+
+
 def test_a_mailbox_cannot_be_made_of_parts_that_are_wrong() -> None:
     for parts in ({"domain": "a b"}, {"local_part": "a\nb"}, {"name": "x\r\nBcc: y"}, {"local_part": ""}):
         with pytest.raises(MessageError):
             Mailbox(**{"local_part": "a", "domain": "example.org"} | parts)
-    for parts in ({"name": "a\nb"}, {"name": ""}, {"name": "a", "members": ["a@example.org"]}):
+    for parts in ({"name": "a\nb"}, {"name": ""}, {"name": "a", "members": ["a@"]}):
         with pytest.raises(MessageError):
             Group(**parts)
 
@@ -316,3 +330,92 @@ def test_a_finished_message_is_still_read_in_one_way_only(value: str) -> None:
     """S6, S7."""
     with pytest.raises(MessageError):
         parse_address_field(value, field="to")
+
+
+# --- what stands in a message that is read by the letter
+
+
+def readings(value: str) -> list[list[str] | None]:
+    """What the strict reader makes of it, and what the one of obsolete messages."""
+    found: list[list[str] | None] = []
+    for reading in (Reading.STRICT, Reading.OBSOLETE):
+        try:
+            addresses = parse_address_field(value, field="to", reading=reading)
+        except MessageError:
+            found.append(None)
+        else:
+            found.append([str(address) for address in addresses])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    (
+        ("a@b.example", ["a@b.example"]),
+        ("(c) a (c) @ (c) b.example (c)", ["a@b.example"]),
+        ("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", ["Pete <pete@silly.test>"]),
+        ('"Joe \\"Q\\" Public"<j@example.org>', ['"Joe \\"Q\\" Public" <j@example.org>']),
+        ('Ann "B." C <a@b.example>', ['"Ann B. C" <a@b.example>']),
+        ('"" <a@b.example>', ["a@b.example"]),
+        ('"a  b\tc" <a@b.example>', ['"a  b c" <a@b.example>']),
+        ("=?utf-8?Q?J=C3=BCri?= =?utf-8?B?w6k=?= X <a@b.example>", ["J\u00fcri\u00e9 X <a@b.example>"]),
+        ("=? <a@b.example>", ["=? <a@b.example>"]),
+        ("a@[ 192.0.2.1\t]", ["a@[192.0.2.1]"]),
+        ("G(c):(c)a@b.example (c), <c@d.example>;(c),x@y.example", [
+            "G: a@b.example, c@d.example;", "x@y.example"]),
+        ("G:(nobody);", ["G: ;"]),
+        ('"a b"@b.example', ['"a b"@b.example']),
+    ),
+)  # fmt: skip
+def test_what_section_3_has_is_read_both_ways_alike(value: str, shown: list[str]) -> None:
+    """RFC 5322 3.2.2, 3.4; RFC 2047 5."""
+    assert readings(value) == [shown, shown]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    (
+        ("J. R. Doe <a@b.example>", ['"J. R. Doe" <a@b.example>']),
+        ("a@b.example, (c), c@d.example,", ["a@b.example", "c@d.example"]),
+        ("G:,a@b.example,(c),;", ["G: a@b.example;"]),
+        ("<@r.example,@s.example:a@b.example>", ["a@b.example"]),
+        ("<@r (c) . example , , @ s:a@b.example>", ["a@b.example"]),
+        ('a . "b c" . d @ e . (c) example', ['"a.b c.d"@e.example']),
+        ("N <a.b . c@d(c).example>", ["N <a.b.c@d.example>"]),
+        ('"a\x01b" <a@b.example> (\x7f)', ["a\ufffdb <a@b.example>"]),
+    ),
+)
+def test_what_section_4_has_is_read_on_demand_only(value: str, shown: list[str]) -> None:
+    """RFC 5322 4.1, 4.4."""
+    assert readings(value) == [None, shown]
+
+
+@pytest.mark.parametrize(
+    "value",
+    (
+        "", ",", "(c)", "G: a@b.example", "G: H: a@b.example;;", "Ann", "a@b.example c@d.example", "a@b@c",
+        "<>", "Ann <>", "a..b@c.example", ".a@c.example", "a.@c.example", "a@.c", "a@b..c", "a@b.",
+        'a"b"@c.example', '"a""b"@c.example',
+        "a b@c.example", "Doe, John <j@example.org>", "Ann @ Home <a@b.example>", ".A <a@b.example>",
+        "a\x01@b.example",
+        '"a\x01"@b.example', "a@b\x01", "A\x01 <a@b.example>", '"a\0b" <a@b.example>', '"a\nb" <a@b.example>',
+        "(a\nb) a@b.example", "a@b.example (open", '"open <a@b.example>', "<a@b.example", "a@b.example>",
+        "a@[1.2.3.4",
+        "a@[x]", "a@b.example;c@d.example", '"=?utf-8?Q?a?=" <a@b.example>', "=?utf-8?Q?a?=@b.example",
+        "a@=?utf-8?Q?b?=", "=?utf-8?Q?a b?= <a@b.example>", "=?utf-8?Q?a?=b <a@b.example>",
+        "=?utf-8?Q?#?= <a@b.example>", "<@r.example a@b.example>", "<@r.example,:>", "@r.example:a@b.example",
+    ),
+)  # fmt: skip
+def test_what_no_grammar_has_is_refused_both_ways(value: str) -> None:
+    """RFC 5322 3.4, 4.4; RFC 2047 5."""
+    assert readings(value) == [None, None]
+
+
+@given(st.text(st.sampled_from(list('ab@.<>,;:"\\() []=?\u00e9\t\x01')), max_size=40))
+def test_what_is_read_by_the_letter_is_read_the_same_every_way(value: str) -> None:
+    """S6: one address in, the same address out, however it is read."""
+    strict, obsolete = readings(value)
+
+    assert strict in (None, obsolete)
+    for shown in obsolete or ():
+        assert [str(address) for address in parse_mailboxes(shown)] == [shown]

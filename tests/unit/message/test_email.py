@@ -37,8 +37,7 @@ def read(**changes: Any) -> EmailMessage:
     return message
 
 
-def text_of(message: EmailMessage | None) -> str:
-    assert message is not None
+def text_of(message: Any) -> str:
     octets = message.get_payload(decode=True)
     assert isinstance(octets, bytes)
     return octets.decode("utf-8")
@@ -69,6 +68,26 @@ def test_an_email_holds_what_it_was_given_typed_by_meaning() -> None:
     assert (email.references, email.in_reply_to) == (("1@a.example", "2@a.example"), ("2@a.example",))
     assert (email.message_id, email.headers) == ("3@a.example", (("X-Tag", "v"),))
     assert pickle.loads(pickle.dumps(email)) == email
+
+
+def test_keywords_are_given_in_a_list_or_with_commas_between_them() -> None:
+    assert an_email(keywords="a b, c").keywords == ("a b", "c")
+    assert an_email(keywords=["a, b", "c"]).keywords == ("a, b", "c")
+
+
+def test_comments_are_one_text_or_several() -> None:
+    assert an_email(comments="a, b").comments == ("a, b",)
+    assert an_email(comments=["a", "b"]).comments == ("a", "b")
+
+
+def test_an_email_may_come_from_groups_and_be_sent_by_one() -> None:
+    """RFC 6854 4."""
+    email = an_email(from_="Robots:;", sender="Desk: a@example.org, b@example.org;")
+
+    found = prepare(email, now=NOW, random_id="x").email
+
+    assert b"\r\nFrom: Robots:;\r\nSender: Desk: a@example.org, b@example.org;\r\n" in found.content
+    assert (found.reverse_path, found.message_id) == ("a@example.org", "20260302093000.x@example.org")
 
 
 def test_an_email_is_changed_by_making_another() -> None:
@@ -127,6 +146,23 @@ def test_an_email_is_changed_by_making_another() -> None:
         ({"headers": {"Reply-To": "a@b"}}, "headers['Reply-To']", "reply_to=..."),
         ({"headers": {"Content-Type": "text/html"}}, "headers['Content-Type']", "not the caller's"),
         ({"headers": {"Resent-Bcc": "a@b"}}, "headers['Resent-Bcc']", "not the caller's"),
+        ({"headers": {"Return-Path": "<a@b>"}}, "headers['Return-Path']", "not the caller's"),
+        ({"headers": {"Content-ID": "<a@b>"}}, "headers['Content-ID']", "not the caller's"),
+        ({"headers": {"Keywords": "a"}}, "headers['Keywords']", "keywords=..."),
+        ({"headers": {"Resent-To": "a@x.y;b@x.y"}}, "headers['Resent-To']", "semicolon"),
+        ({"headers": {"Resent-To": "a@x.y"}}, "resent_date", "Resent-Date together with"),
+        ({"headers": {"Resent-Date": "yesterday"}}, "headers['Resent-Date']", "a date"),
+        ({"headers": {"Resent-Message-ID": "1"}}, "headers['Resent-Message-ID']", "message id"),
+        ({"headers": {"Received": "from a by b"}}, "headers['Received']", "a date"),
+        ({"comments": "a\nBcc: b@c"}, "comments", "U+000A"),
+        ({"comments": 3}, "comments", "a list of str"),
+        ({"keywords": "a,,b"}, "keywords", "not empty"),
+        ({"keywords": ["a", " "]}, "keywords", "not empty"),
+        ({"keywords": ["a\r\nb"]}, "keywords", "U+000D"),
+        ({"keywords": [None]}, "keywords", "a str"),
+        ({"calendar": b"BEGIN:VCALENDAR"}, "calendar", "a str"),
+        ({"calendar": "a\x00"}, "calendar", "control characters"),
+        ({"attachments": 3}, "attachments", "Attachment("),
         ({"headers": [("List-ID", "<a.b>"), ("list-id", "<c.d>")]}, "headers['list-id']", "once"),
         ({"headers": {"List-ID": "Gr\u00f6\u00dfe <a.b>"}}, "headers['List-ID']", "ASCII"),
         ({"headers": {"X-A": "a" * 1000}}, "headers['X-A']", "998"),
@@ -134,10 +170,6 @@ def test_an_email_is_changed_by_making_another() -> None:
         ({"headers": "X-A: b"}, "headers", "mapping"),
         ({"attachments": [b"x"]}, "attachments", "Attachment("),
         ({"dsn": "FULL"}, "dsn", "DsnOptions"),
-        ({"dsn": DsnOptions(envid="a\nb")}, "dsn.envid", "printable"),
-        ({"dsn": DsnOptions(envid="a" * 101)}, "dsn.envid", "100"),
-        ({"dsn": DsnOptions(notify=("NEVER", "DELAY"))}, "dsn.notify", "alone"),
-        ({"dsn": DsnOptions(notify="DELAY")}, "dsn.notify", "each once"),  # type: ignore[arg-type]
     ),
 )
 def test_what_cannot_be_sent_is_refused_when_the_email_is_made(
@@ -152,6 +184,31 @@ def test_what_cannot_be_sent_is_refused_when_the_email_is_made(
 
 
 @pytest.mark.parametrize(
+    ("options", "field", "expected"),
+    (
+        ({"envid": "a\nb"}, "dsn.envid", "printable"),
+        ({"envid": ""}, "dsn.envid", "100"),
+        ({"envid": "a" * 101}, "dsn.envid", "100"),
+        ({"envid": b"a"}, "dsn.envid", "printable"),
+        ({"ret": "ALL"}, "dsn.ret", "'HDRS'"),
+        ({"notify": ("NEVER", "DELAY")}, "dsn.notify", "alone"),
+        ({"notify": ("DELAY", "DELAY")}, "dsn.notify", "each once"),
+        ({"notify": ("delay",)}, "dsn.notify", "each once"),
+        ({"notify": "DELAY"}, "dsn.notify", "a tuple of"),
+    ),
+)
+def test_dsn_options_are_checked_when_they_are_made(
+    options: dict[str, Any], field: str, expected: str
+) -> None:
+    """RFC 3461 4.1, 4.3, 4.4; threat S3."""
+    with pytest.raises(MessageError) as caught:
+        DsnOptions(**options)
+
+    assert caught.value.field == field
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("filename", "content", "content_type", "field"),
     (
         ("a\r\nb.txt", b"", "text/plain", "attachments.filename"),
@@ -160,9 +217,12 @@ def test_what_cannot_be_sent_is_refused_when_the_email_is_made(
         ("a" * 256, b"", "text/plain", "attachments.filename"),
         ("a.txt", "text", "text/plain", "attachments.content"),
         ("a.txt", b"", "text", "attachments.content_type"),
-        ("a.txt", b"", "text/plain; x=y", "attachments.content_type"),
+        ("a.txt", b"", "text/plain; x", "attachments.content_type"),
         ("a.txt", b"", "text/plain\r\nBcc: x", "attachments.content_type"),
-        ("a.eml", b"", "message/rfc822", "attachments.content_type"),
+        ("a.eml", b"", "message/partial", "attachments.content_type"),
+        ("a.eml", b"Subject: a\n\n", "message/rfc822", "attachments.content"),
+        ("a.eml", b"Subject: \xc3\xa4\r\n\r\n", "message/rfc822", "attachments.content"),
+        ("a.eml", b"Subject: a\r\n\r\n" + b"x" * 999, "message/rfc822", "attachments.content"),
         ("a.eml", b"", "multipart/mixed", "attachments.content_type"),
     ),
 )

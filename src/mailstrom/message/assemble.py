@@ -1,0 +1,69 @@
+"""The final octets of a message, put together once in one buffer: room for a seal, header, body.
+
+A seal (DKIM) is made from what stands in the buffer and put into the room above it. That is the
+last thing done: nothing changes the octets afterwards, and none of them is copied, so that a
+message with a large file stands in memory once, beside the file.
+"""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from typing import Protocol
+
+from ..errors import MessageError
+from .body import Part
+
+__all__ = ["Seal", "assembled"]
+
+_PRINTABLE = bytes([9, *range(32, 127)])
+_LINE_START = re.compile(rb"[!-9;-~]++:|[ \t]++[!-~]")  # of a field, or of its next line
+
+
+class Seal(Protocol):
+    """What is put on top of a message, made from its final octets: signatures."""
+
+    def room(self, header: bytes) -> int:
+        """How many octets its fields will take above this header."""
+
+    def fields(self, header: bytes, body: memoryview) -> bytes:
+        """Exactly so many octets: whole header fields, each with its line end.
+
+        `header` is the fields of the message, each with its CRLF, without the empty line that
+        ends it; `body` is what follows the empty line. It must not be kept.
+        """
+
+
+def assembled(header: bytes, gap: bytes, body: Part, seal: Seal | None) -> tuple[bytes, int]:
+    """The content, and how many octets on top of it are the seal's; `gap` parts header and body."""
+    room = 0 if seal is None else seal.room(header)
+    start = room + len(header) + len(gap)
+    out = BytesIO(bytes(start + body.size))  # made as large as it will be: growing would copy
+    out.seek(room)
+    out.write(header)
+    out.write(gap)
+    out.writelines(body.pieces)
+    out.truncate()
+    if seal is not None:
+        _put_seal(out, header, start, room, seal)
+    return out.getvalue(), room  # the buffer itself, not a copy
+
+
+def _put_seal(out: BytesIO, header: bytes, start: int, room: int, seal: Seal) -> None:
+    with out.getbuffer() as whole, whole[start:] as body:
+        fields = seal.fields(header, body)
+    if len(fields) != room or not _are_whole_fields(fields):
+        raise MessageError("seal", given=fields, expected=f"{room} octets of whole header fields in ASCII")
+    out.seek(0)
+    out.write(fields)
+
+
+def _are_whole_fields(octets: bytes) -> bool:
+    """Nothing but header fields in printable ASCII: what they say is for those who made them to know."""
+    *lines, rest = octets.split(b"\r\n")
+    return (
+        not rest
+        and octets.translate(None, _PRINTABLE) == b"\r\n" * len(lines)
+        and octets[:1] not in (b" ", b"\t")
+        and all(map(_LINE_START.match, lines))
+    )

@@ -1,0 +1,122 @@
+"""What each keyword of `Email` must be; beyond addresses, texts and ids, which have their own rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..errors import MessageError
+from .address import Addresses, Group, Mailbox, parse_mailboxes
+from .header import checked_name, phrase_field
+from .mailbox import checked_name as checked_phrase
+from .text import checked_text
+from .trace import resent_blocks
+from .written import further_field, read_back
+
+__all__ = [
+    "Headers",
+    "check_authors",
+    "checked_headers",
+    "checked_keywords",
+    "checked_sender",
+    "checked_texts",
+]
+
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+# fields that have a keyword of their own
+_KEYWORDS = {
+    "from": "from_",
+    "to": "to",
+    "cc": "cc",
+    "bcc": "bcc",
+    "subject": "subject",
+    "comments": "comments",
+    "keywords": "keywords",
+    "reply-to": "reply_to",
+    "sender": "sender",
+    "date": "date",
+    "message-id": "message_id",
+    "in-reply-to": "in_reply_to",
+    "references": "references",
+}
+_WRITTEN_BY_US = frozenset(
+    [
+        "mime-version", "content-type", "content-transfer-encoding", "content-disposition", "content-id",
+        "return-path", "resent-bcc", "resent-reply-to",
+    ]
+)  # fmt: skip
+_ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
+
+
+def check_authors(from_: tuple[Mailbox | Group, ...], sender: Mailbox | Group | None) -> None:
+    """Raises `MessageError` where the authors need a sender beside them."""
+    authors = sum([len(author.members) if isinstance(author, Group) else 1 for author in from_])
+    # RFC 5322 3.6.2: several authors need a Sender; so does an empty group (RFC 6854 1)
+    if sender is None and from_ and authors != 1:
+        raise MessageError("sender", given=None, expected="one address, since from_ is not a single mailbox")
+
+
+def checked_sender(given: Addresses) -> Mailbox | Group:
+    """The one mailbox or group (RFC 6854 section 4) that sent it."""
+    found = parse_mailboxes(given, field="sender")
+    if len(found) != 1:
+        raise MessageError("sender", given=given, expected="one address, or one group")
+    return found[0]
+
+
+def checked_texts(given: object, *, field: str) -> tuple[str, ...]:
+    """One text, or several: a field each."""
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, Iterable) or isinstance(texts, (bytes, bytearray)):
+        raise MessageError(field, given=given, expected="a str, or a list of str")
+    return tuple([checked_text(text, field=field) for text in texts])
+
+
+def checked_keywords(given: object) -> tuple[str, ...]:
+    """The keywords in a list, or in a str with commas between them."""
+    texts = given.split(",") if isinstance(given, str) else given
+    keywords: list[str] = []
+    for text in checked_texts(texts, field="keywords"):
+        keyword = checked_phrase(text, field="keywords")
+        if keyword is None:
+            raise MessageError("keywords", given=given, expected="keywords that are not empty")
+        keywords.append(keyword)
+    if keywords:
+        phrase_field("Keywords", keywords, field="keywords")
+    return tuple(keywords)
+
+
+def checked_headers(headers: object) -> tuple[tuple[str, str], ...]:
+    """The further header fields of an email, in order."""
+    if headers is None:
+        return ()
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    if not isinstance(pairs, Iterable) or isinstance(pairs, (str, bytes)):
+        raise MessageError("headers", given=headers, expected="a mapping, or pairs of name and value")
+    checked: list[tuple[str, str]] = []
+    before: set[str] = set()
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise MessageError("headers", given=pair, expected="a mapping, or pairs of name and value")
+        checked.append(_checked_header(pair[0], pair[1], before))
+        before.add(checked[-1][0].lower())
+    if any(name.startswith("resent-") for name in before):
+        resent_blocks(read_back([further_field(name, value) for name, value in checked])[1])
+    return tuple(checked)
+
+
+def _checked_header(name: object, value: object, before: set[str]) -> tuple[str, str]:
+    checked = checked_name(name)
+    field, lower = f"headers[{checked!r}]", checked.lower()
+    if lower in _KEYWORDS:
+        raise MessageError(field, given=value, expected=f"{_KEYWORDS[lower]}=... instead of a header")
+    if lower in _WRITTEN_BY_US:
+        raise MessageError(
+            field, given=value, expected="no such header: this field is not the caller's to write"
+        )
+    if lower in before and lower.startswith(_ONCE):
+        raise MessageError(field, given=value, expected="each header once")
+    text = checked_text(value, field=field)
+    # written once here, so that what cannot be written is known now
+    read_back([further_field(checked, text)])
+    return checked, text
