@@ -3,7 +3,8 @@
     Config
     ├── delivery: RemoteDeliveryConfig (to the MX of each domain) | RelayConfig (all to one host)
     ├── retry: RetryPolicy
-    └── timeouts: SmtpTimeouts
+    ├── timeouts: SmtpTimeouts
+    └── dkim: DkimSigner, any number of them
 
 `Config.from_dict`, `from_toml` and `from_env` read the same settings from outside. Secrets are
 `Secret` values: they have a blank repr and never reach a log or an exception.
@@ -12,14 +13,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 from . import config_checks as check
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
 from .secret import Secret
+
+if TYPE_CHECKING:
+    from .dkim import DkimSigner
 
 RelayTls = Literal["starttls", "implicit", "none"]
 Mode = Literal["live", "capture", "console", "file"]
@@ -181,7 +185,7 @@ class ResolverSetup:
         if self.tls_dns_name is not None:
             check.host("ResolverSetup.tls_dns_name", self.tls_dns_name)
         # dnspython speaks HTTP through httpx2, its versions before 2.9 through httpx
-        if self.protocol == "https" and not (_is_installed("httpx2") or _is_installed("httpx")):
+        if self.protocol == "https" and not (check.is_installed("httpx2") or check.is_installed("httpx")):
             raise ConfigError(
                 "ResolverSetup.protocol: 'https' needs the extra doh: pip install 'mailstrom[doh]'"
             )
@@ -269,7 +273,8 @@ class Config:
     `require_tls`: never in clear. `mode`: "live"; "capture", "console" and "file" do all but
     the socket. `redirect_to` sends everything to one address, `allow_domains` refuses every
     other domain: both are enforced at delivery. `default_from` is used where an email has no
-    From. The limits bound sessions in all, per lane (one MX set) and messages per session.
+    From. `dkim`: what signs, by the domain of From; one `DkimSigner`, or a list. The limits bound
+    sessions in all, per lane (one MX set) and messages per session.
     """
 
     helo_name: str | None = None
@@ -283,6 +288,7 @@ class Config:
     redirect_to: str | None = None
     allow_domains: tuple[str, ...] | None = None
     default_from: str | None = None
+    dkim: DkimSigner | Sequence[DkimSigner] = ()  # kept as a tuple
     mail_dir: str = "mail"  # where mode="file" writes
     max_sessions: int = 500
     max_sessions_per_lane: int = 20
@@ -303,15 +309,12 @@ class Config:
         for name in ("max_sessions", "max_sessions_per_lane", "max_messages_per_session"):
             check.count(f"Config.{name}", getattr(self, name))
         check.flag("Config.require_tls", self.require_tls)
-        check.kind(
-            "Config.delivery",
-            self.delivery,
-            (RemoteDeliveryConfig, RelayConfig),
-            "RemoteDeliveryConfig(...) or RelayConfig(...) (for a URL: RelayConfig.from_url)",
-        )
+        delivery = "RemoteDeliveryConfig(...) or RelayConfig(...) (for a URL: RelayConfig.from_url)"
+        check.kind("Config.delivery", self.delivery, (RemoteDeliveryConfig, RelayConfig), delivery)
         check.kind("Config.retry", self.retry, RetryPolicy, "RetryPolicy(...)")
         check.kind("Config.timeouts", self.timeouts, SmtpTimeouts, "SmtpTimeouts(...)")
         check.choice("Config.mode", self.mode, MODES)
+        object.__setattr__(self, "dkim", check.signers("Config.dkim", self.dkim))
         if self.require_tls and isinstance(self.delivery, RelayConfig) and self.delivery.tls == "none":
             raise ConfigError("Config.require_tls: expected a relay over TLS, got one with tls='none'")
         self._check_texts()
@@ -322,8 +325,8 @@ class Config:
 
         `delivery` is `{"relay": {...}}`, `{"remote": {...}}` or a relay URL; `retry` and
         `timeouts` are tables; `resolver_setup` is a name ("system", "google", ...) or a table.
-        A password may be `password_file` (a path) or `password_env` (a variable's name)
-        instead. An unknown key is a `ConfigError`.
+        `dkim` is a table, or a list of them. For `password` and `private_key` there may be
+        `..._file` (a path) or `..._env` (a variable's name). An unknown key is a `ConfigError`.
         """
         from .config_sources import config_settings, sealed
 
@@ -342,14 +345,20 @@ class Config:
         """The settings of environment variables: `MAILSTROM_HELO_NAME`, `MAILSTROM_RELAY_URL`, ...
 
         One for each setting of this class, and `RELAY_...`, `REMOTE_...`, `RETRY_...`,
-        `TIMEOUTS_...` for those of its parts. Lists are separated by commas. An empty one
-        counts as not set; `MAILSTROM_RELAY_PASSWORD_FILE` names a file with the password.
+        `TIMEOUTS_...`, `DKIM_...` (one signer) for those of its parts. Lists are separated by
+        commas. An empty one counts as not set; `MAILSTROM_RELAY_PASSWORD_FILE` names a file.
         """
-        from .config_sources import config_settings, environment_tables, sealed_environment
+        from .config_environment import environment_tables, sealed_environment
+        from .config_sources import config_settings
 
         variables = sealed_environment(os.environ if environ is None else environ, prefix)
         del environ  # a traceback may show the locals of every frame
         return cls(**config_settings(environment_tables(variables, prefix)))
+
+    @property
+    def dkim_signers(self) -> tuple[DkimSigner, ...]:
+        """`dkim`, as it is kept."""
+        return cast("tuple[DkimSigner, ...]", self.dkim)
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -370,7 +379,6 @@ class Config:
             return self.timeouts
         return self.timeouts.with_command_timeout(self.smtp_timeout_secs)
 
-
     def _check_texts(self) -> None:
         for name in ("redirect_to", "default_from"):
             if getattr(self, name) is not None:
@@ -388,9 +396,3 @@ def _mechanism(given: object) -> str | None:
     if not isinstance(given, str):
         return None
     return AUTH_MECHANISMS.get(given.lower().replace("-", "").replace("_", ""))
-
-
-def _is_installed(module: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(module) is not None

@@ -8,8 +8,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from .errors import ConfigError, MessageError
+
+if TYPE_CHECKING:
+    from .dkim import DkimSigner
 
 
 def positive(name: str, number: object) -> None:
@@ -127,6 +131,31 @@ def domain(name: str, given: str) -> str:
         return a_label_domain(given.removesuffix("."), field=name, given=given)
     except MessageError as error:
         raise ConfigError(str(error)) from error
+
+
+def signers(name: str, given: object) -> tuple[DkimSigner, ...]:
+    """The signers as a tuple; one alone is enough."""
+    if given == ():
+        return ()
+    from .dkim import DkimSigner
+
+    listed = (given,) if isinstance(given, DkimSigner) else given
+    expected = "DkimSigner(...), or a list of them"
+    kind(name, listed, (tuple, list), expected)
+    found: dict[str, DkimSigner] = {}
+    for each in listed:  # type: ignore[attr-defined]
+        kind(name, each, DkimSigner, expected)
+        if each.dns_name in found:
+            raise ConfigError(f"{name}: expected each selector once, got {each.dns_name} twice")
+        found[each.dns_name] = each
+    return tuple(found.values())
+
+
+def is_installed(module: str) -> bool:
+    """Whether it can be imported; it is not."""
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
 
 
 def is_unicode(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Settings from outside: mappings, TOML files, environment variables, relay URLs.
+"""Settings from outside: mappings, TOML files, relay URLs (config_environment.py: variables).
 
 Each reader gives the arguments of a class of `config.py`; that class checks the values. Texts
 that may hold a password are sealed in a `Secret` first, and taken out only in functions that
@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from . import config_checks as check
@@ -29,18 +29,35 @@ from .errors import ConfigError
 from .schedule.retry import RetryPolicy
 from .secret import Secret
 
+if TYPE_CHECKING:
+    from .dkim import DkimSigner
+
 Settings = dict[str, Any]  # the arguments of a class; it checks their types itself
 
 URL_SCHEMES: Mapping[str, RelayTls] = {"smtp+starttls": "starttls", "smtps": "implicit", "smtp": "none"}
 RELAY_KEYS = ("url", "domain_name", "port", "tls", "use_tls", "auth", "ca_file", "allow_cleartext_auth")
 AUTH_KEYS = ("username", "password", "password_file", "password_env", "mechanism")
+DKIM_KEYS = (
+    "domain",
+    "selector",
+    "private_key",
+    "private_key_file",
+    "private_key_env",
+    "canonicalization",
+    "headers",
+    "identity",
+    "expires_after_secs",
+    "every_author",
+)
 RESOLVER_KEYS = ("address", "nameservers", "port", "protocol", "tls_dns_name", "socket")
 
 
 def sealed(given: object) -> Any:
-    """The same with every password and URL in it as a `Secret`."""
+    """The same with every password, private key and URL in it as a `Secret`."""
     if isinstance(given, Mapping):
         return {key: _sealed_item(key, value) for key, value in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [sealed(each) for each in given]
     if isinstance(given, str) and "://" in given:
         return Secret(given)
     return given
@@ -49,7 +66,7 @@ def sealed(given: object) -> Any:
 def config_settings(given: object) -> Settings:
     """The arguments of `Config`."""
     settings = _table(given, "Config", [item.name for item in fields(Config)])
-    readers = {"delivery": _delivery, "retry": _retry, "timeouts": _timeouts}
+    readers = {"delivery": _delivery, "retry": _retry, "timeouts": _timeouts, "dkim": _dkim}
     return {key: readers[key](value) if key in readers else value for key, value in settings.items()}
 
 
@@ -81,31 +98,6 @@ def read_toml(path: str | os.PathLike[str]) -> Settings:
     return found
 
 
-def sealed_environment(environ: Mapping[str, str], prefix: str) -> dict[str, Secret]:
-    """The variables with this prefix, without it; empty ones count as not set."""
-    return {
-        name.removeprefix(prefix): Secret(text)
-        for name, text in environ.items()
-        if name.startswith(prefix) and text != ""
-    }
-
-
-def environment_tables(variables: Mapping[str, Secret], prefix: str) -> Settings:
-    """The tables that the variables stand for, as `config_settings` takes them."""
-    known = _environment_names()
-    settings: Settings = {}
-    for name, text in variables.items():
-        if name not in known:
-            _refuse_misspelt(prefix, name, known)
-            continue
-        table, key, kind = known[name]
-        target = settings
-        for part in table:
-            target = target.setdefault(part, {})
-        target[key] = _from_text(prefix + name, text, kind)
-    return settings
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RelayUrl:
     """A relay URL taken apart, or what is wrong with it."""
@@ -124,8 +116,9 @@ class _RelayUrl:
 
 def _sealed_item(key: object, value: object) -> object:
     # misspelt keys as well: they are about to be refused, with their values in the locals
-    named_so = re.search("pas+w|pas+$|auth|token|secret", str(key).lower())
-    if isinstance(value, str) and named_so and key not in ("password_file", "password_env"):
+    named_so = re.search("pas+w|pas+$|auth|token|secret|key", str(key).lower())
+    is_place = str(key).endswith(("_file", "_env"))
+    if isinstance(value, str) and named_so and (not is_place or _is_pem(value)):
         return Secret(value)
     return sealed(value)
 
@@ -233,32 +226,68 @@ def _auth(given: Mapping[str, object], url: _RelayUrl) -> SmtpAuth:
     if len(sources) != 1:
         got = " and ".join(sources) or "none of them"
         raise ConfigError(f"{name}: expected one of password, password_file and password_env, got {got}")
-    password = url.password or _password(name, sources[0], settings[sources[0]])
+    password = url.password or _secret(name, sources[0], settings[sources[0]])
     return SmtpAuth(username, password, settings.get("mechanism"))
 
 
-def _password(name: str, source: str, given: Any) -> Any:
-    if source == "password":
+def _dkim(given: object) -> object:
+    signers = given if isinstance(given, (list, tuple)) else [given]
+    return tuple(_signer(each) if isinstance(each, Mapping) else each for each in signers)
+
+
+def _signer(given: Mapping[str, object]) -> DkimSigner:
+    from .dkim import DkimSigner
+
+    name = "Config.dkim"
+    settings = _table(given, name, DKIM_KEYS)
+    for key in ("domain", "selector"):
+        if key not in settings:
+            raise ConfigError(f"{name}.{key}: expected a text, got nothing")
+    sources = [key for key in ("private_key", "private_key_file", "private_key_env") if key in settings]
+    if len(sources) != 1:
+        got = " and ".join(sources) or "none of them"
+        keys = "private_key, private_key_file and private_key_env"
+        raise ConfigError(f"{name}: expected one of {keys}, got {got}")
+    key = _secret(name, sources[0], settings.pop(sources[0]))
+    return DkimSigner(private_key=_pem(key) if isinstance(key, Secret) else key, **settings)
+
+
+def _pem(key: Secret) -> bytes:
+    """The key's PEM; in one line of text (a variable, mostly) each \\n stands for a line's end."""
+    return key.reveal().replace("\\n", "\n").encode("ascii", "replace")
+
+
+def _secret(name: str, source: str, given: Any) -> Any:
+    """The secret of a setting such as password, password_file or password_env."""
+    is_file = source.endswith("_file")
+    if not is_file and not source.endswith("_env"):
         return given
-    check.text(f"{name}.{source}", given, "a path" if source == "password_file" else "a variable's name")
-    found, problem = _from_file(given) if source == "password_file" else _from_variable(given)
+    what = source.rpartition("_")[0].replace("_", " ")
+    if isinstance(given, Secret):
+        raise ConfigError(f"{name}.{source}: expected where the {what} is, not the {what} itself")
+    check.text(f"{name}.{source}", given, "a path" if is_file else "a variable's name")
+    found, problem = _from_file(given, what) if is_file else _from_variable(given, what)
     if found is None:
         raise ConfigError(f"{name}.{source}: {problem}")
     return found
 
 
-def _from_file(path: str) -> tuple[Secret | None, str]:
+def _from_file(path: str, what: str) -> tuple[Secret | None, str]:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(100_000).removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeError) as error:
-        return None, f"expected a file with the password, {path!a} cannot be read ({type(error).__name__})"
-    return (Secret(text), "") if text else (None, f"expected a password, file {path!a} is empty")
+        return None, f"expected a file with the {what}, {path!a} cannot be read ({type(error).__name__})"
+    return (Secret(text), "") if text else (None, f"expected a {what}, file {path!a} is empty")
 
 
-def _from_variable(name: str) -> tuple[Secret | None, str]:
+def _from_variable(name: str, what: str) -> tuple[Secret | None, str]:
     text = os.environ.get(name)
-    return (Secret(text), "") if text else (None, f"expected a password, variable {name!a} is not set")
+    return (Secret(text), "") if text else (None, f"expected a {what}, variable {name!a} is not set")
+
+
+def _is_pem(text: str) -> bool:
+    return "-----BEGIN" in text
 
 
 def _relay_url(given: object) -> _RelayUrl:
@@ -314,79 +343,19 @@ def _toml(path: str | os.PathLike[str]) -> tuple[Settings, str | None]:
         return {}, "expected TOML in UTF-8"
 
 
-def _environment_names() -> dict[str, tuple[tuple[str, ...], str, str]]:
-    """Each variable's name without prefix: the table it belongs to, its key there, and its type."""
-    parts: list[tuple[str, tuple[str, ...], type]] = [
-        ("", (), Config),
-        ("RETRY_", ("retry",), RetryPolicy),
-        ("TIMEOUTS_", ("timeouts",), SmtpTimeouts),
-        ("RELAY_", ("delivery", "relay"), RelayConfig),
-        ("REMOTE_", ("delivery", "remote"), RemoteDeliveryConfig),
-    ]
-    names = {
-        prefix + item.name.upper(): (table, item.name, str(item.type))
-        for prefix, table, part in parts
-        for item in fields(part)
-        if item.name not in ("delivery", "retry", "timeouts", "auth")
-    }
-    names["RETRY"] = (), "retry", "str"
-    names["RELAY_URL"] = ("delivery", "relay"), "url", "Secret"
-    for key in AUTH_KEYS:
-        kind = "Secret" if key == "password" else "str"
-        names[f"RELAY_{key.upper()}"] = ("delivery", "relay", "auth"), key, kind
-    return names
-
-
-def _from_text(name: str, given: Secret, kind: str) -> object:
-    """The value of a variable whose setting has this type."""
-    kind = kind.removesuffix(" | None")
-    if kind == "Secret":
-        return given
-    text = given.reveal().strip()
-    if kind == "bool":
-        return _flag(name, text)
-    if kind in ("int", "float", "timedelta") and text.lower() != "none":
-        return _number(name, text, whole=kind == "int")
-    if kind.startswith("tuple["):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return text
-
-
-def _flag(name: str, text: str) -> bool:
-    if text.lower() in ("true", "1", "yes", "on"):
-        return True
-    if text.lower() in ("false", "0", "no", "off"):
-        return False
-    raise ConfigError(f"{name}: expected true or false, got {check.shown(text)}")
-
-
-def _number(name: str, text: str, *, whole: bool) -> int | float:
-    try:
-        return int(text) if whole else float(text)
-    except ValueError:
-        expected = "a whole number" if whole else "a number"
-        raise ConfigError(f"{name}: expected {expected}, got {check.shown(text)}") from None
-
-
 def _table(given: object, name: str, known: Collection[str]) -> Settings:
     if not isinstance(given, Mapping):
         raise ConfigError(f"{name}: expected a table, got {check.kind_of(given)}")
     for key in given:
         if key not in known:
-            near = _nearest(str(key), known)
+            near = nearest(str(key), known)
             hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(known)}"
             raise ConfigError(f"{name}: there is no setting {check.shown(key)}; {hint}")
     return dict(given)
 
 
-def _refuse_misspelt(prefix: str, name: str, known: Collection[str]) -> None:
-    """Only what is nearly a name of ours: other programs may use the prefix, too."""
-    near = _nearest(name, known, 0.85)
-    if near is not None:
-        raise ConfigError(f"there is no setting {prefix}{name}; did you mean {prefix}{near}?")
-
-
-def _nearest(name: str, known: Collection[str], likeness: float = 0.6) -> str | None:
+def nearest(name: str, known: Collection[str], likeness: float = 0.6) -> str | None:
+    """The known name that is most like it, if any is."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, known, n=1, cutoff=likeness)), None)

@@ -32,6 +32,7 @@ from .submission import (
     Entry,
     Moment,
     Submission,
+    UnsignedDomains,
     entries_for,
     entry_for,
     message_id_of,
@@ -94,6 +95,7 @@ class Mailstrom:
         self._clock = SteadyClock(SystemClock())
         self._wall = SystemClock()
         self._outbox = Outbox()
+        self._unsigned = UnsignedDomains()
         self._runtime: Runtime | None = None
         self._storage_thread = StorageThread()
         self._paused = False
@@ -203,14 +205,14 @@ class Mailstrom:
         )
         self._enter()
         moment = Moment(wall=self._wall.now(), steady=self._clock.now())
-        return self._store([entry_for(submission, self._config, moment, new_id())])[0]
+        return self._store([entry_for(submission, self._config, moment, new_id(), self._unsigned)])[0]
 
     def send_emails(self, emails: Iterable[Email | Message | bytes | Submission]) -> list[str]:
         """The ids, in the same order; all are stored, or none: the error names the index."""
         self._enter()
         submissions = submissions_of(emails)
         moment = Moment(wall=self._wall.now(), steady=self._clock.now())
-        entries = entries_for(submissions, self._config, moment, iter(new_id, None))
+        entries = entries_for(submissions, self._config, moment, iter(new_id, None), self._unsigned)
         try:
             return self._store(entries) if entries else []
         except MailstromError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +14,7 @@ from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, 
 from .config import Config
 from .errors import MailstromError, MessageError
 from .message.email import Email
-from .message.prepare import fingerprint, prepare
+from .message.prepare import Seal, SealFor, fingerprint, prepare
 from .route.addresses import route_key_for
 from .status import Queued
 
@@ -26,6 +28,10 @@ KEY_LIMIT = 255  # characters of an idempotency key
 
 FIRST = datetime(1, 1, 1, tzinfo=UTC)  # what a datetime can hold
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
+
+UNSIGNED_DOMAINS_TOLD = 1000  # then the log has heard enough of them
+
+_log = logging.getLogger("mailstrom")
 
 Entry = tuple[PreparedEmail, InternalMessageStatus]
 
@@ -80,6 +86,22 @@ class Moment:
             return LAST if at > self.wall else FIRST
 
 
+class UnsignedDomains:
+    """Warns of each From domain that no signer signs for, once; to be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: set[str | None] = set()
+
+    def __call__(self, domain: str | None) -> None:
+        with self._lock:
+            if domain in self._told or len(self._told) >= UNSIGNED_DOMAINS_TOLD:
+                return
+            self._told.add(domain)
+        where = f"domain {domain} in From" if domain else "no address in From"
+        _log.warning("mail with %s goes out unsigned: no signer of Config.dkim is for it", where)
+
+
 def submissions_of(emails: Iterable[Email | Message | bytes | Submission]) -> list[Submission]:
     """One for each email; a single one in the place of a list is refused."""
     one = isinstance(emails, (str, bytes, Mapping)) or hasattr(emails, "get_payload")
@@ -90,20 +112,26 @@ def submissions_of(emails: Iterable[Email | Message | bytes | Submission]) -> li
 
 
 def entries_for(
-    submissions: Iterable[Submission], config: Config, moment: Moment, new_ids: Iterable[str]
+    submissions: Iterable[Submission],
+    config: Config,
+    moment: Moment,
+    new_ids: Iterable[str],
+    unsigned: UnsignedDomains,
 ) -> list[Entry]:
     """What is stored for these; an exception says at which index the trouble is, where there are several."""
     made: list[Entry] = []
     ids = iter(new_ids)
     for submission in submissions:
         try:
-            made.append(entry_for(submission, config, moment, next(ids)))
+            made.append(entry_for(submission, config, moment, next(ids), unsigned))
         except MailstromError as error:
             raise with_index(error, len(made)) from error.__cause__
     return made
 
 
-def entry_for(submission: Submission, config: Config, moment: Moment, new_id: str) -> Entry:
+def entry_for(
+    submission: Submission, config: Config, moment: Moment, new_id: str, unsigned: UnsignedDomains
+) -> Entry:
     """The prepared email and its first status."""
     _check_options(submission, moment.wall)
     prepared = prepare(
@@ -113,6 +141,7 @@ def entry_for(submission: Submission, config: Config, moment: Moment, new_id: st
         default_from=config.default_from,
         now=moment.wall,
         random_id=new_id,
+        seal=_seal_for(config, moment.wall, unsigned),
     )
     due_at = moment.steady if submission.send_at is None else moment.steadily(submission.send_at)
     due_at = max(due_at, moment.steady)
@@ -137,6 +166,22 @@ def entry_for(submission: Submission, config: Config, moment: Moment, new_id: st
         idempotency_key=submission.idempotency_key,
         fingerprint=fingerprint(prepared),
     )
+
+
+def _seal_for(config: Config, now: datetime, unsigned: UnsignedDomains) -> SealFor | None:
+    """What seals mail by the domain of From: DMARC goes by it, not by Sender (RFC 7489 section 3.1.1)."""
+    signers = config.dkim_signers
+    if not signers:
+        return None
+    from .dkim import sealing
+
+    def seal_for(domain: str | None) -> Seal | None:
+        seal = sealing(signers, domain, now)
+        if seal is None:
+            unsigned(domain)
+        return seal
+
+    return seal_for
 
 
 def newly_stored(entries: Iterable[Entry], ids: Iterable[str], storage: SharedStorage) -> list[str]:

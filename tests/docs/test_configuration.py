@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import mailstrom
+import mailstrom.dkim
 from tests.docs.tables import Table, code_spans, tables_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -23,6 +24,7 @@ PARTS = (
     mailstrom.SmtpAuth,
     mailstrom.RetryPolicy,
     mailstrom.SmtpTimeouts,
+    mailstrom.dkim.DkimSigner,
     mailstrom.MemoryStorage,
 )
 REQUIRED = "required"
@@ -43,7 +45,7 @@ def settings_of(part: type) -> dict[str, object]:
     if not dataclasses.is_dataclass(part):
         return {name: parameter.default for name, parameter in inspect.signature(part).parameters.items()}
     parameters = inspect.signature(part).parameters
-    return {item.name: _field_default(item, parameters) for item in dataclasses.fields(part)}
+    return {item.name: _field_default(item, parameters) for item in dataclasses.fields(part) if item.init}
 
 
 def _field_default(item: dataclasses.Field[object], parameters: Mapping[str, inspect.Parameter]) -> object:

@@ -10,7 +10,7 @@ class ExitCode(IntEnum):
     """What a command returns to its caller."""
 
     OK = 0  # delivered to every recipient; the demo: all went as it should
-    UNEXPECTED = 1  # the demo: something did not go as it should
+    UNEXPECTED = 1  # the demo: something did not go as it should; dkim verify: a signature does not pass
     USAGE = 64  # EX_USAGE: the command line is wrong
     BAD_MESSAGE = 65  # EX_DATAERR: the message cannot be sent as it stands
     NO_INPUT = 66  # EX_NOINPUT: a file cannot be read

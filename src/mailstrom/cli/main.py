@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -36,6 +36,14 @@ class Command:
     run: Callable[[argparse.Namespace, Streams], ExitCode]
 
 
+@dataclass(frozen=True, slots=True)
+class CommandGroup:
+    """A command that has commands of its own."""
+
+    about: str
+    commands: dict[str, Command]
+
+
 def run_command_line(arguments: Sequence[str], streams: Streams | None = None) -> int:
     """Runs the command; its exit code. Every error is told in one line on standard error."""
     streams = streams or Streams.of_process()
@@ -59,32 +67,42 @@ def _ended(streams: Streams, code: ExitCode, text: str) -> int:
 
 
 def _run(arguments: Sequence[str], streams: Streams) -> int:
-    commands = _commands()
-    if not arguments or arguments[0] not in commands:
-        _parser_of_all(commands).parse_args(arguments or ["--help"])
-        raise AssertionError("the parser ends with help, the version, or an error")
-    name, *rest = arguments
-    command = commands[name]
-    parser = Parser(prog=f"mailstrom {name}", description=command.about)
-    command.add_arguments(parser)
-    return command.run(parser.parse_intermixed_args(rest), streams)
+    prog, about, commands = "mailstrom", ABOUT, _commands()
+    while True:
+        if not arguments or arguments[0] not in commands:
+            _parser_of_all(prog, about, commands).parse_args(arguments or ["--help"])
+            raise AssertionError("the parser ends with help, the version, or an error")
+        name, *arguments = arguments
+        command = commands[name]
+        prog, about = f"{prog} {name}", command.about
+        if isinstance(command, Command):
+            parser = Parser(prog=prog, description=about)
+            command.add_arguments(parser)
+            return command.run(parser.parse_intermixed_args(arguments), streams)
+        commands = command.commands
 
 
-def _commands() -> dict[str, Command]:
-    from . import demo, send
+def _commands() -> Mapping[str, Command | CommandGroup]:
+    from . import demo, dkim, send
 
+    dkim_commands = {
+        "keygen": Command(dkim.KEYGEN_ABOUT, dkim.add_keygen_arguments, dkim.keygen),
+        "record": Command(dkim.RECORD_ABOUT, dkim.add_record_arguments, dkim.record),
+        "verify": Command(dkim.VERIFY_ABOUT, dkim.add_verify_arguments, dkim.verify_message),
+    }
     return {
         "send": Command(send.ABOUT, send.add_arguments, send.run),
         "demo": Command(demo.ABOUT, demo.add_arguments, demo.run),
+        "dkim": CommandGroup(dkim.ABOUT, dkim_commands),
     }
 
 
-def _parser_of_all(commands: dict[str, Command]) -> Parser:
+def _parser_of_all(prog: str, about: str, commands: Mapping[str, Command | CommandGroup]) -> Parser:
     listed = "\n".join(f"  {name:<6} {command.about}" for name, command in commands.items())
     parser = Parser(
-        prog="mailstrom",
-        description=ABOUT,
-        epilog=f"commands:\n{listed}\n\n'mailstrom COMMAND --help' tells more.",
+        prog=prog,
+        description=about,
+        epilog=f"commands:\n{listed}\n\n'{prog} COMMAND --help' tells more.",
     )
     parser.add_argument("--version", action="version", version=f"mailstrom {_version()}")
     parser.add_argument("command", choices=tuple(commands), metavar="COMMAND", help=", ".join(commands))

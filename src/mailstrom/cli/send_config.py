@@ -7,6 +7,7 @@ from dataclasses import replace
 from email.utils import formataddr
 
 from ..config import Config, RelayConfig, RemoteDeliveryConfig
+from ..errors import ConfigError
 from .exit_codes import CommandError, ExitCode
 from .send_arguments import SendArguments
 from .send_input import read_file
@@ -27,7 +28,15 @@ def config_for(arguments: SendArguments, environ: Mapping[str, str]) -> Config:
     if arguments.require_tls:
         config = replace(config, require_tls=True)
     sender = _stand_in_for_from(arguments)
-    return config if sender is None else replace(config, default_from=sender)
+    return config if sender is None else _with_default_from(config, sender, arguments)
+
+
+def _with_default_from(config: Config, sender: str, arguments: SendArguments) -> Config:
+    try:
+        return replace(config, default_from=sender)
+    except ConfigError as error:
+        option = "--from" if arguments.from_ else "-f"
+        raise CommandError(ExitCode.USAGE, f"{option} {sender}: expected one address") from error
 
 
 def relay_for(arguments: SendArguments, environ: Mapping[str, str]) -> RelayConfig | RemoteDeliveryConfig:

@@ -186,8 +186,14 @@ def _texts(found: object, record_type: str) -> tuple[str, ...]:
     if record_type == "MX":
         return tuple(_mx_text(value) for value in values)
     if record_type == "TXT":
-        return tuple('"' + str(value).replace('"', '\\"') + '"' for value in values)
+        return tuple(_txt_text(str(value)) for value in values)
     return tuple(str(value) for value in values)
+
+
+def _txt_text(text: str) -> str:
+    # RFC 1035 3.3.14: a record is made of strings of at most 255 octets
+    pieces = [text[at : at + 255] for at in range(0, len(text), 255)] or [""]
+    return " ".join('"' + piece.replace("\\", "\\\\").replace('"', '\\"') + '"' for piece in pieces)
 
 
 def _mx_text(value: object) -> str:

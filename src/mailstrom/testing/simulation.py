@@ -30,7 +30,7 @@ from ..engine.world import SteadyClock, World
 from ..status import MessageStatus
 from ..storage.exclusive import ExclusiveStorage
 from ..storage.memory import MemoryStorage
-from ..submission import Moment, Submission, entries_for
+from ..submission import Moment, Submission, UnsignedDomains, entries_for
 from .clock import VirtualClock
 from .dns import FakeResolver, Zone
 from .loop import VirtualLoop, run_virtual
@@ -66,6 +66,7 @@ class Simulation:
         self.clock = VirtualClock(loop)
         self.storage = self._shared(storage)
         self.outbox = Outbox()
+        self._unsigned = UnsignedDomains()
         self.events: list[Event] = []
         self._steady = SteadyClock(self.clock)
         self._chance = random.Random(seed)
@@ -114,7 +115,7 @@ class Simulation:
         """As `Mailstrom.send_emails`."""
         moment = Moment(wall=self.clock.now(), steady=self._steady.now())
         new_ids = iter(lambda: f"{self._chance.getrandbits(96):024x}", None)
-        ids = self.storage.store(entries_for(submissions, self.config, moment, new_ids))
+        ids = self.storage.store(entries_for(submissions, self.config, moment, new_ids, self._unsigned))
         if self._engine is not None:
             self._engine.wake()
         return ids

@@ -21,7 +21,7 @@ from mailstrom.schedule.verdict import Scope, Verdict
 from mailstrom.status import Phase, WorkerStatus
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
-from mailstrom.submission import Moment, Submission, entry_for
+from mailstrom.submission import Moment, Submission, UnsignedDomains, entry_for
 from mailstrom.testing.clock import VirtualClock
 from mailstrom.testing.dns import FakeResolver
 from mailstrom.testing.loop import VirtualLoop, run_virtual
@@ -89,7 +89,7 @@ class Bench:
 
     def store(self, number: int = 0) -> str:
         moment = Moment(wall=self.clock.now(), steady=self.clock.now())
-        entry = entry_for(Submission(an_email()), CONFIG, moment, f"{number}")
+        entry = entry_for(Submission(an_email()), CONFIG, moment, f"{number}", UnsignedDomains())
         message_id: str = self.storage.store([entry])[0]
         self.engine.wake()
         return message_id
