@@ -1,0 +1,261 @@
+"""What ordinary mails say, in ten languages: texts of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """What one language says on the ten occasions."""
+
+    author: str
+    reader: str
+    greeting: str
+    sentences: tuple[str, str, str, str]
+    farewell: str
+    subjects: tuple[str, ...]  # in the order of the occasions
+
+
+TONGUES = {
+    "en": Tongue(
+        "Ann Baker",
+        "Bob Carter",
+        "Dear Bob,",
+        (
+            "thank you for your visit to our shop in the old town last Tuesday.",
+            "We have written down everything that we agreed on, so that you can read it again in peace.",
+            "The number above helps us to find your papers when you call or write to us.",
+            "If something is not as you expected it, just reply to this message and we will put it right.",
+        ),
+        "Kind regards",
+        (
+            "Your receipt for order 4711",
+            "Please confirm your address",
+            "News from the workshop in March",
+            "Disk of host db2 is nearly full",
+            "Planning for the second quarter",
+            "Invoice 2026-0815",
+            "Figures of last week",
+            "Re: The chairs in the hall",
+            "Your parcel is on its way",
+            "Minutes of the meeting on Monday",
+        ),
+    ),
+    "de": Tongue(
+        "Jürgen Müßig",
+        "Käthe Öztürk",
+        "Guten Tag Frau Öztürk,",
+        (
+            "vielen Dank für Ihren Besuch in unserem Geschäft in der Altstadt am vergangenen Dienstag.",
+            "Wir haben alles aufgeschrieben, was wir vereinbart haben, damit Sie es nachlesen können.",
+            "Mit der Nummer oben finden wir Ihre Unterlagen, wenn Sie uns anrufen oder schreiben.",
+            "Falls etwas nicht Ihren Erwartungen entspricht, antworten Sie einfach auf diese Nachricht.",
+        ),
+        "Mit freundlichen Grüßen",
+        (
+            "Ihre Quittung für die Bestellung 4711",
+            "Bitte bestätigen Sie Ihre Adresse",
+            "Neues aus der Werkstatt im März",
+            "Die Festplatte von db2 ist fast voll",
+            "Planung für das zweite Vierteljahr",
+            "Rechnung 2026-0815 über Bürostühle",
+            "Zahlen der vergangenen Woche für Köln und Düsseldorf",
+            "Re: Die Stühle im großen Saal",
+            "Ihr Päckchen ist unterwegs",
+            "Protokoll der Besprechung vom Montag",
+        ),
+    ),
+    "fr": Tongue(
+        "Hélène Lefèvre",
+        "François Garçon",
+        "Bonjour François,",
+        (
+            "merci d'être passé mardi dernier à notre boutique de la vieille ville.",
+            "Nous avons noté tout ce dont nous étions convenus, afin que vous puissiez le relire.",
+            "Le numéro ci-dessus nous aide à retrouver votre dossier quand vous nous appelez.",
+            "Si quelque chose ne va pas, il suffit de répondre à ce message et nous y remédierons.",
+        ),
+        "Bien cordialement",
+        (
+            "Votre reçu pour la commande 4711",
+            "Merci de confirmer votre adresse électronique",
+            "Les nouvelles de l'atelier en mars",
+            "Le disque de db2 est presque plein",
+            "Préparation du deuxième trimestre",
+            "Facture 2026-0815 : chaises et étagères",
+            "Chiffres de la semaine passée",
+            "Re: Les chaises de la salle « Molière »",
+            "Votre colis est expédié",
+            "Compte rendu de la réunion de lundi",
+        ),
+    ),
+    "es": Tongue(
+        "Íñigo Peña",
+        "María Núñez",
+        "Hola, María:",
+        (
+            "gracias por su visita a nuestra tienda del casco antiguo el martes pasado.",
+            "Hemos anotado todo lo que acordamos para que pueda leerlo de nuevo con calma.",
+            "El número de arriba nos ayuda a encontrar sus papeles cuando nos llame o nos escriba.",
+            "Si algo no es como esperaba, responda a este mensaje y lo arreglaremos.",
+        ),
+        "Un cordial saludo",
+        (
+            "Su recibo del pedido 4711",
+            "Confirme su dirección, por favor",
+            "Novedades del taller en marzo",
+            "El disco de db2 está casi lleno",
+            "Planificación del segundo trimestre",
+            "Factura 2026-0815 de sillas y lámparas",
+            "Cifras de la semana pasada",
+            "Re: Las sillas del salón pequeño",
+            "Su paquete está en camino",
+            "Acta de la reunión del lunes",
+        ),
+    ),
+    "ru": Tongue(
+        "Анна Иванова",
+        "Борис Петров",
+        "Здравствуйте, Борис!",
+        (
+            "спасибо, что зашли в прошлый вторник в наш магазин в старом городе.",
+            "Мы записали всё, о чём договорились, чтобы вы могли спокойно прочитать это ещё раз.",
+            "По номеру вверху мы найдём ваши документы, когда вы позвоните или напишете нам.",
+            "Если что-то не так, просто ответьте на это письмо, и мы всё исправим.",
+        ),
+        "С уважением",
+        (
+            "Ваш чек по заказу 4711",
+            "Подтвердите, пожалуйста, ваш адрес",
+            "Новости мастерской за март",
+            "Диск сервера db2 почти заполнен",
+            "Планы на второй квартал",
+            "Счёт 2026-0815 на мебель для конференц-зала",
+            "Показатели за прошлую неделю",
+            "Re: Стулья в большом зале",
+            "Ваша посылка уже в пути",
+            "Протокол встречи в понедельник",
+        ),
+    ),
+    "el": Tongue(
+        "Ελένη Παπαδοπούλου",
+        "Νίκος Γεωργίου",
+        "Αγαπητέ Νίκο,",
+        (
+            "ευχαριστούμε που περάσατε την Τρίτη από το κατάστημά μας στην παλιά πόλη.",
+            "Γράψαμε όλα όσα συμφωνήσαμε, ώστε να τα διαβάσετε ξανά με την ησυχία σας.",
+            "Ο αριθμός επάνω μάς βοηθά να βρούμε τα χαρτιά σας όταν μας τηλεφωνείτε.",
+            "Αν κάτι δεν είναι όπως το περιμένατε, απαντήστε σε αυτό το μήνυμα και θα το διορθώσουμε.",
+        ),
+        "Με εκτίμηση",
+        (
+            "Η απόδειξη της παραγγελίας 4711",
+            "Επιβεβαιώστε τη διεύθυνσή σας",
+            "Νέα από το εργαστήριο τον Μάρτιο",
+            "Ο δίσκος του db2 σχεδόν γέμισε",
+            "Σχέδια για το δεύτερο τρίμηνο",
+            "Τιμολόγιο 2026-0815 για έπιπλα γραφείου",
+            "Τα στοιχεία της περασμένης εβδομάδας",
+            "Re: Οι καρέκλες της αίθουσας",
+            "Το δέμα σας είναι καθ' οδόν",
+            "Πρακτικά της συνάντησης της Δευτέρας",
+        ),
+    ),
+    "ja": Tongue(
+        "佐藤 花子",
+        "鈴木 一郎",
+        "鈴木様",
+        (
+            "先週の火曜日は旧市街の店舗までお越しいただき、ありがとうございました。",
+            "お約束した内容をすべて書き留めましたので、ゆっくりご確認ください。",
+            "お電話やメールの際に上の番号をお知らせいただければ、すぐに書類をお探しします。",
+            "ご期待と異なる点がございましたら、このメールにそのままご返信ください。",
+        ),
+        "よろしくお願いいたします",
+        (
+            "ご注文4711の領収書",
+            "メールアドレスのご確認をお願いします",
+            "工房だより三月号",
+            "サーバーdb2のディスク残量が少なくなっています",
+            "第二四半期の計画について",
+            "請求書2026-0815（会議室の椅子と本棚）をお送りします",
+            "先週の集計",
+            "Re: ホールの椅子について",
+            "お荷物を発送しました",
+            "月曜日の会議の議事録",
+        ),
+    ),
+    "zh": Tongue(
+        "王小明",
+        "李华",
+        "李华，您好：",
+        (
+            "感谢您上周二光临我们在老城的店铺。",
+            "我们已把商定的事项全部记录下来，方便您随时查看。",
+            "来电或来信时请告知上面的编号，我们就能很快找到您的资料。",
+            "如有任何与您预期不符之处，请直接回复此邮件，我们会尽快处理。",
+        ),
+        "此致敬礼",
+        (
+            "订单4711的收据",
+            "请确认您的邮箱地址",
+            "三月工坊通讯",
+            "主机db2的磁盘即将写满",
+            "第二季度计划",
+            "发票2026-0815：会议室桌椅与书架",
+            "上周统计数据",
+            "Re: 大厅里的椅子",
+            "您的包裹已寄出",
+            "周一会议纪要",
+        ),
+    ),
+    "ar": Tongue(
+        "ليلى حداد",
+        "يوسف منصور",
+        "مرحبا يوسف،",
+        (
+            "شكرا لزيارتكم متجرنا في المدينة القديمة يوم الثلاثاء الماضي.",
+            "لقد كتبنا كل ما اتفقنا عليه حتى تتمكنوا من قراءته مرة أخرى بهدوء.",
+            "يساعدنا الرقم أعلاه في العثور على أوراقكم عندما تتصلون بنا أو تكتبون إلينا.",
+            "إذا لم يكن شيء ما كما توقعتم فما عليكم إلا الرد على هذه الرسالة.",
+        ),
+        "مع أطيب التحيات",
+        (
+            "إيصال الطلب رقم 4711",
+            "يرجى تأكيد عنوان بريدكم",
+            "أخبار الورشة في شهر مارس",
+            "قرص الخادم db2 يكاد يمتلئ",
+            "خطة الربع الثاني من السنة",
+            "الفاتورة 2026-0815 لأثاث قاعة الاجتماعات",
+            "أرقام الأسبوع الماضي",
+            "Re: الكراسي في القاعة",
+            "طردكم في الطريق إليكم",
+            "محضر اجتماع يوم الاثنين",
+        ),
+    ),
+    "emoji": Tongue(
+        "Zoë 🌻",
+        "Max 🎈 O'Neill",
+        "Hi Max 👋",
+        (
+            "it was lovely to see you in the old town last Tuesday ☕.",
+            "All that we talked about is written down here, so you can read it whenever you like 📖.",
+            "The number above is the quickest way to find your papers 🔎 when you call.",
+            "Anything odd? Just reply to this message and we will look into it 🙂.",
+        ),
+        "See you soon 🌈",
+        (
+            "🧾 Your receipt for order 4711",
+            "Please confirm your address ✅",
+            "News from the workshop 🛠️ in March",
+            "⚠️ Disk of host db2 is nearly full",
+            "📅 Planning for the second quarter",
+            "Invoice 2026-0815 👩‍💻",
+            "Figures of last week 📈",
+            "Re: The chairs 🪑 in the hall",
+            "Your parcel 📦 is on its way",
+            "Minutes of Monday's meeting 📝",
+        ),
+    ),
+}
