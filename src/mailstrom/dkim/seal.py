@@ -89,11 +89,12 @@ class _Draft(NamedTuple):
 def _draft(signer: DkimSigner, named: dict[bytes, list[bytes]], signed_at: int) -> _Draft:
     names: list[bytes] = []
     covered: list[bytes] = []
+    coverage_of = signer.coverage.get
     for name, present in named.items():
-        coverage = signer.coverage.get(name)
+        coverage = coverage_of(name)
         if coverage is not None:
-            covered += reversed(present)  # RFC 6376 5.4.2: the bottom one first
-            names.append(coverage.written * len(present) + coverage.once_more)
+            covered += present[::-1]  # RFC 6376 5.4.2: the bottom one first
+            names += (coverage.written * len(present), coverage.once_more)
     names += [written for name, written in signer.named_if_absent if name not in named]
     listed = b"".join(names).removesuffix(b":")
     return _Draft(signer, field_start(signer, listed, signed_at), covered)

@@ -136,6 +136,7 @@ def file_part(
 
 def raw_part(octets: bytes, head: Iterable[str]) -> Part:
     """Octets that stand as they are; `head` holds all its MIME fields, the transfer encoding too."""
+    # a file without octets is none that looks like anything; only a text goes without its empty line
     return Part(tuple(head), (octets,), len(octets), is_literal=bool(octets))
 
 

@@ -169,6 +169,15 @@ def test_a_message_that_goes_along_stands_as_it_is() -> None:
     assert b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n" in content
 
 
+def test_an_empty_file_has_the_empty_line_behind_its_fields_like_any_other() -> None:
+    empty = [Attachment("a.bin", b""), Attachment("b.eml", b"", "message/rfc822")]
+
+    content = written(an_email(text="x", attachments=empty))
+
+    assert content.count(b'.bin"\r\n\r\n\r\n--=_1_mixed\r\n') == 1
+    assert content.endswith(b'.eml"\r\n\r\n\r\n--=_1_mixed--\r\n')
+
+
 def test_a_message_in_a_file_is_checked_when_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.eml"
     path.write_bytes(b"Subject: a\r\n\r\nx\r\n")

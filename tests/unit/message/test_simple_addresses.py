@@ -14,13 +14,15 @@ from mailstrom.message.cursor import Reading
 from mailstrom.message.mailbox import Group, Mailbox
 
 NAMES = (
-    "", "Ann", "Ann Jürgen", "Ann  Jürgen", "J. Doe", '"A, B"', '" Ann "', '""', '"\\""', '"=?utf-8?q?x?="', "(c)",
-    "=?utf-8?q?J=C3=BC?=", "=?utf-8?b?SsO8?=", "=?utf-8?q?=20x?= =?utf-8?q?y?=", "Ann =?utf-8?q?x?= Bob",
-    "=?utf-8?q?=0A?=", "=?utf-8?q?a b?=", "=?x?q?x?=", "=?utf-8?q?x?=y", "=?", "?=", "Ann\N{NO-BREAK SPACE}B",
+    "", "Ann", "Ann Jürgen", "Ann  Jürgen", "J. Doe", '"A, B"', '" Ann "', '""', '"\\""', "(c)",
+    '"=?utf-8?q?x?="', "=?utf-8?q?J=C3=BC?=", "=?utf-8?b?SsO8?=", "=?utf-8?q?=20x?= =?utf-8?q?y?=",
+    "Ann =?utf-8?q?x?= Bob", "=?utf-8?q?=0A?=", "=?utf-8?q?a b?=", "=?x?q?x?=", "=?utf-8?q?x?=y",
+    "=?", "?=", "Ann\N{NO-BREAK SPACE}B",
 )  # fmt: skip
 PATHS = (
-    "<a@b.example>", " <a@b.example>", "  <a.b@c-d.example>", "a@b.example", "<A@B.EXAMPLE>", "<a@[192.0.2.1]>",
-    "<a@xn--bcher-kva.example>", "<=?utf-8?q?x?=@b.example>", '<"a b"@c.example>', f"<{'a' * 65}@b.example>", "<>",
+    "<a@b.example>", " <a@b.example>", "  <a.b@c-d.example>", "a@b.example", "<A@B.EXAMPLE>", "<>",
+    "<a@[192.0.2.1]>", "<a@xn--bcher-kva.example>", "<=?utf-8?q?x?=@b.example>", '<"a b"@c.example>',
+    f"<{'a' * 65}@b.example>",
 )  # fmt: skip
 MARKS = (" ", "\t", ".", ",", ";", ":", '"', "<", ">", "@", "\r", "\0")
 LISTS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(PATHS)).map("".join), max_size=4).map(
