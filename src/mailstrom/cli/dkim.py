@@ -227,7 +227,8 @@ def _tell(signer: DkimSigner, path: Path, stream: TextIO) -> None:
     """What to publish, and how to sign with it."""
     from ..dkim import zone_entry
 
-    settings = {"domain": signer.domain, "selector": signer.selector, "private_key_file": str(path.absolute())}
+    settings = {"domain": signer.domain, "selector": signer.selector}
+    settings["private_key_file"] = str(path.absolute())
     quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in settings.items()}
     toml = "\n".join(f"{key} = {value}" for key, value in quoted.items())
     print(

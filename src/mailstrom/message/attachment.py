@@ -17,7 +17,7 @@ from ..errors import MessageError
 from ..files import FileContent
 from .body import is_7bit
 from .message_id import checked_message_id
-from .parameter import checked_filename
+from .parameter import checked_filename, parameter_field
 from .text import checked_text
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "checked_message",
 ]
 
+TYPE_LIMIT = 127  # RFC 6838 4.2
 UNKNOWN_TYPE = "application/octet-stream"
 
 _PLAIN_TYPE = re.compile(r"[A-Za-z0-9!#$&.+^_-]{1,127}/[A-Za-z0-9!#$&.+^_-]{1,127}")  # RFC 6838 4.2
@@ -203,7 +204,15 @@ def _built_in_types() -> MimeTypes:
 
 def _checked_type(given: object) -> str:
     text = checked_text(given, field="attachments.content_type")
-    kind = _parsed_type(text)[0].lower()
+    essence, parameters = _parsed_type(text)
+    if max(map(len, essence.split("/"))) > TYPE_LIMIT:
+        expected = f"a type and a subtype of at most {TYPE_LIMIT} characters"
+        raise MessageError("attachments.content_type", given=given, expected=expected)
+    try:  # written once here, so that what cannot be written is known now
+        parameter_field("Content-Type", essence, parameters)
+    except MessageError as error:
+        raise MessageError("attachments.content_type", given=given, expected=error.expected) from None
+    kind = essence.lower()
     # RFC 2046 5.1, 5.2: base64 is not allowed for these
     if kind.startswith(("multipart/", "message/")) and kind != "message/rfc822":
         expected = f"message/rfc822 or {UNKNOWN_TYPE} for what is itself a message"

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ..errors import MessageError
 from . import written
 from .address import Group, Mailbox
 from .attachment import Attachment, checked_message
@@ -67,7 +66,7 @@ def _fields(
     email: Email, from_: tuple[Mailbox | Group, ...], message_id: str, date: datetime
 ) -> list[Written]:
     # RFC 5322 3.6: what was put on top by who passed it on stays on top
-    fields = [_further(name, value) for name, value in email.headers if is_prepended(name)]
+    fields = [written.further_field(name, value) for name, value in email.headers if is_prepended(name)]
     fields += [
         written.structured("Date", written_date(date), label="date"),
         written.ids("Message-ID", (message_id,), label="message_id"),
@@ -90,14 +89,8 @@ def _fields(
     fields += [written.text("Comments", text, label="comments", long_words=True) for text in email.comments]
     if email.keywords:
         fields.append(written.phrases("Keywords", email.keywords, label="keywords"))
-    return fields + [_further(name, value) for name, value in email.headers if not is_prepended(name)]
-
-
-def _further(name: str, value: str) -> Written:
-    if name.lower().startswith(("dkim-signature", "arc-")):  # P29
-        expected = "no signature of another message: this one is written anew, and it would not hold"
-        raise MessageError(f"headers[{name!r}]", given=value, expected=expected)
-    return written.further_field(name, value)
+    further = [(name, value) for name, value in email.headers if not is_prepended(name)]
+    return fields + [written.further_field(name, value) for name, value in further]
 
 
 def _tree(email: Email) -> Tree:

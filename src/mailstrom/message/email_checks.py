@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..errors import MessageError
-from .address import Addresses, Group, Mailbox, parse_mailboxes
+from .address import Addresses, Group, Mailbox, parse_address_field, parse_mailboxes
+from .finished import Field
 from .header import checked_name, phrase_field
 from .mailbox import checked_name as checked_phrase
 from .text import checked_text
-from .trace import resent_blocks
+from .trace import is_seal, resent_blocks
 from .written import further_field, read_back
 
 __all__ = [
@@ -48,12 +49,14 @@ _WRITTEN_BY_US = frozenset(
 _ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
 
 
-def check_authors(from_: tuple[Mailbox | Group, ...], sender: Mailbox | Group | None) -> None:
+def check_authors(
+    from_: tuple[Mailbox | Group, ...], sender: Mailbox | Group | None, *, field: str = "sender"
+) -> None:
     """Raises `MessageError` where the authors need a sender beside them."""
     authors = sum([len(author.members) if isinstance(author, Group) else 1 for author in from_])
     # RFC 5322 3.6.2: several authors need a Sender; so does an empty group (RFC 6854 1)
     if sender is None and from_ and authors != 1:
-        raise MessageError("sender", given=None, expected="one address, since from_ is not a single mailbox")
+        raise MessageError(field, given=None, expected="one address, since From is not a single mailbox")
 
 
 def checked_sender(given: Addresses) -> Mailbox | Group:
@@ -101,8 +104,17 @@ def checked_headers(headers: object) -> tuple[tuple[str, str], ...]:
         checked.append(_checked_header(pair[0], pair[1], before))
         before.add(checked[-1][0].lower())
     if any(name.startswith("resent-") for name in before):
-        resent_blocks(read_back([further_field(name, value) for name, value in checked])[1])
+        header = read_back([further_field(name, value) for name, value in checked])[1]
+        for block in resent_blocks(header):
+            _check_resent_authors({field.name.lower(): field for field in block})
     return tuple(checked)
+
+
+def _check_resent_authors(block: Mapping[str, Field]) -> None:
+    author, sender = block["resent-from"], block.get("resent-sender")
+    sent_by = () if sender is None else parse_address_field(sender.value, field=sender.label)
+    authors = parse_address_field(author.value, field=author.label)
+    check_authors(authors, next(iter(sent_by), None), field="resent_sender")
 
 
 def _checked_header(name: object, value: object, before: set[str]) -> tuple[str, str]:
@@ -114,6 +126,9 @@ def _checked_header(name: object, value: object, before: set[str]) -> tuple[str,
         raise MessageError(
             field, given=value, expected="no such header: this field is not the caller's to write"
         )
+    if is_seal(lower):  # P29
+        expected = "no signature of another message: this one is written anew, and it would not hold"
+        raise MessageError(field, given=value, expected=expected)
     if lower in before and lower.startswith(_ONCE):
         raise MessageError(field, given=value, expected="each header once")
     text = checked_text(value, field=field)

@@ -102,6 +102,9 @@ def checked_mailbox(name: str | None, local_part: str, domain: str, *, field: st
     """The `Mailbox` of these parts; else `MessageError` that names `field` and what was wrong."""
     domain = a_label_domain(checked_text(domain, field=field), field=field, given=given)
     is_plain = _PLAIN_LOCAL_PART.fullmatch(checked_text(local_part, field=field)) is not None
+    if len(local_part) > 4 * LOCAL_PART_LIMIT:  # before what takes longer the longer it is
+        expected = f"a local part of at most {LOCAL_PART_LIMIT} octets"
+        raise MessageError(field, given=given, expected=expected)
     if not local_part.isascii():
         local_part = unicodedata.normalize("NFC", local_part)
     # RFC 2047 5: never in an address (P16); some readers fail on all that begins and ends like one

@@ -25,7 +25,7 @@ from .header import address_field, is_structured
 from .located import located
 from .message_id import read_message_id, read_message_ids
 from .text import shown, without_folds
-from .trace import check_order, check_received, check_return_path, is_prepended, resent_blocks
+from .trace import check_order, check_received, check_return_path, is_prepended, is_seal, resent_blocks
 
 __all__ = ["FieldReader"]
 
@@ -123,7 +123,7 @@ class FieldReader:
         for field in self._header.fields:
             lower = field.name.lower()
             value: str | None
-            if lower in _KNOWN:
+            if lower in _KNOWN or is_seal(lower):
                 continue
             if lower.startswith("resent-"):
                 value = self._resent(field) if field in blocks else None

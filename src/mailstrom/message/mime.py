@@ -221,13 +221,15 @@ class _Scanner:
     def _delimiter_at(self, line: int) -> _Delimiter | None:
         """The delimiter on the line behind the line end at `line`, if it is one."""
         content = self._content
+        if content[line - 1 : line] != b"\r":
+            return None
         end = content.find(b"\r\n", line + 3)
         end = len(content) if end < 0 else end
         text = content[line + 3 : end].rstrip(b" \t")  # RFC 2046 5.1.1: transport-padding
         level, is_last = self._levels.get(text), False
         if level is None and text.endswith(b"--"):
             level, is_last = self._levels.get(text[:-2]), True
-        if level is None or content[line - 1 : line] != b"\r":
+        if level is None:
             return None
         return _Delimiter(level, is_last, line - 1, min(end + 2, len(content)))
 

@@ -54,9 +54,10 @@ def _written(name: str, value: str, field: str) -> list[str]:
     checked_text(value, field=field)
     if name.lower() in ("filename", "name"):
         return _filename(name, value)
-    if not value.isascii() or len(value) > LITERAL_LIMIT:
+    written = value if _TOKEN.fullmatch(value) else _quoted(value)
+    if not value.isascii() or len(written) > LITERAL_LIMIT:
         return _extended(name, value)
-    return [f"{name}={value}" if _TOKEN.fullmatch(value) else f"{name}={_quoted(value)}"]
+    return [f"{name}={written}"]
 
 
 def _quoted(value: str) -> str:

@@ -3,7 +3,8 @@
 Read is what RFC 5322 section 3 and the MIME standards say, by the letter; everything else is
 refused, and the error names the field, the octet and what was expected there. Changed is only
 what an `Email` cannot hold: lines end with LF, and U+FFFD stands for control characters in
-texts. A message in which every line ends with LF is read as if it had CRLF.
+texts. Left out are Return-Path, Resent-Bcc, and signatures over the message as it was. A
+message in which every line ends with LF is read as if it had CRLF.
 
 With `obsolete` the syntax of section 4 is read as well. Nothing may write it, and what comes out
 can be written: routes and comments are dropped, dates and ids are in their modern form, U+FFFD
@@ -86,8 +87,8 @@ def _placed(error: MessageError, octets: bytes) -> MessageError:
 def _body(tree: Entity) -> dict[str, Any]:
     """The texts and attachments of the message."""
     found = bodies(tree)
-    text = next((part for part in found.text if part.essence == "text/plain"), None)
-    html = next((part for part in found.html if part.essence == "text/html"), None)
+    text = next((part for part in found.text if part.essence == "text/plain" and _is_shown(part)), None)
+    html = next((part for part in found.html if part.essence == "text/html" and _is_shown(part)), None)
     calendar = next((part for part in walk(tree) if _is_calendar(part)), None)
     shown = [part for part in (text, html, calendar) if part is not None]
     others = [part for part in walk(tree) if not part.is_multipart and part not in shown]
@@ -97,6 +98,17 @@ def _body(tree: Entity) -> dict[str, Any]:
         "calendar": None if calendar is None else _text(calendar),
         "attachments": attachments(others, tree),
     }
+
+
+def _is_shown(part: Entity) -> bool:
+    """A file with a name is text only where its octets are."""
+    if part.filename is None:
+        return True
+    try:
+        _text(part)
+    except MessageError:
+        return False
+    return True
 
 
 def _is_calendar(part: Entity) -> bool:

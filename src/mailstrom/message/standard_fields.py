@@ -134,7 +134,8 @@ def written_field(name: str, value: object, *, within: str = "") -> Written:
         tokens = text.strip(" \t")
         _CHECKS.get(base, _unchecked)(tokens, field=label)
         return written.structured(name, tokens, label=label)
-    plain = text if _is_modern(value) else read_text(text, field=label)
+    is_read = _is_modern(value) or _is_header(value)
+    plain = text if is_read else read_text(text, field=label)
     return written.text(name, plain, label=label, long_words=base in ("subject", "comments"))
 
 
@@ -151,13 +152,18 @@ def _unchecked(text: str, *, field: str) -> None:
 
 def text_of(value: object, label: str) -> str:
     """The text of a field on one line."""
-    if not isinstance(value, str) and type(value).__module__ != "email.header":
+    if not isinstance(value, str) and not _is_header(value):
         raise MessageError(label, given=value, expected="a str")  # P24: None, bytes, numbers
     try:
         text = str(value)
     except UnicodeError as error:  # P51
         raise MessageError(label, given=value, expected="text in a known charset") from error
-    return checked_text(without_folds(text), field=label)
+    return checked_text(text if _is_header(value) else without_folds(text), field=label)
+
+
+def _is_header(value: object) -> bool:
+    """An `email.header.Header`: its text is what it says, not how that is written."""
+    return type(value).__module__ == "email.header"
 
 
 def children_of(part: Message) -> list[Message]:

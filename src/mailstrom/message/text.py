@@ -20,7 +20,7 @@ __all__ = [
 
 # C0 but TAB, DEL, C1 (with U+0085), the Unicode line separators, and what UTF-8 cannot carry
 _FORBIDDEN = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_NO_LINE = re.compile("[\x00\r\n\x80-\x9f\u2028\u2029]")
+_NO_LINE = re.compile("[\x00\r\n\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")  # what no text of several lines holds
 _BLANKS = re.compile(r"[ \t]*+")
 _IN_COMMENT = re.compile(r"[()]|\\.", re.DOTALL)

@@ -16,7 +16,14 @@ from .cursor import Cursor, Reading
 from .date import read_date
 from .finished import Field, Header
 
-__all__ = ["check_order", "check_received", "check_return_path", "is_prepended", "resent_blocks"]
+__all__ = [
+    "check_order",
+    "check_received",
+    "check_return_path",
+    "is_prepended",
+    "is_seal",
+    "resent_blocks",
+]
 
 # words, domains and addresses run together, a domain literal, a path or an id
 _TOKENS = re.compile(r"""[^\x00-\x20()<>\[\]:;\\,"\x7f-\x9f]++|\[[^\[\]\\]*+\]|<[^<>]*+>""")
@@ -43,6 +50,12 @@ def is_prepended(name: str) -> bool:
     """A field that is put on top of a message by who passes it on."""
     lower = name.lower()
     return lower in ("received", "return-path") or lower.startswith("resent-")
+
+
+def is_seal(name: str) -> bool:
+    """A field that vouches for the octets of one message, and for no other that is made of it."""
+    lower = name.lower()
+    return lower == "dkim-signature" or lower.startswith("arc-")
 
 
 def check_order(header: Header) -> None:

@@ -6,11 +6,13 @@ from email import policy
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
+from email.mime.text import MIMEText
 from email.parser import BytesParser
 from typing import Any
 
 import pytest
 
+from mailstrom.message import Email
 from tests.unit.message.standard_messages import (
     a_message,
     content_of,
@@ -168,3 +170,12 @@ def test_header_octets_that_the_package_no_longer_knows_are_refused(parser: Any)
         raw = b"From: a@example.org\r\nTo: b@example.net\r\nSubject: " + text + b"\r\n\r\nHi.\r\n"
 
         assert refusal(parser.parsebytes(raw)).field == "subject"
+
+
+def test_a_header_object_is_read_once() -> None:
+    """P01, P41: its text is what it says; what looks like an encoded word in it is text."""
+    message = MIMEText("Hi.\n")
+    message["From"], message["To"] = "a@example.org", "b@example.net"
+    message["Subject"] = Header("=?utf-8?q?a?=", "utf-8")
+
+    assert Email.parse(content_of(message)).subject == "=?utf-8?q?a?="
