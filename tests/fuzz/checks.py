@@ -8,13 +8,13 @@ from typing import Any
 
 from mailstrom.message.address import parse_address_field
 from mailstrom.message.attachment import Attachment
-from mailstrom.message.content_type import read_content_type
 from mailstrom.message.email import Email
-from mailstrom.message.finished import split_header
-from mailstrom.message.mime import read_tree, walk
 from mailstrom.message.prepare import Prepared, fingerprint, prepare
 from mailstrom.message.prepared import PreparedEmail
-from mailstrom.message.trace import is_prepended
+from mailstrom.message.reading.content_type import read_content_type
+from mailstrom.message.reading.finished import split_header
+from mailstrom.message.reading.mime import read_tree, walk
+from mailstrom.message.reading.trace import is_prepended
 from mailstrom.message.wire import dot_stuffed
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

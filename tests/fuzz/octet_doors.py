@@ -9,7 +9,7 @@ from typing import Any
 from mailstrom.errors import MessageError
 from mailstrom.message.attachment import Attachment
 from mailstrom.message.email import Email
-from mailstrom.message.finished import crlf_content, read_header
+from mailstrom.message.reading.finished import crlf_content, read_header
 from mailstrom.message.wire import DotStuffer, dot_stuffed, dot_stuffed_chunks
 from tests.fuzz import messages
 from tests.fuzz.checks import an_email, check_email, check_octets, prepared, unstuffed

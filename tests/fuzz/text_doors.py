@@ -9,17 +9,17 @@ from typing import Any
 from mailstrom.errors import MessageError
 from mailstrom.message.address import expanded, parse_address_field, parse_mailbox, parse_mailboxes
 from mailstrom.message.attachment import Attachment
-from mailstrom.message.charset import decoded
-from mailstrom.message.content_type import read_content_type, read_disposition
-from mailstrom.message.cursor import Reading
 from mailstrom.message.date import check_date_field, read_date, written_date
-from mailstrom.message.encoded_text import read_text
-from mailstrom.message.encoded_word import decoded_text, encoded_words
-from mailstrom.message.header import checked_name
 from mailstrom.message.message_id import message_id_in_field, read_message_id, read_message_ids
 from mailstrom.message.prepare import prepare
+from mailstrom.message.reading.charset import decoded
+from mailstrom.message.reading.content_type import read_content_type, read_disposition
+from mailstrom.message.reading.cursor import Reading
+from mailstrom.message.reading.encoded_text import read_text
+from mailstrom.message.reading.trace import check_received, check_return_path
 from mailstrom.message.text import checked_text
-from mailstrom.message.trace import check_received, check_return_path
+from mailstrom.message.writing.encoded_word import decoded_text, encoded_words
+from mailstrom.message.writing.header import checked_name
 from tests.fuzz.checks import NOW, an_email, check_email
 from tests.fuzz.doors import Door
 from tests.fuzz.setter_doors import ADDRESSES, IDS

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from ..errors import MessageError
-from .address_reader import AddressReader, read_addresses
-from .cursor import Reading
 from .mailbox import Group, Mailbox, checked_mailbox
+from .reading.address_reader import AddressReader, read_addresses
+from .reading.cursor import Reading
 
 if TYPE_CHECKING:
     from email.headerregistry import Address as StdlibAddress

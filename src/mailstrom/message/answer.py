@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from ..errors import MessageError
-from .finished import crlf_content, read_header
 from .mailbox import Group, Mailbox
 from .message_id import checked_message_id
+from .reading.finished import crlf_content, read_header
 
 if TYPE_CHECKING:
     from email.message import Message

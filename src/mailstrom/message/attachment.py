@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from ..errors import MessageError
 from ..files import FileContent
-from .body import is_7bit
 from .message_id import checked_message_id
-from .parameter import checked_filename, parameter_field
 from .text import checked_text
+from .writing.body import is_7bit
+from .writing.parameter import checked_filename, parameter_field
 
 if TYPE_CHECKING:
     from mimetypes import MimeTypes
@@ -223,7 +223,7 @@ def _checked_type(given: object) -> str:
 def _parsed_type(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     if _PLAIN_TYPE.fullmatch(text):
         return text, ()
-    from .content_type import read_content_type  # here: most types are plain ones
+    from .reading.content_type import read_content_type  # here: most types are plain ones
 
     found = read_content_type(text, field="attachments.content_type")
     return found.essence, found.parameters

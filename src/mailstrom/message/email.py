@@ -24,7 +24,6 @@ from .attachment import (
     checked_content_id,
 )
 from .automatic_mail import auto_submitted_field, bulk_field, unsubscribe_fields
-from .body import checked_body
 from .date import checked_date
 from .email_checks import (
     Headers,
@@ -37,6 +36,7 @@ from .email_checks import (
 from .message_id import checked_message_id, checked_message_ids
 from .prepared import DsnOptions, checked_dsn
 from .text import checked_text
+from .writing.body import checked_body
 
 if TYPE_CHECKING:
     from email.headerregistry import Group as StdlibGroup
@@ -133,7 +133,7 @@ class Email:
         `smtputf8` takes UTF-8 in header fields (RFC 6532). `MessageError` says which field
         cannot be read, where, and what was expected there.
         """
-        from .parse import parsed_email  # here: who only writes does not load it
+        from .reading.parse import parsed_email  # here: who only writes does not load it
 
         return parsed_email(content, obsolete=obsolete, smtputf8=smtputf8)
 

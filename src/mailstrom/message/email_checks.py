@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import MessageError
 from .address import Addresses, Group, Mailbox, parse_address_field, parse_mailboxes
-from .finished import Field
-from .header import checked_name, phrase_field
 from .mailbox import checked_name as checked_phrase
+from .reading.finished import Field
+from .reading.trace import is_seal, resent_blocks
 from .text import checked_text
-from .trace import is_seal, resent_blocks
-from .written import further_field, read_back
+from .writing.header import checked_name, phrase_field
+from .writing.written import further_field, read_back
 
 __all__ = [
     "Headers",

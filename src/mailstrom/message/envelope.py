@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import MessageError
 from .address import Group, Mailbox, expanded
-from .finished import Header
+from .reading.finished import Header
 
 __all__ = ["Asked", "Envelope", "envelope_in", "envelope_of", "first_author"]
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 from ..errors import MessageError
-from .cursor import Cursor, Reading
+from .reading.cursor import Cursor, Reading
 from .text import after_blanks, checked_text
 
 __all__ = [

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import MessageError
 from .address import Addresses, Group, Mailbox, expanded, parse_mailbox, parse_mailboxes
-from .assemble import Seal, assembled
-from .body import Part
-from .compose import Composed, composed
 from .date import checked_date, written_date
 from .email import Email
 from .email_checks import check_authors
 from .envelope import Asked, Envelope, envelope_in, envelope_of, first_author
-from .finished import check_addresses, crlf_content, read_header
-from .header import address_field
 from .message_id import checked_message_id
 from .prepared import PreparedEmail
+from .reading.finished import check_addresses, crlf_content, read_header
+from .writing.assemble import Seal, assembled
+from .writing.body import Part
+from .writing.compose import Composed, composed
+from .writing.header import address_field
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -84,7 +84,10 @@ def prepare(
         return _from_email(email, given)
     if isinstance(email, (bytes, bytearray, memoryview)):
         return _from_finished(bytes(email), given)
-    from .standard import composed_standard, is_standard_message  # here: many programs need it never
+    from .standard.standard_message import (  # here: many programs need it never
+        composed_standard,
+        is_standard_message,
+    )
 
     if is_standard_message(email):
         return _from_message(composed_standard(email), given)

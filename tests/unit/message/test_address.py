@@ -21,7 +21,7 @@ from mailstrom.message.address import (
     parse_mailbox,
     parse_mailboxes,
 )
-from mailstrom.message.cursor import Reading
+from mailstrom.message.reading.cursor import Reading
 
 ANN = Mailbox(name="Ann", local_part="ann", domain="example.org")
 BOB = Mailbox(local_part="bob", domain="example.net")

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
 from mailstrom.message import Attachment, Email, Group, Mailbox, parse_mailboxes
-from mailstrom.message.body import file_part, laid_out, multipart, raw_part, text_part
 from mailstrom.message.prepare import prepare
-from mailstrom.message.written import Written, read_back
+from mailstrom.message.writing.body import file_part, laid_out, multipart, raw_part, text_part
+from mailstrom.message.writing.written import Written, read_back
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 INVITATION = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
-from mailstrom.message.content_type import ContentType, Disposition, read_content_type, read_disposition
+from mailstrom.message.reading.content_type import (
+    ContentType,
+    Disposition,
+    read_content_type,
+    read_disposition,
+)
 from tests.unit.message.proportion import assert_in_proportion
 
 LONG = "".join([f"; a*{number}*=%41" for number in range(1, 500)])

@@ -26,20 +26,25 @@ from mailstrom.message.address import (
     parse_mailbox,
     parse_mailboxes,
 )
-from mailstrom.message.content_type import ContentType, Disposition, read_content_type, read_disposition
-from mailstrom.message.cursor import Reading
 from mailstrom.message.date import read_date
 from mailstrom.message.email import Email
-from mailstrom.message.encoded_text import read_text
-from mailstrom.message.encoded_word import decoded_text
-from mailstrom.message.header import (
+from mailstrom.message.message_id import read_message_ids
+from mailstrom.message.reading.content_type import (
+    ContentType,
+    Disposition,
+    read_content_type,
+    read_disposition,
+)
+from mailstrom.message.reading.cursor import Reading
+from mailstrom.message.reading.encoded_text import read_text
+from mailstrom.message.writing.encoded_word import decoded_text
+from mailstrom.message.writing.header import (
     address_field,
     checked_name,
     is_structured,
     structured_field,
     text_field,
 )
-from mailstrom.message.message_id import read_message_ids
 
 Case = dict[str, Any]
 

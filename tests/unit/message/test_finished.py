@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
-from mailstrom.message.finished import Field, crlf_content, field_label, read_header, split_header
+from mailstrom.message.reading.finished import Field, crlf_content, field_label, read_header, split_header
 from tests.unit.message.proportion import assert_in_proportion
 
 BODY = b"\r\nHi.\r\n"

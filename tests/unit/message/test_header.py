@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
 from mailstrom.message.address import Group, Mailbox, parse_address_field, parse_mailbox
-from mailstrom.message.encoded_word import decoded_text, encoded_words
-from mailstrom.message.header import address_field, checked_name, structured_field, text_field, token_field
+from mailstrom.message.writing.encoded_word import decoded_text, encoded_words
+from mailstrom.message.writing.header import (
+    address_field,
+    checked_name,
+    structured_field,
+    text_field,
+    token_field,
+)
 
 # what may stand in a header: no controls, no line separators, no surrogates
 CHARACTERS = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]) | st.sampled_from(

@@ -17,13 +17,13 @@ from mailstrom.message.address import (
     expanded,
     parse_address_field,
 )
-from mailstrom.message.bodies import bodies
 from mailstrom.message.date import read_date
 from mailstrom.message.email import Email
-from mailstrom.message.finished import crlf_content, split_header
-from mailstrom.message.mime import Entity, read_tree, walk
-from mailstrom.message.parse import parsed_email
 from mailstrom.message.prepare import prepare
+from mailstrom.message.reading.bodies import bodies
+from mailstrom.message.reading.finished import crlf_content, split_header
+from mailstrom.message.reading.mime import Entity, read_tree, walk
+from mailstrom.message.reading.parse import parsed_email
 
 Case = dict[str, Any]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mailstrom.errors import MessageError
-from mailstrom.message.bodies import bodies
-from mailstrom.message.content_type import ContentType
-from mailstrom.message.finished import split_header
-from mailstrom.message.mime import Entity, read_tree, walk
+from mailstrom.message.reading.bodies import bodies
+from mailstrom.message.reading.content_type import ContentType
+from mailstrom.message.reading.finished import split_header
+from mailstrom.message.reading.mime import Entity, read_tree, walk
 
 MIXED = "Content-Type: multipart/mixed; boundary=b"
 

@@ -11,8 +11,8 @@ from mailstrom.errors import MessageError
 from mailstrom.message.address import Group, Mailbox
 from mailstrom.message.attachment import Attachment
 from mailstrom.message.email import Email
-from mailstrom.message.parse import parsed_email
 from mailstrom.message.prepare import prepare
+from mailstrom.message.reading.parse import parsed_email
 from tests.emails import emails
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

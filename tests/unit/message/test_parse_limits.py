@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
 from mailstrom.message.attachment import Attachment
-from mailstrom.message.parse import parsed_email
 from mailstrom.message.prepare import prepare
+from mailstrom.message.reading.parse import parsed_email
 from tests.unit.message.proportion import assert_in_proportion
 
 FROM, DATE = "From: Ann <ann@example.org>", "Date: Mon, 02 Mar 2026 09:30:00 +0100"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from mailstrom.errors import MessageError
 from mailstrom.message.address import Mailbox
 from mailstrom.message.email import Attachment, Email
-from mailstrom.message.finished import crlf_content
 from mailstrom.message.prepare import Prepared, fingerprint, prepare
 from mailstrom.message.prepared import DsnOptions, PreparedEmail
+from mailstrom.message.reading.finished import crlf_content
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)

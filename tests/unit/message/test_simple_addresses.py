@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
-from mailstrom.message.address_reader import AddressReader, is_read_as, read_addresses
-from mailstrom.message.cursor import Reading
 from mailstrom.message.mailbox import Group, Mailbox
+from mailstrom.message.reading.address_reader import AddressReader, is_read_as, read_addresses
+from mailstrom.message.reading.cursor import Reading
 
 NAMES = (
     "", "Ann", "Ann Jürgen", "Ann  Jürgen", "J. Doe", '"A, B"', '" Ann "', '""', '"\\""', "(c)",

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import MessageError
-from .body import Part
-from .charset import decoded
-from .standard_fields import one_value, text_of
-from .text import as_ascii
+from ...errors import MessageError
+from ..reading.charset import decoded
+from ..text import as_ascii
+from ..writing.body import Part
+from .fields import one_value, text_of
 
 if TYPE_CHECKING:
     from email.message import Message

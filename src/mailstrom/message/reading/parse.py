@@ -19,15 +19,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..email import Email
+from ..text import shown_body
 from .attached import attachments
 from .bodies import bodies, is_broken
 from .charset import decoded
-from .email import Email
 from .finished import Field, Header, crlf_content, split_header
 from .message_fields import FieldReader
 from .mime import Entity, read_tree, walk
-from .text import shown_body
 
 __all__ = ["parsed_email"]
 

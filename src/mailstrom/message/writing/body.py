@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from ..errors import MessageError
-from ..files import FileContent
+from ...errors import MessageError
+from ...files import FileContent
 from .parameter import parameter_field
 
 __all__ = [

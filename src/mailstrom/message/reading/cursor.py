@@ -14,10 +14,10 @@ import re
 from enum import Enum, unique
 from typing import NamedTuple
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..text import after_blanks, checked_line, checked_text, shown
+from ..writing.encoded_word import decoded_words
 from .encoded_text import has_encoded_word, read_words
-from .encoded_word import decoded_words
-from .text import after_blanks, checked_line, checked_text, shown
 
 __all__ = ["ATEXT", "Cursor", "Reading", "Word"]
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..mailbox import Group, Mailbox, quoted_phrase
 from .encoded_word import encoded_words, looks_encoded
-from .mailbox import Group, Mailbox, quoted_phrase
 
 __all__ = [
     "address_field",

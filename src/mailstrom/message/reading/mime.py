@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..message_id import read_message_id
+from ..text import shown
 from .content_type import ContentType, Disposition, read_content_type, read_disposition
 from .cursor import Cursor, Reading
 from .finished import Header, read_fields
 from .located import located
-from .message_id import read_message_id
-from .text import shown
 from .transfer_encoding import IDENTITY, decoded_body
 
 __all__ = ["Entity", "Facts", "read_tree", "walk"]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from ..errors import MessageError
-from .attachment import Attachment
+from ...errors import MessageError
+from ..attachment import Attachment
+from ..text import shown
 from .content_type import ContentType
 from .mime import Entity, walk
-from .text import shown
 
 __all__ = ["attachments"]
 

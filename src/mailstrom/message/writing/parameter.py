@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..errors import MessageError
-from .text import checked_text
+from ...errors import MessageError
+from ..text import checked_text
 
 __all__ = ["checked_filename", "parameter_field"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 
-from ..errors import MessageError
+from ...errors import MessageError
 
 __all__ = ["IDENTITY", "decoded_body"]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..date import read_date
 from .address_reader import AddressReader
 from .cursor import Cursor, Reading
-from .date import read_date
 from .finished import Field, Header
 
 __all__ = [

@@ -12,13 +12,13 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import MessageError
-from .body import Multipart, Part, Tree, checked_body, file_part, multipart, text_part
-from .parameter import parameter_field
-from .standard_content import decoded_octets, encoding_of, recoded_base64, text_in
-from .standard_fields import Typed, children_of, disposition_of, fields_in, one_value, type_of, written_field
-from .standard_literal import is_literal, literal_part
-from .written import mime, read_back
+from ...errors import MessageError
+from ..writing.body import Multipart, Part, Tree, checked_body, file_part, multipart, text_part
+from ..writing.parameter import parameter_field
+from ..writing.written import mime, read_back
+from .content import decoded_octets, encoding_of, recoded_base64, text_in
+from .fields import Typed, children_of, disposition_of, fields_in, one_value, type_of, written_field
+from .literal import is_literal, literal_part
 
 if TYPE_CHECKING:
     from email.message import Message

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import re
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..grammar import LABEL_LIMIT, LOCAL_PART_LIMIT
+from ..mailbox import Group, Mailbox, checked_mailbox, checked_name, known_mailbox
+from ..text import checked_text
 from .cursor import ATEXT, Cursor, Reading, Word
 from .encoded_text import has_encoded_word, read_words
-from .grammar import LABEL_LIMIT, LOCAL_PART_LIMIT
-from .mailbox import Group, Mailbox, checked_mailbox, checked_name, known_mailbox
-from .text import checked_text
 
 __all__ = ["AddressReader", "is_read_as", "read_addresses"]
 

@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from ..errors import MessageError
-from . import written
-from .address import Group, Mailbox, expanded, parse_address_field
-from .content_type import read_content_type, read_disposition
-from .cursor import Cursor, Reading
-from .date import read_date
-from .encoded_text import has_encoded_word, read_text
-from .finished import field_label
-from .header import checked_name, is_structured
-from .message_id import read_message_ids
-from .parameter import checked_filename
-from .text import checked_text, without_folds
-from .trace import check_received, check_return_path
-from .written import Written
+from ...errors import MessageError
+from ..address import Group, Mailbox, expanded, parse_address_field
+from ..date import read_date
+from ..message_id import read_message_ids
+from ..reading.content_type import read_content_type, read_disposition
+from ..reading.cursor import Cursor, Reading
+from ..reading.encoded_text import has_encoded_word, read_text
+from ..reading.finished import field_label
+from ..reading.trace import check_received, check_return_path
+from ..text import checked_text, without_folds
+from ..writing import written
+from ..writing.header import checked_name, is_structured
+from ..writing.parameter import checked_filename
+from ..writing.written import Written
 
 if TYPE_CHECKING:
     from email.headerregistry import BaseHeader

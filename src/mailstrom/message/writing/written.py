@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..errors import MessageError
-from .address import Group, Mailbox, parse_address_field
-from .address_reader import is_read_as
-from .date import read_date
+from ...errors import MessageError
+from ..address import Group, Mailbox, parse_address_field
+from ..date import read_date
+from ..message_id import read_message_id
+from ..reading.address_reader import is_read_as
+from ..reading.finished import Field, Header, crlf_content, read_fields
+from ..reading.trace import check_received
+from ..text import without_folds
 from .encoded_word import decoded_text
-from .finished import Field, Header, crlf_content, read_fields
 from .header import address_field, is_structured, phrase_field, structured_field, text_field, token_field
-from .message_id import read_message_id
-from .text import without_folds
-from .trace import check_received
 
 __all__ = ["Written", "address", "further_field", "ids", "mime", "phrases", "read_back", "structured", "text"]
 

@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from ..errors import MessageError
-from .address import Group, Mailbox, parse_address_field
+from ...errors import MessageError
+from ..address import Group, Mailbox, parse_address_field
+from ..date import read_date, written_date
+from ..email_checks import check_authors
+from ..message_id import read_message_id, read_message_ids
+from ..text import shown, without_folds
+from ..writing.header import address_field, is_structured
 from .cursor import Cursor, Reading
-from .date import read_date, written_date
-from .email_checks import check_authors
 from .encoded_text import read_text
 from .finished import Field, Header
-from .header import address_field, is_structured
 from .located import located
-from .message_id import read_message_id, read_message_ids
-from .text import shown, without_folds
 from .trace import check_order, check_received, check_return_path, is_prepended, is_seal, resent_blocks
 
 __all__ = ["FieldReader"]

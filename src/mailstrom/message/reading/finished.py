@@ -13,12 +13,12 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..errors import MessageError
-from .address import Group, Mailbox, parse_address_field
-from .date import check_date_field
-from .header import checked_name
-from .message_id import message_id_in_field
-from .text import checked_text
+from ...errors import MessageError
+from ..address import Group, Mailbox, parse_address_field
+from ..date import check_date_field
+from ..message_id import message_id_in_field
+from ..text import checked_text
+from ..writing.header import checked_name
 
 __all__ = [
     "Field",

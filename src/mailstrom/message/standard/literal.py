@@ -19,12 +19,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MessageError
-from .body import Part, is_7bit, raw_part
-from .header import checked_name
-from .parameter import parameter_field
-from .standard_content import decoded_octets, encoding_of
-from .standard_fields import Typed, children_of
+from ...errors import MessageError
+from ..writing.body import Part, is_7bit, raw_part
+from ..writing.header import checked_name
+from ..writing.parameter import parameter_field
+from .content import decoded_octets, encoding_of
+from .fields import Typed, children_of
 
 if TYPE_CHECKING:
     from email.message import Message

@@ -11,7 +11,7 @@ import re
 from io import BytesIO
 from typing import Protocol
 
-from ..errors import MessageError
+from ...errors import MessageError
 from .body import Part
 
 __all__ = ["Seal", "assembled"]

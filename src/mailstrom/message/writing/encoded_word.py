@@ -12,7 +12,7 @@ import binascii
 import re
 from collections.abc import Iterable
 
-from .charset import decoded
+from ..reading.charset import decoded
 
 __all__ = ["decoded_text", "decoded_words", "encoded_words", "is_encoded_word", "looks_encoded"]
 

@@ -19,17 +19,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TypeGuard
 
-from ..errors import MessageError
-from .compose import Composed, checked
-from .standard_fields import READING_FAULTS, fields_in, is_mime_field, text_of, written_field
-from .standard_parts import tree_of
-from .text import as_ascii
-from .trace import is_prepended, resent_blocks
+from ...errors import MessageError
+from ..reading.trace import is_prepended, resent_blocks
+from ..text import as_ascii
+from ..writing.compose import Composed, checked
+from .fields import READING_FAULTS, fields_in, is_mime_field, text_of, written_field
+from .parts import tree_of
 
 if TYPE_CHECKING:
     from email.message import Message
 
-    from .written import Written
+    from ..writing.written import Written
 
 __all__ = ["composed_standard", "is_standard_message", "serialised"]
 

@@ -20,15 +20,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from ..address import Group, Mailbox
+from ..attachment import Attachment, checked_message
+from ..date import written_date
+from ..email import Email
+from ..reading.finished import Header
+from ..reading.trace import is_prepended
 from . import written
-from .address import Group, Mailbox
-from .attachment import Attachment, checked_message
 from .body import Part, Tree, file_part, laid_out, multipart, raw_part, text_part
-from .date import written_date
-from .email import Email
-from .finished import Header
 from .parameter import parameter_field
-from .trace import is_prepended
 from .written import Written, read_back
 
 __all__ = ["Composed", "checked", "composed"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..errors import MessageError
+from ...errors import MessageError
 from .mime import Entity
 
 __all__ = ["Bodies", "bodies", "is_broken"]

@@ -13,12 +13,12 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..text import as_ascii, checked_text, shown
+from ..writing.encoded_word import decoded_text
 from .charset import decoded
 from .cursor import Cursor, Reading
 from .encoded_text import has_encoded_word
-from .encoded_word import decoded_text
-from .text import as_ascii, checked_text, shown
 
 __all__ = ["ContentType", "Disposition", "read_content_type", "read_disposition"]
 

@@ -13,9 +13,9 @@ import binascii
 import re
 from collections.abc import Iterable
 
-from ..errors import MessageError
+from ...errors import MessageError
+from ..text import shown
 from .charset import decoded
-from .text import shown
 
 __all__ = ["has_encoded_word", "read_text", "read_words"]
 

@@ -1,0 +1,1 @@
+"""Messages of the standard library, written by our own writer."""

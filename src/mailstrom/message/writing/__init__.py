@@ -1,0 +1,1 @@
+"""From values to octets: header fields, bodies, the whole content."""
