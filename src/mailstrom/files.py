@@ -31,7 +31,7 @@ class FileContent:
         path = os.fsdecode(self.path)
         if "\0" in path:  # not left to the functions of paths, some of which end it there
             raise MessageError(FIELD, given=path, expected="a path without NUL")
-        path = os.path.abspath(path)
+        path = _absolute(path)
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "size", _size(path))
 
@@ -56,6 +56,13 @@ class FileContent:
                 return file.read()
         except OSError as error:
             raise _unreadable(self.path, error) from error
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError as error:  # the working directory is gone
+        raise _unreadable(path, error) from error
 
 
 def _size(path: str) -> int:

@@ -209,6 +209,8 @@ def _line(found: Verification) -> str:
 
 def _write_key(path: Path, pem: str, *, overwrite: bool) -> None:
     """Writes a file that is readable by its owner only, from its first moment on."""
+    if not path.name or path.is_dir():
+        raise CommandError(ExitCode.USAGE, f"--out {path}: expected a file, not a directory")
     written_to = path.with_name(f"{path.name}.new") if overwrite else path
     if overwrite:
         written_to.unlink(missing_ok=True)

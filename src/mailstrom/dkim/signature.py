@@ -1,7 +1,7 @@
 """The DKIM-Signature field as a value (RFC 6376 section 3.5).
 
 Read strictly by the grammar; whether such a signature is any good (an algorithm still in use,
-From covered, not expired) is judged by `policy`. Domain names are A-labels; only the local part
+From covered, not expired) is judged in `verify`. Domain names are A-labels; only the local part
 of i= may be in UTF-8, where the mail is internationalised (RFC 8616).
 """
 

@@ -6,8 +6,8 @@ of the key is published as a TXT record at SELECTOR._domainkey.DOMAIN.
 
 Each field that is signed is named in h= as often as it occurs. The fields that readers go by
 are named once more ("oversigned", RFC 6376 section 8.15): so none of them can be added without
-breaking the signature. List- fields are oversigned only where they are present, because mailing
-lists add their own to mail that they pass on.
+breaking the signature. Sender, In-Reply-To and References are not, and List- fields only where
+they are present, because mailing lists add their own to mail that they pass on.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ ALWAYS_COVERED = ("List-Unsubscribe", "List-Unsubscribe-Post")  # RFC 8058 4
 _NEVER_SIGNED = frozenset(
     [
         "authentication-results", "bcc", "comments", "delivered-to", "dkim-signature", "keywords", "received",
-        "received-spf", "return-path", "x-original-to",
+        "received-spf", "resent-bcc", "return-path", "x-original-to",
     ]
 )  # fmt: skip
-_NEVER_SIGNED_FAMILIES = ("resent-", "arc-")
+_NEVER_SIGNED_FAMILIES = ("arc-",)
 
 _CANONICALIZATIONS = {
     "relaxed/relaxed": "relaxed/relaxed",

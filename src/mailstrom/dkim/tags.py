@@ -80,9 +80,12 @@ def base64_value(tag: str, value: str) -> bytes:
     """The octets of a base64 value with blanks anywhere in it."""
     text = value.replace(" ", "").replace("\t", "")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        octets = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise DkimSyntaxError(f"{tag}= is not base64") from error
+    if base64.b64encode(octets).decode("ascii").rstrip("=") != text.rstrip("="):
+        raise DkimSyntaxError(f"{tag}= has bits behind its end")  # RFC 4648 3.5
+    return octets
 
 
 def number_value(tag: str, value: str, digits: int) -> int:

@@ -72,7 +72,7 @@ def verify(message: bytes, txt_lookup: TxtLookup, *, now: datetime | None = None
         import cryptography.exceptions  # noqa: F401
     except ImportError as error:
         raise without_cryptography(error) from error
-    parts = _Parts(message)
+    parts = _Parts(bytes(message))
     return tuple(
         [_verification(field, place, parts, txt_lookup, now) for place, field in enumerate(parts.signatures)]
     )

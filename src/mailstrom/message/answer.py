@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 from ..errors import MessageError
 from .mailbox import Group, Mailbox
 from .message_id import checked_message_id
-from .reading.finished import crlf_content, read_header
+from .reading.finished import crlf_content, split_header
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -99,7 +99,10 @@ def _fields(original: object) -> dict[str, str]:
     """The values of the three fields in a message; "" where there is none."""
     names = ("message-id", "in-reply-to", "references")
     if isinstance(original, (bytes, bytearray, memoryview)):
-        header = read_header(crlf_content(_header_block(bytes(original))))
+        try:  # only three of its fields matter: the others may be as old as they like
+            header = split_header(crlf_content(_header_block(bytes(original)), obsolete=True), obsolete=True)
+        except MessageError as error:
+            raise MessageError("reply_to", given=error.given, expected=error.expected) from error
         return {name: " ".join([field.value for field in header.all(name)]) for name in names}
     if hasattr(original, "get_all") and hasattr(original, "get_payload"):
         return {name: _joined_values(cast("Message", original), name) for name in names}

@@ -168,7 +168,7 @@ def _opened(source: object) -> tuple[bytes | FileContent, str | None]:
         raise MessageError("attachments", given=source, expected="a path, bytes or a binary file object")
     try:
         content = read()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: closed, or a text that is no UTF-8
         raise MessageError(
             "attachments", given=source, expected=f"a file that can be read ({error})"
         ) from error
@@ -187,7 +187,8 @@ def _checked_content(content: object) -> bytes | FileContent:
 
 
 def _guessed_type(filename: str | None) -> str:
-    guessed, encoding = _built_in_types().guess_type(filename or "")
+    # as a path: what looks like a URL would be read as one
+    guessed, encoding = _built_in_types().guess_type(f"./{filename or ''}")
     # a message need not be one that can stand as it is
     if guessed is None or encoding is not None or guessed.startswith(("message/", "multipart/")):
         return UNKNOWN_TYPE

@@ -13,7 +13,7 @@ import re
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import MessageError
-from .address import parse_mailbox
+from .address import Mailbox, parse_mailbox
 from .text import checked_text
 
 __all__ = ["auto_submitted_field", "bulk_field", "unsubscribe_fields"]
@@ -71,13 +71,13 @@ def _checked_url(given: object) -> str:
 def _mailto_url(given: object) -> str:
     text = checked_text(given, field="list_unsubscribe.mailto")
     if text[:7].lower() != "mailto:":
-        mailbox = parse_mailbox(text, field="list_unsubscribe.mailto")
+        mailbox = _nameless(text)
         # RFC 6068 2: what has a meaning in URLs, and what is not ASCII, is percent-encoded
         local_part, _, domain = mailbox.address.rpartition("@")
         return f"mailto:{quote(local_part, safe=_MAILTO_SAFE)}@{domain}"
     address, question, rest = text[7:].partition("?")
     try:
-        parse_mailbox(unquote(address, errors="strict"), field="list_unsubscribe.mailto")
+        _nameless(unquote(address, errors="strict"))
     except UnicodeDecodeError as error:
         expected = "percent-encoded UTF-8"
         raise MessageError("list_unsubscribe.mailto", given=given, expected=expected) from error
@@ -85,3 +85,11 @@ def _mailto_url(given: object) -> str:
         expected = f"mailto:user@example.org, perhaps with ?subject=..., of at most {URL_LIMIT} characters"
         raise MessageError("list_unsubscribe.mailto", given=given, expected=expected)
     return f"mailto:{address}{question}{rest}"
+
+
+def _nameless(address: str) -> Mailbox:
+    """RFC 6068 2: the address alone, without a name."""
+    found = parse_mailbox(address, field="list_unsubscribe.mailto")
+    if found.name is not None:
+        raise MessageError("list_unsubscribe.mailto", given=address, expected="an address without a name")
+    return found

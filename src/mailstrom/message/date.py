@@ -40,9 +40,19 @@ def checked_date(given: object, *, field: str) -> datetime:
     """An instant that a Date field can say: aware, of the year 1900 or later."""
     if not isinstance(given, datetime) or given.tzinfo is None or given.utcoffset() is None:
         raise MessageError(field, given=given, expected="an aware datetime, such as datetime.now(UTC)")
-    if given.year < 1900:  # RFC 5322 3.3
+    if _written_year(given) < 1900:  # RFC 5322 3.3
         raise MessageError(field, given=given, expected="a year of 1900 or later")
     return given
+
+
+def _written_year(at: datetime) -> int:
+    """The year that `written_date` writes; 0 where no datetime can say it."""
+    if not (at.utcoffset() or timedelta()) % timedelta(minutes=1):
+        return at.year
+    try:
+        return at.astimezone(UTC).year
+    except OverflowError:
+        return 0
 
 
 def written_date(at: datetime) -> str:

@@ -1,7 +1,8 @@
 """An email as its writer thinks of it; `prepare` turns it into octets.
 
 Everything is checked when the value is made, so that an `Email` can be sent because it
-exists; only who it goes to may still be open. Nothing is repaired silently. These changes are
+exists; only who it is from and to may still be open, and a file at a path is read when it is
+sent. Nothing is repaired silently. These changes are
 made: CR, LF and CRLF in texts become CRLF, a text's last line is ended, and addresses are
 written in their one canonical form.
 """

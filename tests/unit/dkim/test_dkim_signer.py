@@ -177,7 +177,7 @@ WRONG: list[tuple[str, object]] = [
     ("headers", ["From", "DKIM-Signature"]),
     ("headers", ["From", "Received"]),
     ("headers", ["From", "Return-Path"]),
-    ("headers", ["From", "Resent-From"]),
+    ("headers", ["From", "Resent-Bcc"]),
     ("headers", ["From", "BCC"]),
     ("headers", ["From", "Comments"]),
     ("identity", "ann"),

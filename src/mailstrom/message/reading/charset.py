@@ -7,6 +7,7 @@ that grows with the square of their input. Those are unknown here.
 
 from __future__ import annotations
 
+import codecs
 import re
 
 __all__ = ["decoded"]
@@ -25,7 +26,8 @@ def decoded(octets: bytes | bytearray, charset: str, *, replace: bool = False) -
     """
     if charset == "utf-8" and not replace:  # the usual case: it has no lone surrogates
         return octets.decode()
-    if not _NAME.fullmatch(charset) or charset.lower().replace("-", "_") in _NO_CHARSETS:
+    # by the codec's own name: a look-up takes any punctuation for any other
+    if not _NAME.fullmatch(charset) or codecs.lookup(charset).name.replace("-", "_") in _NO_CHARSETS:
         raise LookupError(f"unknown charset: {charset!a}")
     text = octets.decode(charset, "replace" if replace else "strict")
     if not text.isascii() and _SURROGATE.search(text):

@@ -12,7 +12,8 @@ stands for what cannot be shown. Date and From may lack, To, Cc and Bcc be repea
 4.5.3), and charsets be unknown.
 
 The text, the HTML and the calendar of the email are the first such parts of its body (RFC 8621
-section 4.1.4); every other part is an attachment.
+section 4.1.4), and only the first of the two where they stand side by side, not as
+alternatives. Every other part is an attachment.
 """
 
 from __future__ import annotations
@@ -89,6 +90,9 @@ def _body(tree: Entity) -> dict[str, Any]:
     found = bodies(tree)
     text = next((part for part in found.text if part.essence == "text/plain" and _is_shown(part)), None)
     html = next((part for part in found.html if part.essence == "text/html" and _is_shown(part)), None)
+    if text is not None and html is not None and text in found.html and html in found.text:
+        # side by side: as alternatives one of them would hide the other
+        text, html = (text, None) if text.start < html.start else (None, html)
     calendar = next((part for part in walk(tree) if _is_calendar(part)), None)
     shown = [part for part in (text, html, calendar) if part is not None]
     others = [part for part in walk(tree) if not part.is_multipart and part not in shown]

@@ -92,6 +92,7 @@ def _tree(part: Message, place: str, attached: Callable[[Message], bytes]) -> Tr
 def _head(part: Message, disposition: Typed | None, within: str) -> list[str]:
     """The fields of a part but Content-Type and the transfer encoding; of the message, MIME's alone."""
     fields = [] if disposition is None else [mime(parameter_field("Content-Disposition", *disposition))]
+    seen: set[str] = set()
     for name, value in fields_in(part, within):
         lower = name.lower()
         if lower in _WRITTEN_ELSEWHERE or not (within or lower.startswith("content-")):
@@ -99,8 +100,9 @@ def _head(part: Message, disposition: Typed | None, within: str) -> list[str]:
         if lower in ("bcc", "resent-bcc"):
             expected = "no Bcc inside a part: everybody would see it"
             raise MessageError(f"{within}{lower}", given=str(value), expected=expected)
-        if lower.startswith("content-"):
-            one_value(part, name, f"{within}{lower}")
+        if lower.startswith("content-") and lower in seen:
+            one_value(part, name, f"{within}{lower}")  # tells what is wrong
+        seen.add(lower)
         fields.append(written_field(name, value, within=within))
     if fields and within:  # those of the message are read back with its other fields
         read_back(fields)

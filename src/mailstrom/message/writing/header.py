@@ -32,7 +32,7 @@ LINE = 76  # RFC 2047 2: a line with an encoded word has at most 76 characters
 LINE_LIMIT = 998  # RFC 5322 2.1.1, octets without CRLF
 
 _FTEXT = re.compile(r"[!-9;-~]++")  # RFC 5322 3.6.8
-_UNIT = re.compile(r" *+[^ ]++")
+_UNIT = re.compile(r"[ \t]*+[^ \t]++")
 _STRUCTURED = frozenset(
     [
         "archived-at", "authentication-results", "auto-submitted", "autocrypt", "date", "delivered-to",
