@@ -21,7 +21,7 @@ __all__ = ["Slowest", "disproportion", "repeated"]
 TIMES_LARGER = 10
 TIMES_LONGER = 12  # of an input ten times as long
 FLOOR_SECS = 0.001
-ROUNDS, BEST_OF = 5, 4
+ROUNDS, BEST_OF = 15, 4
 BEYOND_DOUBT = 4
 
 KEPT = 3  # of each door, by time for an octet and by time alone
