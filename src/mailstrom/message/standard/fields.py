@@ -103,9 +103,13 @@ def fields_in(part: Message, within: str = "") -> Iterator[tuple[str, object]]:
 
 def _as_read(part: Message, name: str, raw: str) -> object:
     try:
-        return part.policy.header_fetch_parse(name, raw)
+        read = part.policy.header_fetch_parse(name, raw)
     except READING_FAULTS:  # P25, P36: our parsers say what is wrong with it
         return raw
+    # what was parsed is shown as it stood: the package writes "<>" for "<"
+    is_address = name.lower().removeprefix("resent-") in _ADDRESS_FIELDS
+    is_broken = is_address and type(raw) is str and _defects(read) - _HARMLESS_DEFECTS
+    return raw if is_broken else read
 
 
 def _is_raw(value: object) -> bool:
