@@ -299,9 +299,8 @@ class Mailstrom:
     def _in_child(self) -> None:
         """First thing in a forked child, before it can have threads; the worker starts when it is needed."""
         # The parent's loop, sockets and locks are only kept, never touched: its worker uses them.
-        inherited = (self._runtime, self._storage_thread, self._lock, self._board, self._observers)
+        self._inherited = (self._runtime, self._storage_thread, self._lock, self._board, self._observers)
         was_closed = self._closed
-        self._inherited = inherited
         self._begin_life()
         self._closed = was_closed
         self._start_anew = self._started and not was_closed

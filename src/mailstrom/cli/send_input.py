@@ -7,13 +7,12 @@ import re
 from pathlib import Path
 
 from ..errors import MessageError
-from ..message.email import Attachment, Email
+from ..message.attachment import UNKNOWN_TYPE, Attachment
+from ..message.email import Email
 from ..submission import Submission
 from .exit_codes import CommandError, ExitCode
 from .send_arguments import SendArguments
 from .terminal import Streams
-
-UNKNOWN_TYPE = "application/octet-stream"
 
 
 def submission_for(arguments: SendArguments, streams: Streams) -> Submission:

@@ -46,7 +46,7 @@ _WRITTEN_BY_US = frozenset(
         "return-path", "resent-bcc", "resent-reply-to",
     ]
 )  # fmt: skip
-_ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
+ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
 
 
 def check_authors(
@@ -129,7 +129,7 @@ def _checked_header(name: object, value: object, before: set[str]) -> tuple[str,
     if is_seal(lower):  # P29
         expected = "no signature of another message: this one is written anew, and it would not hold"
         raise MessageError(field, given=value, expected=expected)
-    if lower in before and lower.startswith(_ONCE):
+    if lower in before and lower.startswith(ONCE):
         raise MessageError(field, given=value, expected="each header once")
     text = checked_text(value, field=field)
     # written once here, so that what cannot be written is known now

@@ -37,7 +37,6 @@ _ATEXT_UTF8 = r"""[^\x00-\x20()<>\[\]:;@\\,".\x7f]"""
 _DOT_STRING = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*")
 _DOT_STRING_UTF8 = re.compile(rf"{_ATEXT_UTF8}++(?:\.{_ATEXT_UTF8}++)*")
 # RFC 5321 4.1.2: qtextSMTP and quoted-pairSMTP; no control characters, not even escaped
-_QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
 _QUOTED_STRING_UTF8 = re.compile(r'"(?:[^\x00-\x1f"\\\x7f]|\\[ -~])*"')
 _QUOTABLE = re.compile(r"[^\x00-\x1f\x7f]*+")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")

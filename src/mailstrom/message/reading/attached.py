@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ...errors import MessageError
-from ..attachment import Attachment
+from ..attachment import UNKNOWN_TYPE, Attachment
 from ..text import shown
 from .content_type import ContentType
 from .mime import Entity, walk
 
 __all__ = ["attachments"]
 
-UNKNOWN_TYPE = "application/octet-stream"
 FILENAME_LIMIT = 255
 PARAMETER_LIMIT = 900
 

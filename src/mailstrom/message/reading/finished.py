@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ...errors import MessageError
 from ..address import Group, Mailbox, parse_address_field
 from ..date import check_date_field
+from ..lines import LINE_LIMIT, long_line_at
 from ..message_id import message_id_in_field
 from ..text import checked_text
 from ..writing.header import checked_name
@@ -30,8 +31,6 @@ __all__ = [
     "read_header",
     "split_header",
 ]
-
-LINE_LIMIT = 998  # RFC 5322 2.1.1, octets without CRLF
 
 # RFC 5322 3.6: at most once; and MIME's own, where a second one would be another reading
 _SINGLE = frozenset(
@@ -275,14 +274,10 @@ def _no_field(content: bytes, start: int, end: int) -> MessageError:
 
 
 def _check_line_lengths(content: bytes) -> None:
-    start = 0
-    while len(content) - start > LINE_LIMIT:
-        end = content.rfind(b"\n", start, start + LINE_LIMIT + 2)
-        if end < 0:
-            given = f"a longer line at octet {start}: {content[start : start + 30]!r}..."
-            expected = f"lines of at most {LINE_LIMIT} octets"
-            raise MessageError("content", given=given, expected=expected, at=start)
-        start = end + 1
+    start = long_line_at(content)
+    if start is not None:
+        given = f"a longer line at octet {start}: {content[start : start + 30]!r}..."
+        raise MessageError("content", given=given, expected=f"lines of at most {LINE_LIMIT} octets", at=start)
 
 
 def _described(content: bytes, pairs: int, crs: int, lfs: int) -> tuple[str, int]:

@@ -35,7 +35,7 @@ _Value = TypeVar("_Value")
 DEPTH_LIMIT = 50
 PART_LIMIT = 10_000
 
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046 5.1.1
+BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046 5.1.1
 _ENCODING = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++")
 # RFC 2046 5.2.1-5.2.3: what may not be encoded
 _MESSAGES = frozenset(["message/rfc822", "message/partial", "message/external-body"])
@@ -285,7 +285,7 @@ def _read_content_id(value: str, *, field: str, obsolete: bool) -> str | None:
 
 def _boundary(kind: ContentType, at: int) -> bytes:
     boundary = kind.parameter("boundary")
-    if boundary is None or not _BOUNDARY.fullmatch(boundary):
+    if boundary is None or not BOUNDARY.fullmatch(boundary):
         expected = "a boundary of 1 to 70 of the characters that RFC 2046 5.1.1 names, no blank at its end"
         given = None if boundary is None else shown(boundary)
         raise MessageError("content_type", given=given, expected=expected, at=at)

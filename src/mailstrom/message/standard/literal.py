@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MessageError
+from ..reading.mime import BOUNDARY
 from ..writing.body import Part, is_7bit, raw_part
 from ..writing.header import checked_name
 from ..writing.parameter import parameter_field
@@ -35,7 +36,6 @@ __all__ = ["is_literal", "literal_part"]
 CRLF = "\r\n"
 
 _SEALED = frozenset(["multipart/signed", "multipart/encrypted", "text/rfc822-headers"])
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046 5.1.1
 _BARE_CR = re.compile(r"\r(?!\n)")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -181,7 +181,7 @@ def _check_parts(
     children = children_of(part)
     if part.get_content_maintype() == "multipart":
         boundary = str(part.get_boundary())
-        if boundary in above or not _BOUNDARY.fullmatch(boundary):
+        if boundary in above or not BOUNDARY.fullmatch(boundary):
             expected = "a boundary of its own in each part, of 1 to 70 letters, digits and '()+_,-./:=?"
             raise MessageError(f"{within}content", given=boundary, expected=expected)
         above = (*above, boundary)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ...errors import MessageError
+from ..reading.mime import DEPTH_LIMIT, PART_LIMIT
 from ..writing.body import Multipart, Part, Tree, checked_body, file_part, multipart, text_part
 from ..writing.parameter import parameter_field
 from ..writing.written import mime, read_back
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from email.message import Message
 
 __all__ = ["tree_of"]
-
-DEPTH_LIMIT = 50
-PART_LIMIT = 10_000
 
 _WRITTEN_ELSEWHERE = frozenset(
     ["content-type", "content-transfer-encoding", "content-disposition", "content-length", "mime-version"]

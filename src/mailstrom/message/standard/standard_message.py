@@ -20,7 +20,8 @@ import sys
 from typing import TYPE_CHECKING, TypeGuard
 
 from ...errors import MessageError
-from ..reading.trace import is_prepended, resent_blocks
+from ..email_checks import ONCE
+from ..reading.trace import is_prepended, is_seal, resent_blocks
 from ..text import as_ascii
 from ..writing.compose import Composed, checked
 from .fields import READING_FAULTS, fields_in, is_mime_field, text_of, written_field
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from ..writing.written import Written
 
 __all__ = ["composed_standard", "is_standard_message", "serialised"]
-
-_ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
-_SIGNATURES = ("dkim-signature", "arc-")
 
 
 def is_standard_message(given: object) -> TypeGuard[Message]:
@@ -70,9 +68,9 @@ def _fields(message: Message) -> list[Written]:
     for name, value in fields_in(message):
         if name.lower() in once:
             raise MessageError(f"headers[{name!r}]", given=str(value), expected="each header once")
-        if name.lower().startswith(_ONCE):
+        if name.lower().startswith(ONCE):
             once.add(name.lower())
-        if name.lower().startswith(_SIGNATURES):  # P29
+        if is_seal(name):  # P29
             expected = "no signature: it would not hold, since the message is written anew "
             expected += "(remove the field, or give the signed octets as bytes: they are sent as they are)"
             raise MessageError(f"headers[{name!r}]", given=str(value), expected=expected)

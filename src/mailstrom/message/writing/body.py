@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeAlias
 
 from ...errors import MessageError
 from ...files import FileContent
+from ..lines import long_line_at
 from .parameter import parameter_field
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
 ]
 
 ENCODED_LINE = 76  # RFC 2045 6.7, 6.8
-LINE_LIMIT = 998  # RFC 5322 2.1.1
 _BLOCK = 57 * 128  # octets of 128 lines of base64
 _LINE_OCTETS = ENCODED_LINE // 4 * 3
 _LINES_OF_A_BLOCK = struct.Struct(f"{ENCODED_LINE}s" * (_BLOCK // _LINE_OCTETS))
@@ -165,7 +165,7 @@ def is_7bit(octets: bytes) -> bool:
         octets.isascii()
         and b"\0" not in octets
         and octets.count(b"\r") == pairs == octets.count(b"\n")
-        and not _has_long_line(octets)
+        and long_line_at(octets) is None
     )
 
 
@@ -251,7 +251,7 @@ def _base64_size(octets: int) -> int:
 
 
 def _encoded(octets: bytes, content_type: str, head: Iterable[str]) -> Part:
-    is_literal = octets.isascii() and not _has_long_line(octets)
+    is_literal = octets.isascii() and long_line_at(octets) is None
     encoding = "7bit" if is_literal else _shorter_encoding(octets)
     pieces: Iterable[bytes] = (octets,)
     size = len(octets)
@@ -270,13 +270,3 @@ def _encoded(octets: bytes, content_type: str, head: Iterable[str]) -> Part:
 def _shorter_encoding(octets: bytes) -> str:
     special = len(octets.translate(None, _ASCII)) + octets.count(b"=")
     return "quoted-printable" if len(octets) + 2 * special <= len(octets) * 4 // 3 else "base64"
-
-
-def _has_long_line(octets: bytes) -> bool:
-    start = 0
-    while len(octets) - start > LINE_LIMIT:
-        end = octets.rfind(b"\n", start, start + LINE_LIMIT + 2)
-        if end < 0:
-            return True
-        start = end + 1
-    return False

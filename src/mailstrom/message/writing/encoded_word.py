@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from ..reading.charset import decoded
 
-__all__ = ["decoded_text", "decoded_words", "encoded_words", "is_encoded_word", "looks_encoded"]
+__all__ = ["decoded_text", "decoded_words", "encoded_words", "looks_encoded"]
 
 WORD_LIMIT = 75  # RFC 2047 2: characters of one encoded word
 _FRAME = len("=?utf-8?q??=")
@@ -33,11 +33,6 @@ _SPLIT = re.compile(r"([ \t]+)")
 def looks_encoded(text: str) -> bool:
     """A reader might take a part of `text` for an encoded word."""
     return "=?" in text
-
-
-def is_encoded_word(word: str) -> bool:
-    """`word` is one whole encoded word."""
-    return _WORD.fullmatch(word) is not None
 
 
 def encoded_words(text: str, *, taken: int = 0) -> list[str]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable
 
 from ...errors import MessageError
+from ..lines import LINE_LIMIT
 from ..mailbox import Group, Mailbox, quoted_phrase
 from .encoded_word import encoded_words, looks_encoded
 
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 LINE = 76  # RFC 2047 2: a line with an encoded word has at most 76 characters
-LINE_LIMIT = 998  # RFC 5322 2.1.1, octets without CRLF
 
 _FTEXT = re.compile(r"[!-9;-~]++")  # RFC 5322 3.6.8
 _UNIT = re.compile(r"[ \t]*+[^ \t]++")
