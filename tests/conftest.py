@@ -13,6 +13,9 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.leaks import watched
+from tests.postgres import database, postgres_bouncer, postgres_server
+
+__all__ = ["database", "postgres_bouncer", "postgres_server"]  # fixtures for every test
 
 
 @pytest.fixture(autouse=True)

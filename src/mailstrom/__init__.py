@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import dkim as dkim
     from . import message as message
-    from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, SharedStorage, Storage
+    from .abc import SharedStorage, Storage
     from .aio import AsyncMailstrom
     from .config import (
         Config,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         SmtpTimeouts,
     )
     from .dkim import DkimSigner
-    from .engine.events import Event, EventKind
     from .errors import (
         ClosedError,
         ConfigError,
@@ -40,11 +39,12 @@ if TYPE_CHECKING:
         StorageError,
         StorageFull,
     )
+    from .event import Event, EventKind
     from .facade import Mailstrom
     from .message.attachment import Attachment
     from .message.email import Email
     from .message.mailbox import Group, Mailbox
-    from .message.prepared import DsnOptions
+    from .message.prepared import DsnOptions, PreparedEmail
     from .schedule.retry import RetryPolicy
     from .status import (
         Attempt,
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
         WorkerStatus,
     )
     from .storage.memory import MemoryStorage
+    from .storage.postgres import PostgresStorage
+    from .storage.sqlite import SqliteStorage
     from .submission import Submission
 
 __all__ = [
@@ -86,8 +88,6 @@ __all__ = [
     "Failed",
     "Group",
     "IdempotencyConflict",
-    "InternalMessageStatus",
-    "InternalRecipientStatus",
     "Mailbox",
     "Mailstrom",
     "MailstromError",
@@ -97,6 +97,7 @@ __all__ = [
     "MessageStatus",
     "NotRunningError",
     "Phase",
+    "PostgresStorage",
     "PreparedEmail",
     "QueueFull",
     "Queued",
@@ -109,6 +110,7 @@ __all__ = [
     "SharedStorage",
     "SmtpAuth",
     "SmtpTimeouts",
+    "SqliteStorage",
     "Storage",
     "StorageError",
     "StorageFull",
@@ -134,13 +136,11 @@ _HOMES = {
     "DuplicateMessage": "errors",
     "Email": "message.email",
     "EnhancedCode": "status",
-    "Event": "engine.events",
-    "EventKind": "engine.events",
+    "Event": "event",
+    "EventKind": "event",
     "Failed": "status",
     "Group": "message.mailbox",
     "IdempotencyConflict": "errors",
-    "InternalMessageStatus": "abc",
-    "InternalRecipientStatus": "abc",
     "Mailbox": "message.mailbox",
     "Mailstrom": "facade",
     "MailstromError": "errors",
@@ -150,7 +150,8 @@ _HOMES = {
     "MessageStatus": "status",
     "NotRunningError": "errors",
     "Phase": "status",
-    "PreparedEmail": "abc",
+    "PostgresStorage": "storage.postgres",
+    "PreparedEmail": "message.prepared",
     "QueueFull": "errors",
     "Queued": "status",
     "RecipientStatus": "status",
@@ -162,6 +163,7 @@ _HOMES = {
     "SharedStorage": "abc",
     "SmtpAuth": "config",
     "SmtpTimeouts": "config",
+    "SqliteStorage": "storage.sqlite",
     "Storage": "abc",
     "StorageError": "errors",
     "StorageFull": "errors",

@@ -2,8 +2,7 @@
 
     Clock, Network, Resolver     what the engine reads the world through
     Storage                      six methods: all that a user's own storage needs
-    SharedStorage                what the engine works with; a plain Storage is lifted to it
-                                 by `storage.exclusive.ExclusiveStorage`
+    SharedStorage                what the engine works with; `ExclusiveStorage` lifts a Storage to it
 
 Values that cross a seam are frozen. No policy lives behind one: a storage does not judge a
 reply, a resolver does not know what an MX is for.
@@ -12,13 +11,28 @@ reply, a resolver does not know what an MX is for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from .errors import ConfigError
+from .event import Event
 from .message.prepared import PreparedEmail
-from .status import Attempt, DeliveryResult, MessageStatus, RecipientStatus
+from .records import (
+    CLAIM_LIMIT,
+    EVERYTHING,
+    Backlog,
+    Claim,
+    InternalMessageStatus,
+    InternalRecipientStatus,
+    Note,
+    Order,
+    Ordered,
+    Outcome,
+    Overview,
+    Selection,
+    Settlement,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,108 +41,30 @@ if TYPE_CHECKING:
     from .route.mx import AddressAnswer, MxAnswer
 
 __all__ = [
+    "CLAIM_LIMIT",
+    "EVERYTHING",
+    "AsyncBinding",
+    "Backlog",
+    "Binding",
     "Claim",
     "Clock",
+    "Event",
     "InternalMessageStatus",
     "InternalRecipientStatus",
     "Network",
+    "Note",
+    "Order",
+    "Ordered",
     "Outcome",
+    "Overview",
     "PreparedEmail",
     "Resolver",
+    "Selection",
+    "Settlement",
     "SharedStorage",
     "Storage",
     "StorageRunner",
 ]
-
-CLAIM_LIMIT = 100  # recipients of one message in one claim, and RCPT in one transaction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InternalRecipientStatus:
-    """A recipient as a storage keeps it: its public status and what the engine needs beside it."""
-
-    recipient: str
-    address: str
-    route_key: str  # recipient domain as A-label, "relay:<name>", or the address literal
-    result: DeliveryResult
-    attempts: tuple[Attempt, ...] = ()
-    due_at: datetime | None = None  # aware UTC; None: completed, or held without an end
-    crashes: int = 0  # passes in a row that ended without a settle
-    dot_sent: bool = False  # claimed, and the final dot may be on the wire
-
-    def public(self) -> RecipientStatus:
-        """What a caller is shown."""
-        return RecipientStatus(
-            recipient=self.recipient, address=self.address, result=self.result, attempts=self.attempts
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InternalMessageStatus:
-    """A message as a storage keeps it, in the crate's words; bodies are kept apart."""
-
-    message_id: str
-    recipients: tuple[InternalRecipientStatus, ...]
-    submitted_at: datetime
-    send_at: datetime | None = None  # not to be tried before
-    completed_at: datetime | None = None
-    expires_at: datetime | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    idempotency_key: str | None = None
-    fingerprint: str = ""  # of content and envelope: tells a repeat from a conflict
-
-    @property
-    def completed(self) -> bool:
-        """Nothing is left to do."""
-        return all(recipient.result.completed for recipient in self.recipients)
-
-    def public(self) -> MessageStatus:
-        """What a caller is shown."""
-        return MessageStatus(
-            message_id=self.message_id,
-            recipients=tuple(recipient.public() for recipient in self.recipients),
-            submitted_at=self.submitted_at,
-            completed_at=self.completed_at,
-            metadata=dict(self.metadata),  # the caller's own: changing it changes no queue
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The right to try these recipients of one message until `lease_until`.
-
-    At most `CLAIM_LIMIT` recipients, all with one route key. `token` fences: a settle with an
-    older token than the storage's changes nothing.
-    """
-
-    email: PreparedEmail
-    route_key: str
-    recipients: tuple[InternalRecipientStatus, ...]  # as they stood before the claim
-    submitted_at: datetime
-    expires_at: datetime | None
-    owner: str
-    token: int
-    lease_until: datetime  # by the storage's lease clock
-    send_at: datetime | None = None
-
-    @property
-    def waits_since(self) -> datetime:
-        """From when on the age of the message counts."""
-        return self.submitted_at if self.send_at is None else self.send_at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one claimed recipient: its new result and the attempts of this pass.
-
-    `crashes` is what the recipient's counter of crashes in a row becomes: 0 after any pass that
-    came to its end.
-    """
-
-    address: str
-    result: DeliveryResult
-    attempts: tuple[Attempt, ...] = ()
-    crashes: int = 0
 
 
 class Clock(ABC):
@@ -192,9 +128,8 @@ class Network(ABC):
 class Resolver(ABC):
     """Where the DNS is asked. An answer is a value, also when it is "no" or "not now".
 
-    Calls may run at once; equal ones are coalesced and answers kept for their TTL. Names are
-    A-labels without a final dot, compared without case. A call ends within the configured
-    time limit whatever the name servers do.
+    Calls may run at once; equal ones are coalesced and answers kept for their TTL. Names are A-labels
+    without a final dot, compared without case. A call ends in time whatever the name servers do.
     """
 
     @abstractmethod
@@ -213,10 +148,9 @@ class Resolver(ABC):
 class Storage(ABC):
     """A queue that belongs to one process: the crate's six methods.
 
-    Called from any thread, one call at a time for one message; a call blocks until what it
-    did is as durable as this storage gets. Values in and out are frozen: whoever changes one
-    stores a new one. Foreign errors come out as `StorageError`. A message is completed, without
-    work left, when the `completed_at` of its status is set.
+    Called from any thread, one call at a time for one message; a call blocks until what it did is
+    as durable as this storage gets. Foreign errors come out as `StorageError`. A message is
+    completed, without work left, when the `completed_at` of its status is set.
     """
 
     #: What is stored outlives the process. close() then leaves work for the next start.
@@ -256,22 +190,44 @@ class Storage(ABC):
 class SharedStorage(ABC):
     """The queue as the engine sees it: claims with leases, fenced results, due times.
 
-    Called from any thread. Due times are judged by the caller's `now`; leases by the
-    storage's own lease clock. A completed recipient never changes again; a token only grows.
+    Called from any thread; a call blocks until what it did is as durable as it must be. Due times
+    are judged by the caller's `now`; leases by the storage's own lease clock. A completed recipient
+    never changes again; a token only grows. A claim is lost once its recipients were claimed anew,
+    settled, given back or cancelled; the end of its lease alone loses nothing. Foreign errors come
+    out as `StorageError`: then nothing was done, or all of it, and the call may be made again.
     """
 
     durable: bool = False  # as in Storage
     never_blocks: bool = False  # as in Storage
+    #: Others may store, too: how often to look for what they did, in seconds. None: nobody else does.
+    poll_secs: float | None = None
+    #: The same for every process that works on the same queue. None: it belongs to one process.
+    identity: str | None = None
+
+    # --- storing
 
     @abstractmethod
     def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
         """Keeps all of them or none; the ids under which they stand, in the same order.
 
-        An entry whose idempotency key is known with the same fingerprint is not stored; the
-        first id is returned for it. Raises `IdempotencyConflict` (same key, other
-        fingerprint), `DuplicateMessage`, `QueueFull`, `StorageFull` or `StorageError`; the
-        exception's `index` attribute is the entry's position.
+        An entry whose idempotency key is known with the same fingerprint is not stored; the first id is
+        returned for it. Raises `IdempotencyConflict` (same key, other fingerprint), `DuplicateMessage`,
+        `QueueFull`, `StorageFull` or `StorageError`; the exception's `index` attribute is the entry's
+        position.
         """
+
+    def bind(self, connection: object) -> Binding:
+        """A way in through the caller's own transaction: what it stores is there once that commits.
+
+        Raises `ConfigError` where this storage cannot, or not with this kind of connection.
+        """
+        raise _has_no_transactions(self)
+
+    def bind_async(self, connection: object) -> AsyncBinding:
+        """The same for a connection whose calls are awaited."""
+        raise _has_no_transactions(self)
+
+    # --- working off
 
     @abstractmethod
     def claim(
@@ -279,30 +235,36 @@ class SharedStorage(ABC):
     ) -> Claim | None:
         """The next due work, or None.
 
-        Up to `CLAIM_LIMIT` recipients of one message with one route key, due at `now`, not
-        leased, whose route key is not in `skip`; fair over route keys: a key with much due
-        mail does not hide another. The claim is written ahead: each recipient's `crashes` is
-        one higher until it is settled or given back.
+        Up to `CLAIM_LIMIT` recipients of one message with one route key, which fell due together, at `now`
+        or before, not leased, whose route key is not in `skip`; fair over route keys: a key with much due
+        mail does not hide another. Within a key what fell due first comes first, then what was stored
+        first. The claim is written ahead: each recipient's `crashes` is one higher until it is settled or
+        given back. Once its lease ended without that, they are claimable again with the crash counted, and
+        with `dot_sent`.
         """
 
     @abstractmethod
-    def renew(self, claim: Claim, lease: timedelta) -> Claim | None:
-        """The claim with a later `lease_until`, or None when it was lost."""
+    def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
+        """Each claim with a later `lease_until`, or None where it was lost."""
 
     @abstractmethod
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        """Notes that the final dot is about to be written for these; False when the claim was lost."""
+        """Notes that the final dot is about to be written for these; False when the claim was lost.
+
+        Outlives the process, and need not outlive a loss of power.
+        """
 
     @abstractmethod
-    def settle(self, claim: Claim, outcomes: Sequence[Outcome], now: datetime) -> bool:
-        """Records the results of a claim's recipients and ends it for them.
+    def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
+        """Records the results of some claims' recipients and ends the claims for them.
 
-        Recipients without an outcome stay claimed. False, and no change at all, when the
-        claim was lost, or holds one of them no more. A result that is not completed is due at
-        its `next_attempt_at`; where that is None it is held: nobody tries it, and it falls due
-        once, at the message's `expires_at`, to be ended. Of the attempts the latest are kept,
-        50 at least. Where `cancel` came in between, a deferred outcome becomes failed
-        (CANCELLED). `completed_at` is set to `now` when the last recipient completes.
+        All of them in one durable step, each as if those before it were done. Recipients without an outcome
+        stay claimed. False, and no change at all by that settlement, when its claim was lost or holds one
+        of the recipients no more. A result that is not completed is due at its `next_attempt_at`; where
+        that is None it is held: nobody tries it, and it falls due once, at the message's `expires_at`, to
+        be ended. Of the attempts the latest are kept, 50 at least. Where `Order.CANCEL` came in between, a
+        deferred outcome becomes failed (CANCELLED); where `Order.HOLD` did, it is held. `completed_at` is
+        set to `now` when the last recipient completes.
         """
 
     @abstractmethod
@@ -311,30 +273,100 @@ class SharedStorage(ABC):
 
     @abstractmethod
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
-        """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""
+        """When the next work that is not in `skip` falls due or its lease ends; None: no work waits.
+
+        What is due already may be told as `now` or any time before.
+        """
 
     @abstractmethod
     def is_idle(self) -> bool:
         """No recipient is left to try: all are completed or held, none is claimed."""
 
     @abstractmethod
+    def pull_in(self, latest: datetime) -> int:
+        """Makes deferred recipients that are due after `latest` due then; how many they were.
+
+        After a wall clock that stood far ahead. What is held or queued keeps its time.
+        """
+
+    def listen(self, wake: Callable[[], object], is_over: Callable[[], bool]) -> None:
+        """Calls `wake` whenever another process may have stored something, until `is_over()`.
+
+        Runs on a thread of its own, returns within 2 s of `is_over()`, raises nothing; only saves waiting.
+        """
+        return  # by default nobody says so
+
+    # --- asking
+
+    @abstractmethod
     def retrieve_status(self, message_id: str) -> InternalMessageStatus:
         """The status; raises `MessageNotFound`."""
 
     @abstractmethod
-    def retrieve_all_incomplete(self) -> Sequence[InternalMessageStatus]:
-        """Every message with work left, oldest first."""
+    def retrieve_all_incomplete(
+        self, selection: Selection = EVERYTHING, *, limit: int | None = None
+    ) -> Sequence[InternalMessageStatus]:
+        """Every message with work left among the recipients selected, oldest first, at most `limit`."""
 
     @abstractmethod
     def retrieve_all_recent(self) -> Sequence[InternalMessageStatus]:
         """Every incomplete message, and those completed since the last such call, oldest first."""
 
     @abstractmethod
-    def cancel(self, message_id: str, now: datetime) -> InternalMessageStatus:
-        """Fails (CANCELLED) each recipient that is neither completed nor claimed.
+    def overview(self, now: datetime) -> Overview:
+        """How full the queue is at `now`."""
 
-        A claimed one is being tried at this moment: what that brings is recorded, but it will
-        not be tried again (see `settle`). Raises `MessageNotFound`.
+    @abstractmethod
+    def events(self, after: int | None = None, *, limit: int = 1000) -> Sequence[Event]:
+        """The status changes behind the cursor `after`, in order, at most `limit`; each has its `cursor`.
+
+        Of each message "accepted" (at `submitted_at`), and of each recipient what `settle` and
+        `Order.CANCEL` made of it (at their `now`): "deferred", "delivered" or "failed", from the
+        oldest that is kept. With the same cursor the same is told again; a change that commits
+        late is told late, with a higher cursor than all told before it, and holds up nothing.
+        """
+
+    # --- steering
+
+    @abstractmethod
+    def order(
+        self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
+    ) -> Sequence[Ordered]:
+        """Carries the order out for up to `limit` of the recipients it would change; those, oldest first.
+
+        Empty: none is left. What is held has no `next_attempt_at` and falls due at `expires_at`;
+        what is made due now has `now` for both. What is claimed is being tried: CANCEL and HOLD
+        come after that, RELEASE takes such a HOLD back, RETRY changes nothing.
+        """
+
+    @abstractmethod
+    def purge(self, now: datetime, *, limit: int = 1000) -> int:
+        """Removes what its retention is over for, a small batch in each call; 0: nothing was left.
+
+        Bodies of completed messages first, statuses and events later; never what is not completed.
+        """
+
+    @abstractmethod
+    def forget(self, address: str, now: datetime) -> int:
+        """Erases this recipient address wherever it is completed; how many recipients that were.
+
+        Compared without case. Its events, attempts, and the bodies of completed messages; what stands
+        in its place in a status, if anything, and the message, if nobody else is left, say nothing of it.
+        """
+
+    # --- notes
+
+    @abstractmethod
+    def note(self, namespace: str, key: str, now: datetime) -> Note | None:
+        """The note; None where there is none, or it has expired."""
+
+    @abstractmethod
+    def put_note(self, note: Note, now: datetime) -> Note | None:
+        """Keeps the note and returns it with its new version: compare and set.
+
+        Only if the note stands there with `note.version`, or with version 0 does not stand there (any
+        more). None, and no change, where another was quicker. A version never comes again. One that has
+        expired already is a note taken away.
         """
 
     @abstractmethod
@@ -342,6 +374,27 @@ class SharedStorage(ABC):
         """Gives up its resources; what is stored stays as durable as it was."""
 
 
+class Binding(ABC):
+    """Stores in a transaction that its caller ends."""
+
+    @abstractmethod
+    def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
+        """As `SharedStorage.store`; where it raises, only a savepoint of its own was rolled back."""
+
+
+class AsyncBinding(ABC):
+    """Stores in a transaction of an asyncio connection that its caller ends."""
+
+    @abstractmethod
+    async def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
+        """As `Binding.store`."""
+
+
 #: Runs one storage call off the event loop and returns its result; a simulation runs it inline.
 #: `await run(storage.claim, now, owner=..., lease=...)`
 StorageRunner = Callable[..., Awaitable[Any]]
+
+
+def _has_no_transactions(storage: SharedStorage) -> ConfigError:
+    what = f"{type(storage).__name__} cannot store in a caller's transaction"
+    return ConfigError(f"connection: {what}; SqliteStorage and PostgresStorage can")

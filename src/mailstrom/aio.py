@@ -5,21 +5,31 @@ Nothing here runs in the caller's event loop but the waiting: delivery has a loo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+)
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
-from .abc import SharedStorage, Storage
+from .abc import Event, Order, Overview, SharedStorage, Storage
 from .config import Config
 from .engine.events import Observer
 from .engine.local import Outbox
+from .engine.tenure import Role
 from .engine.waiting import off_loop
 from .facade import Mailstrom
+from .intake import naming_the_index
 from .message.email import Email
 from .secret import Secret
+from .selection import Chosen
 from .status import MessageStatus, WorkerStatus
-from .submission import Submission
+from .submission import Submission, message_id_of
 from .wiring import config_of
 
 if TYPE_CHECKING:
@@ -41,17 +51,18 @@ class AsyncMailstrom:
     def __init__(
         self,
         config: Config | str | None = None,
-        storage: Storage | SharedStorage | None = None,
+        storage: Storage | SharedStorage | str | Secret | None = None,
         *,
         observers: Iterable[Observer] = (),
     ) -> None:
         hidden = Secret(config) if isinstance(config, str) else config
-        del config  # a traceback may show the locals of every frame
-        self._mailstrom = Mailstrom(config_of(hidden), storage, observers=observers)
+        place = Secret(storage) if isinstance(storage, str) else storage
+        del config, storage  # a traceback may show the locals of every frame
+        self._mailstrom = Mailstrom(config_of(hidden), place, observers=observers)
 
-    async def start(self) -> Self:
-        """Starts the worker, or ends a pause; returns self."""
-        self._mailstrom.start()
+    async def start(self, role: Role = "auto") -> Self:
+        """Starts the worker, or ends a pause; returns self. As `Mailstrom.start`."""
+        self._mailstrom.start(role)
         return self
 
     async def pause(self) -> None:
@@ -89,10 +100,13 @@ class AsyncMailstrom:
         expires_at: datetime | None = None,
         idempotency_key: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        connection: object | None = None,
     ) -> str:
-        """The message id, as soon as the email is checked and stored. As `Mailstrom.send_email`."""
-        return await self._call(
-            self._mailstrom.send_email,
+        """The message id, as soon as the email is checked and stored. As `Mailstrom.send_email`.
+
+        `connection` is one of asyncio, and is used in this event loop.
+        """
+        submission = Submission(
             email,
             recipients=recipients,
             return_path=return_path,
@@ -101,15 +115,25 @@ class AsyncMailstrom:
             idempotency_key=idempotency_key,
             metadata=metadata,
         )
+        if connection is None:
+            return await self._call(self._mailstrom._send, submission)
+        entry = await self._call(self._mailstrom._open().intake.entry, submission)
+        return (await self._mailstrom._bound_async(connection).store([entry]))[0]
 
     async def send_emails(
         self,
         emails: Iterable[Email | Message | bytes | Submission]
         | AsyncIterable[Email | Message | bytes | Submission],
+        *,
+        connection: object | None = None,
     ) -> list[str]:
         """The ids, in the same order; all are stored, or none."""
-        listed = [e async for e in emails] if isinstance(emails, AsyncIterable) else list(emails)
-        return await self._call(self._mailstrom.send_emails, listed)
+        listed = [e async for e in emails] if isinstance(emails, AsyncIterable) else emails
+        if connection is None:
+            return await self._call(self._mailstrom.send_emails, listed)
+        entries = await self._call(self._mailstrom._entries, listed)
+        with naming_the_index():
+            return await self._mailstrom._bound_async(connection).store(entries) if entries else []
 
     async def query_status(self, message_id: str) -> MessageStatus:
         """How it stands with a message now; raises `MessageNotFound`."""
@@ -121,16 +145,59 @@ class AsyncMailstrom:
 
     async def wait(self, message_id: str, timeout: float | None = None) -> MessageStatus:
         """The status once every recipient is completed, or as it is after `timeout` seconds."""
-        awaited = self._mailstrom._awaited_message(message_id)
+        awaited = self._mailstrom._here().awaited_message(message_id_of(message_id))
         return (await awaited.wait_in_loop(timeout, self._call)).public()
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Waits until everything queued is completed (or held); False at the timeout."""
-        return await self._mailstrom._awaited_idle().wait_in_loop(timeout, self._call)
+        return await self._mailstrom._here().awaited_idle().wait_in_loop(timeout, self._call)
 
-    async def cancel(self, message_id: str) -> MessageStatus:
+    async def events(self, after: int | None = None) -> AsyncIterator[Event]:
+        """What has become of messages, in order, until now. As `Mailstrom.events`."""
+        while batch := await self._call(self._mailstrom._events, after):
+            for event in batch:
+                yield event
+            after = batch[-1].cursor
+
+    async def overview(self) -> Overview:
+        """How full the queue is, by destination and state, and whether it moves."""
+        return await self._call(self._mailstrom.overview)
+
+    @overload
+    async def cancel(self, message_id: str, **chosen: Unpack[Chosen]) -> MessageStatus: ...
+    @overload
+    async def cancel(self, message_id: None = None, **chosen: Unpack[Chosen]) -> int: ...
+    async def cancel(self, message_id: str | None = None, **chosen: Unpack[Chosen]) -> MessageStatus | int:
         """Stops trying: what is not completed fails with `Cause.CANCELLED`."""
-        return await self._call(self._mailstrom.cancel, message_id)
+        return await self._call(self._mailstrom._order, Order.CANCEL, message_id, chosen)
+
+    @overload
+    async def hold(self, message_id: str, **chosen: Unpack[Chosen]) -> MessageStatus: ...
+    @overload
+    async def hold(self, message_id: None = None, **chosen: Unpack[Chosen]) -> int: ...
+    async def hold(self, message_id: str | None = None, **chosen: Unpack[Chosen]) -> MessageStatus | int:
+        """Keeps what is not completed in the queue without trying it, until `release`."""
+        return await self._call(self._mailstrom._order, Order.HOLD, message_id, chosen)
+
+    @overload
+    async def release(self, message_id: str, **chosen: Unpack[Chosen]) -> MessageStatus: ...
+    @overload
+    async def release(self, message_id: None = None, **chosen: Unpack[Chosen]) -> int: ...
+    async def release(self, message_id: str | None = None, **chosen: Unpack[Chosen]) -> MessageStatus | int:
+        """Ends a hold: what was held is due now."""
+        return await self._call(self._mailstrom._order, Order.RELEASE, message_id, chosen)
+
+    @overload
+    async def retry_now(self, message_id: str, **chosen: Unpack[Chosen]) -> MessageStatus: ...
+    @overload
+    async def retry_now(self, message_id: None = None, **chosen: Unpack[Chosen]) -> int: ...
+    async def retry_now(self, message_id: str | None = None, **chosen: Unpack[Chosen]) -> MessageStatus | int:
+        """Makes due now what waits for its next try; what is held stays held."""
+        return await self._call(self._mailstrom._order, Order.RETRY, message_id, chosen)
+
+    async def forget(self, address: str) -> int:
+        """Erases a recipient's address wherever it is completed; how many recipients that were."""
+        return await self._call(self._mailstrom.forget, address)
 
     @property
     def outbox(self) -> Outbox:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, Self, cast
 from . import config_checks as check
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
-from .secret import Secret
+from .secret import Secret, sealing
 
 if TYPE_CHECKING:
     from .dkim import DkimSigner
@@ -261,20 +261,19 @@ class RemoteDeliveryConfig:
         check.source_ip("RemoteDeliveryConfig.source_ipv6", self.source_ipv6, 6)
 
 
-_DURATIONS = ("base_resend_delay_secs", "max_session_age_secs", "session_idle_secs", "delayed_after_secs")
+_DURATIONS = ("base_resend_delay", "max_session_age", "session_idle", "delayed_after", "lease")
 
 
+@sealing("storage")
 @dataclass(frozen=True, slots=True)
 class Config:
     """How this Mailstrom delivers.
 
-    `helo_name`: our name in EHLO; default the host's name if it has a dot, else looked up by
-    the worker thread. `smtp_timeout_secs`: one number for connect, greeting and each command.
-    `require_tls`: never in clear. `mode`: "live"; "capture", "console" and "file" do all but
-    the socket. `redirect_to` sends everything to one address, `allow_domains` refuses every
-    other domain: both are enforced at delivery. `default_from` is used where an email has no
-    From. `dkim`: what signs, by the domain of From; one `DkimSigner`, or a list. The limits bound
-    sessions in all, per lane (one MX set) and messages per session.
+    `helo_name`: our name in EHLO; default the host's name if it has a dot, else looked up by the
+    worker thread. `smtp_timeout_secs`: one number for connect, greeting and each command.
+    `require_tls`: never in clear. `mode`: "live"; "capture", "console" and "file" do all but the
+    socket. `redirect_to` sends everything to one address, `allow_domains` refuses every other, both
+    at delivery. `default_from`: for emails without From. `dkim`: who signs, by the domain of From.
     """
 
     helo_name: str | None = None
@@ -290,13 +289,15 @@ class Config:
     default_from: str | None = None
     dkim: DkimSigner | Sequence[DkimSigner] = ()  # kept as a tuple
     mail_dir: str = "mail"  # where mode="file" writes
-    max_sessions: int = 500
-    max_sessions_per_lane: int = 20
+    max_sessions: int = 500  # in all
+    max_sessions_per_lane: int = 20  # a lane is one MX set
     max_messages_per_session: int = 100
     max_session_age_secs: float = 300.0
     session_idle_secs: float = 5.0
     delayed_after_secs: float = 14_400.0  # a "delayed" event for what waits longer
     queue_full_wait_secs: float = 0.0  # how long send_email waits for room before QueueFull
+    lease_secs: float = 60.0  # how long a worker that died keeps its mail from others, where no lock tells
+    storage: str | Secret | None = None  # the queue's URL, "sqlite:///mail.db"; kept as a Secret
 
     def __post_init__(self) -> None:
         if self.helo_name is not None:
@@ -304,7 +305,7 @@ class Config:
         if self.smtp_timeout_secs is not None:
             check.positive("Config.smtp_timeout_secs", self.smtp_timeout_secs)
         for name in _DURATIONS:
-            check.positive(f"Config.{name}", getattr(self, name))
+            check.positive(f"Config.{name}_secs", getattr(self, f"{name}_secs"))
         check.not_negative("Config.queue_full_wait_secs", self.queue_full_wait_secs)
         for name in ("max_sessions", "max_sessions_per_lane", "max_messages_per_session"):
             check.count(f"Config.{name}", getattr(self, name))
@@ -315,6 +316,7 @@ class Config:
         check.kind("Config.timeouts", self.timeouts, SmtpTimeouts, "SmtpTimeouts(...)")
         check.choice("Config.mode", self.mode, MODES)
         object.__setattr__(self, "dkim", check.signers("Config.dkim", self.dkim))
+        check.storage_url("Config.storage", self.storage)
         if self.require_tls and isinstance(self.delivery, RelayConfig) and self.delivery.tls == "none":
             raise ConfigError("Config.require_tls: expected a relay over TLS, got one with tls='none'")
         self._check_texts()

@@ -11,9 +11,12 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError, MessageError
+from .secret import Secret
 
 if TYPE_CHECKING:
     from .dkim import DkimSigner
+
+STORAGE_SCHEMES = ("sqlite", "postgresql", "postgres")
 
 
 def positive(name: str, number: object) -> None:
@@ -131,6 +134,16 @@ def domain(name: str, given: str) -> str:
         return a_label_domain(given.removesuffix("."), field=name, given=given)
     except MessageError as error:
         raise ConfigError(str(error)) from error
+
+
+def storage_url(name: str, given: object) -> None:
+    """None, or where the queue rests, sealed; what is wrong with it is said without repeating it."""
+    if given is None:
+        return
+    kind(name, given, Secret, "a URL such as 'sqlite:///mail.db'")
+    if str(given.reveal()).partition("://")[0] not in STORAGE_SCHEMES:  # type: ignore[attr-defined]
+        schemes = ", ".join(f"{scheme}://" for scheme in STORAGE_SCHEMES)
+        raise ConfigError(f"{name}: expected a URL that begins with one of {schemes}")
 
 
 def signers(name: str, given: object) -> tuple[DkimSigner, ...]:

@@ -76,7 +76,7 @@ def _environment_names() -> dict[str, tuple[tuple[str, ...], str, str]]:
 def _from_text(name: str, given: Secret, kind: str) -> object:
     """The value of a variable whose setting has this type."""
     kind = kind.removesuffix(" | None")
-    if kind == "Secret":
+    if kind.endswith("Secret"):
         return given
     text = given.reveal().strip()
     if kind == "bool":

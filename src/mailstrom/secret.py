@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, Self
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn, Self, TypeVar
 
 from .errors import ConfigError
+
+T = TypeVar("T")
 
 
 class Secret:
@@ -42,3 +46,21 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is never pickled")
+
+
+def sealing(name: str) -> Callable[[type[T]], type[T]]:
+    """For a class whose argument `name` may be a text with a password: sealed before a frame shows it."""
+
+    def decorate(decorated: type[T]) -> type[T]:
+        init: Callable[..., None] = vars(decorated)["__init__"]
+
+        @wraps(init)
+        def sealed_init(self: T, *args: Any, **given: Any) -> None:
+            if isinstance(given.get(name), str):
+                given[name] = Secret(given[name])
+            init(self, *args, **given)
+
+        type.__setattr__(decorated, "__init__", sealed_init)
+        return decorated
+
+    return decorate

@@ -48,6 +48,7 @@ class WorkerStatus(StrEnum):
     """What the worker thread is doing."""
 
     NOT_STARTED = "not started"  # start() was not called; nothing is delivered
+    STANDBY = "standby"  # another process delivers; with role="auto" this one when that ends
     OK = "ok"  # delivering
     PAUSED = "paused"  # pause() was called; start() goes on
     STOPPING = "stopping"  # close() was called; what is in flight is finished

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from .abc import Clock, SharedStorage, Storage, StorageRunner
 from .config import Config, RemoteDeliveryConfig
+from .engine.prefork import prefork_server
 from .errors import ConfigError
 from .secret import Secret
 from .storage.exclusive import ExclusiveStorage
 from .storage.memory import MemoryStorage
+from .storage.urls import storage_from_url
 
 if TYPE_CHECKING:
     from .abc import Resolver
     from .engine.world import World
+
+_log = logging.getLogger("mailstrom")
 
 
 def config_of(given: Config | Secret | None) -> Config:
@@ -27,15 +34,33 @@ def config_of(given: Config | Secret | None) -> Config:
     raise ConfigError(f"config: expected a Config, a relay URL or None, got {type(given).__name__}")
 
 
-def storage_of(given: Storage | SharedStorage | None) -> SharedStorage:
-    """What the engine works with: a plain storage lifted, none at all is memory."""
+def storage_of(given: Storage | SharedStorage | str | Secret | None) -> SharedStorage:
+    """What the engine works with: a plain storage lifted, that of a URL; none at all is memory."""
     if given is None:
         return ExclusiveStorage(MemoryStorage())
+    if isinstance(given, (str, Secret)):
+        return storage_from_url(given)
     if isinstance(given, SharedStorage):
         return given
     if isinstance(given, Storage):
         return ExclusiveStorage(given)
-    raise ConfigError(f"storage: expected a Storage such as MemoryStorage(), got {type(given).__name__}")
+    raise ConfigError(
+        "storage: expected a Storage such as MemoryStorage(), or a URL such as 'sqlite:///mail.db', "
+        f"got {type(given).__name__}"
+    )
+
+
+def warn_of_prefork(storage: SharedStorage) -> None:
+    """Says in the log that each worker process of a web server has a queue of its own, where it has."""
+    if storage.durable:
+        return
+    server = prefork_server(sys.modules, os.environ, sys.argv)
+    if server is not None:
+        _log.warning(
+            "each worker process of %s has a queue of its own in its memory, lost when it is recycled; "
+            "name one for all: Mailstrom(storage='sqlite:///mail.db')",
+            server,
+        )
 
 
 def system_world(config: Config, clock: Clock, run_storage: StorageRunner) -> World:

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
-from mailstrom.abc import Claim, InternalMessageStatus, Outcome, PreparedEmail, SharedStorage, Storage
+from mailstrom import testing
+from mailstrom.abc import SharedStorage, Storage
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
 from mailstrom.testing.storage_contract import (
+    DURABLE_CLAUSES,
     SHARED_CLAUSES,
     STORAGE_CLAUSES,
     Bench,
+    Need,
     check_shared_storage,
     check_storage,
+    clauses_for,
 )
+from tests.contract import broken_storages
 from tests.contract.plain_storage import PlainStorage
+from tests.contract.subjects import LeaseClock, each_clause, lifted
 
+NEEDS = get_args(Need)
 PLAIN: dict[str, Callable[[], Storage]] = {"memory": MemoryStorage, "six methods": PlainStorage}
-SHARED: dict[str, Callable[[], Storage]] = {
-    **PLAIN,
-    "six methods, durable": lambda: PlainStorage(durable=True),
-}
-
-
-class LeaseClock:
-    """A lease clock that only the test moves."""
-
-    def __init__(self) -> None:
-        self.secs = 1000.0
-
-    def __call__(self) -> float:
-        return self.secs
-
-    def advance(self, secs: float) -> None:
-        self.secs += secs
 
 
 @pytest.mark.parametrize("clause", STORAGE_CLAUSES, ids=lambda clause: clause.__name__)
@@ -46,13 +38,29 @@ def test_a_storage_keeps_the_clause(kind: str, clause: Callable[[Storage], None]
     clause(PLAIN[kind]())
 
 
-@pytest.mark.parametrize("clause", SHARED_CLAUSES, ids=lambda clause: clause.__name__)
-@pytest.mark.parametrize("kind", SHARED)
-def test_a_lifted_storage_keeps_the_clause(kind: str, clause: Callable[[Bench], None]) -> None:
-    clock = LeaseClock()
-    storage = ExclusiveStorage(SHARED[kind](), lease_clock=clock)
+@pytest.mark.parametrize("clause", DURABLE_CLAUSES, ids=lambda clause: clause.__name__)
+def test_a_durable_storage_keeps_the_clause(
+    clause: Callable[[Storage, Callable[[], Storage]], None],
+) -> None:
+    storage = PlainStorage(durable=True)
 
-    clause(Bench(storage=storage, advance_lease_clock=clock.advance))
+    clause(storage, lambda: storage)
+
+
+@each_clause()
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_lifted_storage_keeps_the_clause(kind: str, clause: Callable[[Bench], None]) -> None:
+    with lifted(PLAIN[kind]()) as bench:
+        clause(bench)
+
+
+@each_clause("reopen")
+def test_a_lifted_durable_storage_keeps_the_clause(clause: Callable[[Bench], None]) -> None:
+    with lifted(PlainStorage(durable=True)) as bench:
+        clause(bench)
+
+
+# The report
 
 
 def test_the_contract_needs_no_test_runner() -> None:
@@ -63,63 +71,61 @@ def test_the_contract_needs_no_test_runner() -> None:
         check_shared_storage(lambda: ExclusiveStorage(MemoryStorage(), lease_clock=clock), clock.advance),
     ]
 
-    assert [str(report) for report in reports] == [
+    assert [str(report).splitlines()[0] for report in reports] == [
         f"{len(clauses)} of {len(clauses)} clauses hold" for clauses in (STORAGE_CLAUSES, SHARED_CLAUSES)
     ]
     for report in reports:
         report.raise_if_broken()
 
 
+def test_a_clause_that_was_not_tried_is_told_with_what_it_waits_for() -> None:
+    clock = LeaseClock()
+
+    plain = check_storage(MemoryStorage)
+    shared = check_shared_storage(lambda: ExclusiveStorage(MemoryStorage(), lease_clock=clock), clock.advance)
+
+    assert {each.needs for each in plain.not_applicable} == {"reopen"}
+    assert [each.clause for each in plain.not_applicable] == [each.__name__ for each in DURABLE_CLAUSES]
+    told = {(each.clause, each.needs) for each in shared.not_applicable}
+    assert told == {
+        (clause.__name__, need) for need in NEEDS for clause in clauses_for(need)[len(SHARED_CLAUSES) :]
+    }
+    assert not {*shared.checked} & {each.clause for each in shared.not_applicable}
+    assert "  a_rollback_leaves_nothing: not tried without in_transaction=" in str(shared).splitlines()
+
+
+def test_every_clause_is_in_the_contract_once() -> None:
+    rooms = [each.name for each in pkgutil.iter_modules(testing.__path__) if "storage_" in each.name]
+    written = [name for room in rooms if room != "storage_kit" for name in _clauses_in(room)]
+
+    tried = [*STORAGE_CLAUSES, *DURABLE_CLAUSES, *clauses_for(*NEEDS)]
+    assert sorted(each.__name__ for each in tried) == sorted(written)
+    assert len({*written}) == len(written)
+
+
+def _clauses_in(room: str) -> list[str]:
+    """The public functions of this room that take a bench or a storage."""
+    module = importlib.import_module(f"{testing.__name__}.{room}")
+    return [
+        name
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+        if {*inspect.signature(function).parameters} & {"bench", "storage"}
+    ]
+
+
 # Planted bugs: each storage is wrong in one thing, and the contract must say so
-
-
-class Overwrites(PlainStorage):
-    """A known id replaces the message that waits."""
-
-    def store(self, email: PreparedEmail, status: InternalMessageStatus) -> None:
-        self.emails[status.message_id], self.statuses[status.message_id] = email, status
-
-
-class LosesHeld(PlainStorage):
-    """Lists only what is due."""
-
-    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
-        found = super().retrieve_all_incomplete()
-        return [each for each in found if any(recipient.due_at for recipient in each.recipients)]
-
-
-class NewestFirst(PlainStorage):
-    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
-        return super().retrieve_all_incomplete()[::-1]
-
-
-class Mends(PlainStorage):
-    """Makes line ends right that were right."""
-
-    def retrieve(self, message_id: str) -> tuple[PreparedEmail, InternalMessageStatus]:
-        email, status = super().retrieve(message_id)
-        return replace(email, content=email.content.replace(b"\r", b"")), status
-
-
-class StoresUnknown(PlainStorage):
-    def update_status(self, status: InternalMessageStatus) -> None:
-        self.statuses[status.message_id] = status
-
-
-class AlwaysRecent(PlainStorage):
-    def retrieve_all_recent(self) -> list[InternalMessageStatus]:
-        return list(self.statuses.values())
 
 
 @pytest.mark.parametrize(
     ("broken", "clause"),
     [
-        (Overwrites, "a_known_id_is_refused_and_nothing_changes"),
-        (LosesHeld, "a_held_message_is_incomplete"),
-        (NewestFirst, "incomplete_messages_are_listed_oldest_first"),
-        (Mends, "content_comes_back_octet_for_octet"),
-        (StoresUnknown, "an_unknown_id_is_message_not_found"),
-        (AlwaysRecent, "a_completed_message_is_recent_once"),
+        (broken_storages.Overwrites, "a_known_id_is_refused_and_nothing_changes"),
+        (broken_storages.LosesHeld, "a_held_message_is_incomplete"),
+        (broken_storages.NewestFirst, "incomplete_messages_are_listed_oldest_first"),
+        (broken_storages.Mends, "content_comes_back_octet_for_octet"),
+        (broken_storages.StoresUnknown, "an_unknown_id_is_message_not_found"),
+        (broken_storages.AlwaysRecent, "a_completed_message_is_recent_once"),
     ],
 )
 def test_a_broken_storage_breaks_its_clause(broken: Callable[[], Storage], clause: str) -> None:
@@ -130,106 +136,26 @@ def test_a_broken_storage_breaks_its_clause(broken: Callable[[], Storage], claus
         report.raise_if_broken()
 
 
-class NoToken(ExclusiveStorage):
-    """Settles for whoever comes."""
-
-    def settle(self, claim: Claim, outcomes: Sequence[Outcome], now: datetime) -> bool:
-        current = max(self._index._leases, default=claim.token)
-        return super().settle(replace(claim, token=current), outcomes, now)
-
-
-class NoLease(ExclusiveStorage):
-    """Keeps what was claimed for ever."""
-
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
-    ) -> Claim | None:
-        return super().claim(now, owner=owner, lease=timedelta(days=365), skip=skip)
-
-
-class ForgetsCrashes(ExclusiveStorage):
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
-    ) -> Claim | None:
-        claim = super().claim(now, owner=owner, lease=lease, skip=skip)
-        if claim is None:
-            return None
-        return replace(claim, recipients=tuple(replace(each, crashes=0) for each in claim.recipients))
-
-
-class IgnoresSkip(ExclusiveStorage):
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
-    ) -> Claim | None:
-        return super().claim(now, owner=owner, lease=lease)
-
-
-class Unfair(ExclusiveStorage):
-    """The route key that came first is served until it is empty."""
-
-    first: str | None = None
-
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
-    ) -> Claim | None:
-        others = {key for key in self._index._queue._routes if key != self.first}
-        claim = None
-        if self.first is not None and self.first not in skip:
-            claim = super().claim(now, owner=owner, lease=lease, skip={*skip, *others})
-        claim = claim or super().claim(now, owner=owner, lease=lease, skip=skip)
-        self.first = None if claim is None else claim.route_key
-        return claim
-
-
-class SettlesAll(ExclusiveStorage):
-    """A result for one recipient is taken for all of the claim."""
-
-    def settle(self, claim: Claim, outcomes: Sequence[Outcome], now: datetime) -> bool:
-        spread = [replace(outcomes[0], address=each.address) for each in claim.recipients]
-        return super().settle(claim, spread, now)
-
-
-class GiveBackCostsATry(ExclusiveStorage):
-    def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:
-        outcomes = [
-            Outcome(address=each.address, result=replace(each.result, tries=1, next_attempt_at=each.due_at))
-            for each in claim.recipients
-        ]
-        self.settle(claim, outcomes, claim.submitted_at)
-
-
-class ForgetsDot(ExclusiveStorage):
-    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        return self.renew(claim, timedelta(seconds=60)) is not None
-
-
-class StoresHalf(ExclusiveStorage):
-    def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
-        return [super(StoresHalf, self).store([entry])[0] for entry in entries]
-
-
-class CancelsClaimed(ExclusiveStorage):
-    """Takes a delivery that is under way for cancelled."""
-
-    def cancel(self, message_id: str, now: datetime) -> InternalMessageStatus:
-        for lease in list(self._index._leases.values()):
-            self._index.release(lease, list(lease.before))
-        return super().cancel(message_id, now)
-
-
 @pytest.mark.parametrize(
     ("broken", "clause"),
     [
-        (NoToken, "a_lost_claim_can_do_nothing"),
-        (NoLease, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
-        (ForgetsCrashes, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
-        (IgnoresSkip, "skipped_route_keys_are_not_claimed"),
-        (Unfair, "a_route_key_with_much_mail_does_not_hide_another"),
-        (SettlesAll, "recipients_without_an_outcome_stay_claimed"),
-        (GiveBackCostsATry, "a_given_back_claim_counts_no_crash_and_no_try"),
-        (ForgetsDot, "the_dot_sent_mark_shows_in_the_next_claim"),
-        (StoresHalf, "of_several_entries_all_are_stored_or_none"),
-        (CancelsClaimed, "cancel_does_not_undo_a_delivery_under_way"),
+        (broken_storages.NoToken, "a_lost_claim_can_do_nothing"),
+        (broken_storages.NoLease, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
+        (broken_storages.ForgetsCrashes, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
+        (broken_storages.IgnoresSkip, "skipped_route_keys_are_not_claimed"),
+        (broken_storages.Unfair, "a_route_key_with_much_mail_does_not_hide_another"),
+        (broken_storages.SettlesAll, "recipients_without_an_outcome_stay_claimed"),
+        (broken_storages.SettlesFirst, "several_settlements_in_one_call_stand_each_for_itself"),
+        (broken_storages.GiveBackCostsATry, "a_given_back_claim_counts_no_crash_and_no_try"),
+        (broken_storages.ForgetsDot, "the_dot_sent_mark_shows_in_the_next_claim"),
+        (broken_storages.StoresHalf, "of_several_entries_all_are_stored_or_none"),
+        (broken_storages.CancelsClaimed, "cancel_does_not_undo_a_delivery_under_way"),
+        (broken_storages.HoldsNothing, "what_was_held_is_not_tried_until_it_is_released"),
+        (broken_storages.OrdersAll, "what_is_cancelled_is_selected_by_each_field"),
+        (broken_storages.TellsAgain, "behind_each_cursor_the_rest_is_told"),
+        (broken_storages.LastWriterWins, "a_note_is_not_replaced_by_an_older_version"),
+        (broken_storages.PullsInAll, "what_is_held_is_not_pulled_in"),
+        (broken_storages.ForgetsNobody, "a_person_is_forgotten_wherever_the_address_is_completed"),
     ],
 )
 def test_a_broken_shared_storage_breaks_its_clause(broken: Callable[..., SharedStorage], clause: str) -> None:
@@ -238,3 +164,31 @@ def test_a_broken_shared_storage_breaks_its_clause(broken: Callable[..., SharedS
     report = check_shared_storage(lambda: broken(MemoryStorage(), lease_clock=clock), clock.advance)
 
     assert clause in [each.clause for each in report.broken]
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "a_crash_after_claim_is_counted",
+        "a_crash_after_the_final_dot_is_seen_as_one",
+        "a_crash_after_settle_does_not_undo_it",
+    ],
+)
+def test_a_storage_that_writes_too_late_breaks_the_clauses_on_crashes(clause: str) -> None:
+    clock, place = LeaseClock(), broken_storages.LastPlace()
+
+    report = check_shared_storage(
+        lambda: ExclusiveStorage(place.new(), lease_clock=clock),
+        clock.advance,
+        reopen=lambda: ExclusiveStorage(place.reopened(), lease_clock=clock),
+    )
+
+    assert clause in [each.clause for each in report.broken]
+
+
+def test_a_plain_storage_that_writes_too_late_breaks_its_clause() -> None:
+    place = broken_storages.LastPlace()
+
+    report = check_storage(place.new, reopen=place.reopened)
+
+    assert "a_status_is_there_after_a_crash_as_it_was_updated" in [each.clause for each in report.broken]

@@ -257,7 +257,7 @@ class Story:
 
     async def _cancel(self, sim: Simulation) -> None:
         if self.contents:
-            sim.storage.cancel(self.chance.choice(list(self.contents)), sim.clock.now())
+            sim.cancel(self.chance.choice(list(self.contents)))
 
     def _start(self, sim: Simulation) -> None:
         sim.resolver = FakeResolver(sim.zone)

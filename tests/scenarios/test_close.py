@@ -61,7 +61,7 @@ def test_mail_for_later_is_not_sent_before_its_time() -> None:
     left = m.close(timeout=30)
 
     assert [status.state for status in left] == ["queued"]
-    assert len(m._outbox) == 0
+    assert len(m.outbox) == 0
 
 
 def test_a_host_that_hangs_is_given_up_at_the_timeout() -> None:
@@ -90,7 +90,7 @@ def test_during_a_pause_nothing_is_sent() -> None:
     m.send_email(an_email())
 
     assert len(m.close()) == 1
-    assert len(m._outbox) == 0
+    assert len(m.outbox) == 0
 
 
 def test_a_durable_storage_is_left_alone_and_the_next_process_delivers_the_rest() -> None:
@@ -203,7 +203,7 @@ def test_close_while_many_threads_send_loses_nothing_without_a_word() -> None:
     for thread in threads:
         thread.join(30)
 
-    sent = {email.message_id for email in m._outbox}
+    sent = {email.message_id for email in m.outbox}
     assert sent | {status.message_id for status in left} == set(taken)
 
 

@@ -133,7 +133,7 @@ def test_close_wakes_who_waits(made: Maker) -> None:
     waiting = threading.Thread(target=lambda: seen.append(inner.wait(message_id).state))
 
     waiting.start()
-    while not inner._board._waiting:
+    while not inner._life.board._waiting:
         time.sleep(0)
     m.close()
 
@@ -149,10 +149,10 @@ def test_after_close_each_method_says_so_and_close_answers_the_same(made: Maker)
     assert m.close() == left
     assert [status.state for status in left] == ["queued"]
     assert m.worker_status() is WorkerStatus.TERMINATED
-    for call in (m.start, m.pause, m.die, m.query_recent, m.drain):
+    for call in (m.start, m.pause, m.die, m.query_recent, m.drain, m.overview):
         with pytest.raises(ClosedError):
             call()
-    for call in (m.query_status, m.wait, m.cancel):
+    for call in (m.query_status, m.wait, m.cancel, m.hold, m.release, m.retry_now, m.forget):
         with pytest.raises(ClosedError):
             call("id@x.example")
     with pytest.raises(ClosedError):

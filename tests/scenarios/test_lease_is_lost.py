@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from mailstrom import MemoryStorage
@@ -19,8 +20,9 @@ class Forgetful(ExclusiveStorage):
 
     lost_claims = 1
 
-    def renew(self, claim: Claim, lease: timedelta) -> Claim | None:
-        return None if claim.token <= self.lost_claims else super().renew(claim, lease)
+    def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
+        renewed = super().renew([claim for claim in claims if claim.token > self.lost_claims], lease)
+        return [None] * (len(claims) - len(renewed)) + renewed
 
 
 def slow_once(secs: float) -> SmtpServer:
@@ -88,10 +90,10 @@ def test_a_storage_that_cannot_prolong_for_a_minute_stops_what_has_not_sent_its_
     """Row 52: without a lease that is known to stand there is no dot."""
 
     class Locked(Forgetful):
-        def renew(self, claim: Claim, lease: timedelta) -> Claim | None:
-            if claim.token <= self.lost_claims:
+        def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
+            if any(claim.token <= self.lost_claims for claim in claims):
                 raise OSError("the database is locked")
-            return super().renew(claim, lease)
+            return super().renew(claims, lease)
 
     server = slow_once(90.0)
     storage = Locked(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())

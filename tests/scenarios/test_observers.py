@@ -104,7 +104,7 @@ def test_a_worker_that_stays_down_is_told() -> None:
     Fragile.crashes = 100
     with FragileMailstrom(CAPTURE, observers=[told.append]) as m:
         m.start()
-        m._runtime._thread.join(30)
+        m._life._tenure.runtime._thread.join(30)
 
     assert WorkerStatus.CRASHED in [event.worker_status for event in told]
 

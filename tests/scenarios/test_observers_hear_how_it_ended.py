@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from mailstrom import Cause, Config, Event, EventKind, Mailstrom
+from mailstrom import Cause, Config, Event, EventKind, Mailstrom, MemoryStorage
+from mailstrom.abc import Order, Selection
+from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
@@ -20,7 +23,7 @@ def test_a_deferral_that_cancel_made_a_failure_is_told_as_a_failure() -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later", delays={"rcpt": 60.0}))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
-        sim.storage.cancel(message_id, sim.clock.now())
+        sim.cancel(message_id)
         status = await sim.wait(message_id)
         await asyncio.sleep(3600)
         assert told(sim) == [EventKind.FAILED]
@@ -31,21 +34,16 @@ def test_a_deferral_that_cancel_made_a_failure_is_told_as_a_failure() -> None:
 
 
 def test_one_that_was_delivered_before_cancel_could_is_not_told_as_failed() -> None:
-    class DeliversFirst(Mailstrom):
-        """The worker delivers between the two looks that `cancel` takes."""
+    class DeliversFirst(ExclusiveStorage):
+        """The worker delivers between the order and its being carried out."""
 
-        def cancel(self, message_id: str) -> object:
-            inner = self._storage.cancel
-
-            def late(*args: object) -> object:
-                self.start().wait(message_id, timeout=30)
-                return inner(*args)
-
-            self._storage.cancel = late
-            return super().cancel(message_id)
+        def order(self, order: Order, selection: Selection, *args: Any, **kwargs: Any) -> Any:
+            m.start().wait(selection.message_id, timeout=30)
+            return super().order(order, selection, *args, **kwargs)
 
     events: list[Event] = []
-    with DeliversFirst(Config(mode="capture"), observers=[events.append]) as m:
+    storage = DeliversFirst(MemoryStorage())
+    with Mailstrom(Config(mode="capture"), storage, observers=[events.append]) as m:
         assert m.cancel(m.send_email(an_email())).succeeded
 
     results = [event.kind for event in events if event.result is not None]

@@ -68,7 +68,7 @@ def test_hundred_dead_hosts_leave_two_hundred_others_at_most_twice_their_time(si
         limit = 2 * alone if silence != "no DNS" else alone + 5
         assert sim.clock.monotonic() <= limit
         for message_id in ids[:DEAD]:
-            sim.storage.cancel(message_id, sim.clock.now())
+            sim.cancel(message_id)
 
     simulate(story, config=a_config())
 
@@ -124,7 +124,7 @@ def test_a_slow_host_with_much_mail_delays_nobody_else() -> None:
         assert status.completed_at is not None
         assert status.completed_at - status.submitted_at < timedelta(seconds=5)
         for other in sim.storage.retrieve_all_incomplete():
-            sim.storage.cancel(other.message_id, sim.clock.now())
+            sim.cancel(other.message_id)
 
     simulate(story, config=a_config())
 

@@ -93,7 +93,7 @@ def test_with_hold_it_can_be_cancelled() -> None:
     async def story(sim: Simulation) -> None:
         with_mx(sim, resets_after_the_dot())
         status = await sim.first_try(an_email())
-        sim.storage.cancel(status.message_id, sim.clock.now())
+        sim.cancel(status.message_id)
         result = sim.status(status.message_id)[YOU].result
         assert (result.cause, result.uncertain) == (Cause.CANCELLED, True)
 

@@ -135,7 +135,7 @@ def test_held_mail_can_be_cancelled() -> None:
         with_poison(sim)
         message_id = sim.send_email(an_email(to=POISON))
         await asyncio.sleep(100_000)
-        sim.storage.cancel(message_id, sim.clock.now())
+        sim.cancel(message_id)
         assert sim.status(message_id)[POISON].result.cause is Cause.CANCELLED
 
     simulate(story, config=a_config(), start=False)

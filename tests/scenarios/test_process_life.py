@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -61,11 +62,11 @@ def ends_while(server: SmtpServer, wait: str) -> subprocess.CompletedProcess[str
 
 UNTIL_ASKED = """
     import time
-    while not m._runtime._engine or not m._runtime._engine._jobs: time.sleep(0.001)
+    while not m._life._tenure.runtime._engine or not m._life._tenure.runtime._engine._jobs: time.sleep(0.001)
     {more}
 """
 UNTIL_DOT = UNTIL_ASKED.format(
-    more="while not [j for j, _ in m._runtime._engine._jobs.values() if j.awaiting_dot]: pass"
+    more="while not [j for j, _ in m._life._tenure.runtime._engine._jobs.values() if j.awaiting_dot]: pass"
 )
 
 
@@ -161,6 +162,37 @@ def test_a_forked_child_has_a_queue_and_a_worker_of_its_own() -> None:
     ]
 
 
+def test_a_forked_child_goes_on_with_a_queue_that_both_share(tmp_path: Path) -> None:
+    """Row 53: each mail is delivered once, by whoever has its turn."""
+    server = SmtpServer()
+    script = """
+    import os
+    m = Mailstrom(m._config, "sqlite:///" + sys.argv[2]).start()
+    of_parent = m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="parent"))
+    assert m.wait(of_parent, timeout=20).succeeded
+    pid = os.fork()
+    if pid == 0:
+        try:
+            assert m.query_status(of_parent).succeeded
+            of_child = m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="child"))
+            assert m.worker_status() == "standby", m.worker_status()
+            assert m.wait(of_child, timeout=20).succeeded
+            m.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert m.worker_status() == "ok"
+    assert [event.kind for event in m.events()] == ["accepted", "delivered"] * 2
+    m.close()
+    """
+    with LoopbackServer(server) as running:
+        done = run_script(SENDS_AND_ENDS + script, running.port, tmp_path / "mail.db")
+
+    assert done.returncode == 0, done.stderr
+    assert len(server.ledger.messages) == 3
+
+
 def test_a_forked_child_of_a_parent_that_never_started_starts_nothing() -> None:
     """Row 53: preloading servers."""
     script = """
@@ -216,7 +248,7 @@ def test_a_worker_that_crashes_too_often_is_a_status_and_send_email_raises() -> 
     Fragile.crashes = 100
     with FragileMailstrom(CAPTURE) as m:
         m.start()
-        m._runtime._thread.join(30)
+        m._life._tenure.runtime._thread.join(30)
 
         assert m.worker_status() is WorkerStatus.CRASHED
         with pytest.raises(NotRunningError, match="crashed"):
@@ -232,7 +264,7 @@ def test_mail_that_was_being_sent_when_the_worker_crashed_is_sent_again() -> Non
     def kill_once(address: str, count: int) -> None:
         stages.append(address)
         if len(stages) == 1:
-            m._runtime._thread.call_soon(killed)
+            m._life._tenure.runtime._thread.call_soon(killed)
 
     def killed() -> None:
         raise SystemExit("killed")
@@ -253,9 +285,9 @@ def test_threads_of_a_forked_child_that_come_at_once_share_one_worker() -> None:
     script = """
     import os, threading, time
     class SlowToBegin(Mailstrom):
-        def _begin_life(self):
+        def _make_runtime(self):
             time.sleep(0.1)
-            super()._begin_life()
+            return super()._make_runtime()
     m.wait(i, timeout=30)
     config, m2 = m._config, None
     m2 = SlowToBegin(config).start()

@@ -39,7 +39,7 @@ def on_a_thread(call: Callable[[], object]) -> Iterator[list[object]]:
 
 
 def until_it_waits_for_room(m: Mailstrom) -> None:
-    while not m._board._waiting:
+    while not m._life.board._waiting:
         time.sleep(0)
 
 

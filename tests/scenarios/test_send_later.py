@@ -127,7 +127,7 @@ def test_a_cancelled_message_that_waits_for_its_time_is_never_sent() -> None:
     async def story(sim: Simulation) -> None:
         with_mx(sim, SmtpServer())
         message_id = sim.send_email(an_email(), send_at=sim.clock.now() + HOUR)
-        sim.storage.cancel(message_id, sim.clock.now())
+        sim.cancel(message_id)
         await asyncio.sleep(7200)
         assert sim.status(message_id)[YOU].result == Failed(reason="cancelled", cause=Cause.CANCELLED)
         assert sim.network.connects == []
@@ -140,7 +140,7 @@ def test_cancel_while_it_is_being_sent_lets_a_delivery_stand() -> None:
         with_mx(sim, SmtpServer(delays={"content": 60.0}))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
-        sim.storage.cancel(message_id, sim.clock.now())
+        sim.cancel(message_id)
         assert not sim.status(message_id).completed
         assert (await sim.wait(message_id)).succeeded
 
@@ -152,7 +152,7 @@ def test_cancel_while_it_is_being_sent_ends_what_would_be_tried_again() -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later", delays={"rcpt": 60.0}))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
-        sim.storage.cancel(message_id, sim.clock.now())
+        sim.cancel(message_id)
         result = (await sim.wait(message_id))[YOU].result
         assert (result.cause, result.tries, sim.clock.monotonic()) == (Cause.CANCELLED, 1, 60)
         assert "later" in str(result)
@@ -165,7 +165,7 @@ def test_cancel_between_two_tries_ends_it_at_once() -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         message_id = sim.send_email(an_email())
         await sim.until(message_id, lambda status: isinstance(status[YOU].result, Deferred))
-        sim.storage.cancel(message_id, sim.clock.now())
+        sim.cancel(message_id)
         await asyncio.sleep(7200)
         assert sim.status(message_id)[YOU].result.cause is Cause.CANCELLED
         assert len(sim.network.connects) == 1
@@ -181,7 +181,7 @@ def test_cancel_leaves_what_is_delivered() -> None:
         with_mx(sim, busy, domain="two.example")
         message_id = sim.send_email(an_email(to="a@one.example, b@two.example"))
         await asyncio.sleep(60)
-        sim.storage.cancel(message_id, sim.clock.now())
+        sim.cancel(message_id)
         assert [r.result.state for r in sim.status(message_id)] == ["delivered", "failed"]
 
     simulate(story, config=a_config())

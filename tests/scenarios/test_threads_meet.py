@@ -69,7 +69,7 @@ def test_mail_that_is_being_stored_when_close_begins_is_taken_and_sent() -> None
     """Told that it was not taken, its sender would send it again."""
     storage = SlowToReturn()
     m = Mailstrom(CAPTURE, storage).start()
-    storage.until = lambda: m._closed
+    storage.until = lambda: m._life.is_closed
 
     def close() -> object:
         assert storage.stored.wait(30)

@@ -35,10 +35,12 @@ from mailstrom import (
     ResolverSetup,
     RetryPolicy,
     SmtpAuth,
+    SqliteStorage,
     Storage,
     Submission,
     WorkerStatus,
 )
+from mailstrom.abc import Overview
 from mailstrom.dkim import DkimSigner
 
 
@@ -47,6 +49,8 @@ def making(storage: Storage, observer: Callable[[Event], None]) -> None:
     assert_type(Mailstrom(Config(helo_name="a.example"), storage, observers=[observer, print]), Mailstrom)
     assert_type(Mailstrom("smtps://relay.example", MemoryStorage()), Mailstrom)
     assert_type(Mailstrom().start(), Mailstrom)
+    assert_type(Mailstrom(storage="sqlite:///mail.db").start(role="never"), Mailstrom)
+    assert_type(Mailstrom(storage=SqliteStorage("mail.db")).start("always"), Mailstrom)
 
 
 def composing(path: Path, original: Message, finished: bytes) -> None:
@@ -87,6 +91,12 @@ def asking(m: Mailstrom) -> None:
     assert_type(m.wait("id", timeout=1.0), MessageStatus)
     assert_type(m.drain(timeout=1.0), bool)
     assert_type(m.cancel("id"), MessageStatus)
+    assert_type(m.hold("id", address="a@x.example"), MessageStatus)
+    assert_type(m.release(domain="x.example", held=True), int)
+    assert_type(m.retry_now(everything=True), int)
+    assert_type(m.forget("a@x.example"), int)
+    assert_type(list(m.events(after=4711)), list[Event])
+    assert_type(m.overview(), Overview)
     assert_type(m.worker_status(), WorkerStatus)
     assert_type(m.close(timeout=1.0), tuple[MessageStatus, ...])
     assert_type(m.outbox[0], PreparedEmail)
@@ -149,4 +159,9 @@ async def awaiting(m: AsyncMailstrom, email: Email) -> None:
         assert_type(await m.query_recent(), list[MessageStatus])
         async for status in m.query_recent():
             assert_type(status, MessageStatus)
+        assert_type(await m.cancel("id"), MessageStatus)
+        assert_type(await m.hold(domain="x.example"), int)
+        assert_type(await m.overview(), Overview)
+        async for event in m.events():
+            assert_type(event, Event)
         assert_type(await m.drain(), bool)

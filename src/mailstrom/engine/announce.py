@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
-from ..abc import Claim, Clock, InternalMessageStatus, InternalRecipientStatus, Outcome
-from ..status import Cause, DeliveryResult, MessageStatus, WorkerStatus, printable
-from .events import Event, EventKind
+from ..abc import Claim, Clock, InternalRecipientStatus, Outcome
+from ..event import Event, EventKind
+from ..status import DeliveryResult, MessageStatus, WorkerStatus, printable
 from .triage import is_newly_delayed
 
 IDS_IN_LOG = 20
@@ -64,22 +64,6 @@ class Announcer:
     def _tell_result(self, kind: EventKind, message_id: str, address: str, result: DeliveryResult) -> None:
         now = self._clock.now()
         self._tell(Event(kind=kind, at=now, message_id=message_id, address=address, result=result))
-
-
-def cancellations(
-    before: InternalMessageStatus, after: InternalMessageStatus, at: datetime
-) -> Iterator[Event]:
-    """What `cancel` has brought about, between these two looks at a message."""
-    for old, new in zip(before.recipients, after.recipients, strict=True):
-        # it may have been delivered in between
-        if new.result.cause is Cause.CANCELLED and not old.result.completed:
-            yield Event(
-                kind=EventKind.FAILED,
-                at=at,
-                message_id=after.message_id,
-                address=new.address,
-                result=new.result,
-            )
 
 
 def log_lost(left: Sequence[MessageStatus]) -> None:

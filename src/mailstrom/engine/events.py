@@ -11,47 +11,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum, unique
 
-from ..status import Attempt, DeliveryResult, WorkerStatus, printable
+from ..event import Event, EventKind
 from .thread import CallThread
 
 QUEUE_LIMIT = 10_000
 
 _log = logging.getLogger("mailstrom")
-
-
-@unique
-class EventKind(StrEnum):
-    """What happened."""
-
-    ACCEPTED = "accepted"  # send_email stored the message
-    ATTEMPT = "attempt"  # one visit to one host
-    DELIVERED = "delivered"
-    DEFERRED = "deferred"
-    FAILED = "failed"
-    DELAYED = "delayed"  # still deferred after Config.delayed_after_secs; told once
-    WORKER_STATUS = "worker status"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One thing that happened; fields that do not apply are None."""
-
-    kind: EventKind
-    at: datetime
-    message_id: str | None = None
-    address: str | None = None
-    result: DeliveryResult | None = None
-    attempt: Attempt | None = None
-    worker_status: WorkerStatus | None = None
-
-    def __str__(self) -> str:
-        what = self.result or self.attempt or self.worker_status
-        parts = (self.kind, self.message_id, self.address, what)
-        return " ".join(printable(str(part)) for part in parts if part)
 
 
 Observer = Callable[[Event], object]
@@ -67,6 +33,11 @@ class Observers:
         self._lock = threading.Lock()  # what is told of one message stays in order
         self._accepting: Counter[str] = Counter()
         self._kept: dict[str, list[Event]] = {}
+
+    @property
+    def are_there(self) -> bool:
+        """Somebody observes."""
+        return bool(self._observers)
 
     def tell(self, event: Event) -> None:
         """Queues the event; returns at once."""

@@ -12,9 +12,8 @@ from ..status import Attempt
 from .lanes import Lanes, Slot
 from .world import World
 
-LEASE_SECS = 60.0
-HEARTBEAT_SECS = 15.0
-LEASE_MARGIN_SECS = 10.0
+HEARTBEATS = 4  # in the time of a lease
+LEASE_MARGIN = 1 / 6  # of a lease: that long before its end no final dot is sent any more
 
 Passed = Mapping[str, tuple[Verdict, Sequence[Attempt]]]  # address -> how this pass ended for it
 
@@ -27,6 +26,7 @@ class Job:
         claim: Claim,
         claimed_at: float,
         *,
+        lease_secs: float,
         slot: Slot,
         chance: float,
         now: Callable[[], float],
@@ -41,7 +41,8 @@ class Job:
         self.awaiting_dot: frozenset[str] = frozenset()
         self.cut_off: Passed = {}  # whose reply to the final dot will never come
         self.settling: Sequence[Outcome] = ()  # on their way into the storage
-        self._held_until = claimed_at + LEASE_SECS
+        self._lease_secs = lease_secs
+        self._held_until = claimed_at + lease_secs
         self._now = now
         self._mark_dot_sent = mark_dot_sent
         self._settle = settle
@@ -58,7 +59,7 @@ class Job:
 
     async def may_send_dot(self, addresses: Collection[str]) -> bool:
         """Asked immediately before the final dot: whether the right to send it is still ours."""
-        if self._now() > self._held_until - LEASE_MARGIN_SECS:
+        if self._now() > self._held_until - self._lease_secs * LEASE_MARGIN:
             return False
         self.awaiting_dot = frozenset(addresses)
         return await self._mark_dot_sent(self.claim, addresses)
@@ -70,7 +71,7 @@ class Job:
     def renewed(self, claim: Claim, renewed_at: float) -> None:
         """The lease goes on."""
         self.claim = claim
-        self._held_until = renewed_at + LEASE_SECS
+        self._held_until = renewed_at + self._lease_secs
 
     def lost(self) -> None:
         """The lease is gone: no dot will be sent any more."""

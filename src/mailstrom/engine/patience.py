@@ -10,15 +10,17 @@ from typing import Any
 from ..abc import StorageRunner
 from ..status import WorkerStatus, printable
 
+LONGEST_WAIT_SECS = 8.0  # what was away for however long is used again within 10 s
+
 _log = logging.getLogger("mailstrom")
 
 
 def backoff() -> Iterator[float]:
-    """Seconds to wait after each failure in a row: 1, 2, 4 ... 30, 30, ..."""
+    """Seconds to wait after each failure in a row: 1, 2, 4, 8, 8, ..."""
     secs = 1.0
     while True:
         yield secs
-        secs = min(secs * 2, 30.0)
+        secs = min(secs * 2, LONGEST_WAIT_SECS)
 
 
 class PatientCalls:

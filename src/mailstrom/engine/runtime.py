@@ -10,12 +10,14 @@ from datetime import datetime
 
 from ..abc import SharedStorage
 from ..config import Config
+from ..event import Event, EventKind
 from ..status import WorkerStatus
-from .events import Event, EventKind
 from .job import MakeCarrier
-from .thread import LoopThread
+from .thread import CallThread, LoopThread
 from .worker import Engine
 from .world import World
+
+LISTENER_END_SECS = 3.0  # a storage's listen() returns within 2 s
 
 _log = logging.getLogger("mailstrom")
 
@@ -52,6 +54,10 @@ class Runtime:
         self._lock = threading.Lock()
         self._crashed = False
         self._thread = LoopThread(self._main, self._on_crash)
+        self._over = threading.Event()
+        self._listener = CallThread("mailstrom-listener")
+        self._others_store = storage.poll_secs is not None
+        self._listen = lambda: storage.listen(self.wake, self._over.is_set)
 
     @property
     def status(self) -> WorkerStatus:
@@ -64,8 +70,10 @@ class Runtime:
         return engine.status
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts the thread, and one that listens where others may store."""
         self._thread.start()
+        if self._others_store:
+            self._listener.submit(self._listen)
 
     def wake(self) -> None:
         """Something new may be due."""
@@ -81,6 +89,11 @@ class Runtime:
 
     def finish(self, *, take_due: bool, timeout: float) -> None:
         """Ends the worker in good order within `timeout` seconds, else by force."""
+        self._over.set()
+        self._finish(take_due, timeout)
+        self._listener.close(LISTENER_END_SECS)
+
+    def _finish(self, take_due: bool, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         self._ask("finish", lambda engine: engine.finish(take_due=take_due))
         if self._thread.join(timeout):
@@ -91,15 +104,19 @@ class Runtime:
 
     def drain_dots(self, timeout: float) -> None:
         """Gives up all that has not sent its final dot, waits for the other replies."""
+        self._over.set()
         self._ask("abort before dot", Engine.abort_before_dot)
         if not self._thread.join(timeout):
             self.die()
+        self._listener.close(LISTENER_END_SECS)
 
     def die(self) -> None:
         """Ends the worker at once; connections are aborted."""
+        self._over.set()
         self._ask("abort", Engine.abort)
         if not self._thread.join(10.0):
             _log.error("the worker thread did not end within 10 s")
+        self._listener.close(LISTENER_END_SECS)
 
     def _ask(self, matter: str, ask: Callable[[Engine], None]) -> None:
         """Does it now in the loop, and again to any engine that is made later."""
@@ -128,6 +145,7 @@ class Runtime:
 
     def _on_crash(self) -> None:
         self._crashed = True
+        self._over.set()
         _log.critical("the worker crashed too often and stays down: nothing is delivered any more")
         crashed = WorkerStatus.CRASHED
         self._tell(Event(kind=EventKind.WORKER_STATUS, at=self._now(), worker_status=crashed))

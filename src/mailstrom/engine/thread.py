@@ -1,6 +1,6 @@
 """Every thread mailstrom makes, except the short ones of a name look-up (net.tcp).
 
-    CallThread   runs calls one after the other: storage calls, observers
+    CallThread   runs calls one after the other: storage calls, observers, listening, standing by
     LoopThread   owns an asyncio event loop and the coroutine that is the engine
 
 They are daemon threads: an application that ends does not hang on them. What must still be

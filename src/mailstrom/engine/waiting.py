@@ -96,7 +96,7 @@ def awaited_message(
         is_over=lambda status: status.completed_at is not None,  # of any number of recipients
         is_vain=is_vain,
         watch=lambda wake: board.watch(message_id, wake),
-        poll_secs=POLL_SECS if storage.durable else None,
+        poll_secs=_poll_secs(storage),
     )
 
 
@@ -107,8 +107,15 @@ def awaited_idle(storage: SharedStorage, board: Board, is_vain: Callable[[], boo
         is_over=bool,
         is_vain=is_vain,
         watch=lambda wake: board.watch(None, wake),
-        poll_secs=POLL_SECS if storage.durable else None,
+        poll_secs=_poll_secs(storage),
     )
+
+
+def _poll_secs(storage: SharedStorage) -> float | None:
+    """Another process may deliver what outlives this one."""
+    if storage.poll_secs is not None:
+        return storage.poll_secs
+    return POLL_SECS if storage.durable else None
 
 
 def with_room(store: Callable[[], T], board: Board, wait_secs: float, is_shut: Callable[[], bool]) -> T:

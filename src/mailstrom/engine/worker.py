@@ -2,7 +2,7 @@
 
     storage ──claim──► Job ──carry──► hosts
        ▲                │
-       └────settle──────┘   (a result whose settle fails is kept and settled again; no new claims)
+       └────settle──────┘   recorder.py, committer.py
 
 One `Engine` runs in one event loop. Its public methods are called in that loop; the facade
 gets there through `LoopThread.call_soon`.
@@ -13,24 +13,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 
-from ..abc import Claim, Outcome, SharedStorage
+from ..abc import Claim, SharedStorage
 from ..config import Config
-from ..schedule.retry import gives_up_at, judge_pass
-from ..schedule.verdict import Verdict
-from ..status import Attempt, WorkerStatus, printable
+from ..event import Event
+from ..schedule.retry import longest_wait
+from ..status import WorkerStatus, printable
 from .announce import Announcer
-from .events import Event
-from .job import HEARTBEAT_SECS, LEASE_SECS, Carrier, Job, MakeCarrier, Passed
+from .committer import Committer
+from .housekeeping import Housekeeping
+from .job import HEARTBEATS, Carrier, Job, MakeCarrier
 from .lanes import Lanes
 from .patience import PatientCalls, backoff, sleep
-from .triage import after_crash, sort_out
+from .recorder import Recorder
+from .triage import sort_out
 from .world import World
 
-LEASE = timedelta(seconds=LEASE_SECS)
+OTHERS_CLAIM_SECS = 0.05  # what looks due and cannot be had is being claimed by another process
 
 _log = logging.getLogger("mailstrom")
 
@@ -52,14 +54,16 @@ class Engine:
         self.status = WorkerStatus.NOT_STARTED
         self._config = config
         self._policy = config.retry_policy
+        self._lease = timedelta(seconds=config.lease_secs)
         self._storage = storage
         self._world = world
         self._make_carrier = make_carrier
         self._owner = owner
-        self._announcer = Announcer(
-            world.clock, timedelta(seconds=config.delayed_after_secs), tell, changed
-        )
+        clock = world.clock
+        self._announcer = Announcer(clock, timedelta(seconds=config.delayed_after_secs), tell, changed)
         self._calls = PatientCalls(world.run_storage, self._set_status, self._recovered)
+        self._committer = Committer(storage, self._calls, clock.now, self.wake)
+        self._recorder = Recorder(self._policy, storage, clock, self._calls, self._committer, self._announcer)
         self._lanes = Lanes(config.max_sessions_per_lane, self.wake)
         self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
@@ -70,7 +74,6 @@ class Engine:
         self._aborted = False
         self._serving = False
         self._take_due = False
-        self._unsettled = 0
         self._main: asyncio.Task[Any] | None = None
 
     # --- called by the facade, in the loop
@@ -166,14 +169,26 @@ class Engine:
     async def _serve(self, carrier: Carrier) -> None:
         self._serving = True
         async with asyncio.TaskGroup() as group:
-            heartbeat = group.create_task(self._keep_leases())
+            beside = [self._keep_leases(), self._committer.run(), self._housekeeping().run()]
+            tasks = [group.create_task(each) for each in beside]
             while True:
                 self._wake.clear()
                 await self._claim_due(group, carrier)
                 if self._stopping and not self._jobs:
                     break
                 await self._sleep()
-            heartbeat.cancel()
+            for task in tasks:
+                task.cancel()
+
+    def _housekeeping(self) -> Housekeeping:
+        return Housekeeping(
+            self._storage,
+            self._calls,
+            self._world.clock,
+            longest_wait(self._policy),
+            is_busy=lambda: bool(self._jobs),
+            found_work=self.wake,
+        )
 
     async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> None:
         """Claims until nothing is due that we may take, or there is no room."""
@@ -190,9 +205,8 @@ class Engine:
 
     async def _claim(self) -> Claim | None:
         now, skip = self._world.clock.now(), self._lanes.closed_keys
-        asking = self._calls.read(
-            self._storage.claim, now, owner=self._owner, lease=LEASE, skip=skip, unless=self._takes_nothing
-        )
+        claim = partial(self._storage.claim, now, owner=self._owner, lease=self._lease, skip=skip)
+        asking = self._calls.read(claim, unless=self._takes_nothing)
         if self._storage.never_blocks:
             return cast("Claim | None", await asking)
         asked = asyncio.ensure_future(asking)
@@ -201,11 +215,11 @@ class Engine:
         except asyncio.CancelledError:
             # the storage may be about to grant it, and nobody would take it
             if (claim := await asked) is not None:
-                self._hand_back(claim)
+                self._recorder.hand_back(claim)
             raise
 
     def _may_claim(self) -> bool:
-        if self._takes_nothing.is_set() or self._unsettled:
+        if self._takes_nothing.is_set() or self._committer.is_stuck:
             return False
         return len(self._jobs) < self._config.max_sessions
 
@@ -214,11 +228,12 @@ class Engine:
         job = Job(
             claim,
             asked_at,
+            lease_secs=self._config.lease_secs,
             slot=self._lanes.enter(claim.route_key),
             chance=self._world.chance.random(),
             now=clock.monotonic,
             mark_dot_sent=self._mark_dot_sent,
-            settle=self._settle_passed,
+            settle=self._recorder.passed,
         )
         task = group.create_task(self._work(job, carrier))
         self._jobs[id(job)] = (job, task)
@@ -226,26 +241,38 @@ class Engine:
 
     async def _sleep(self) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
-        await sleep(await self._until_due(), self._wake)
+        secs = await self._until_due()
+        if secs == 0.0 and self._storage.poll_secs is not None:
+            secs = OTHERS_CLAIM_SECS
+        while True:
+            await sleep(secs, self._wake)
+            if self._wake.is_set():
+                return
+            secs = await self._until_due()
+            if secs == 0.0:
+                return
 
     async def _until_due(self) -> float | None:
+        """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us."""
         if not self._may_claim():
             return None
-        now = self._world.clock.now()
+        now, monotonic = self._world.clock.now(), self._world.clock.monotonic()
+        self._lanes.admit_probes(monotonic)
         due = await self._calls.read(
             self._storage.next_due, now, self._lanes.closed_keys, unless=self._takes_nothing
         )
         delays = [] if due is None else [max((due - now).total_seconds(), 0.0)]
-        monotonic = self._world.clock.monotonic()
         if (probe := self._lanes.next_probe(monotonic)) is not None:
             delays.append(probe - monotonic)
+        if self._storage.poll_secs is not None:
+            delays.append(self._storage.poll_secs)
         return min(delays, default=None)
 
     # --- one claim
 
     def _end_job(self, job: Job) -> None:
         if not job.begun:
-            self._abandon(job)  # cancelled before its first step: nothing in it ever ran
+            self._recorder.abandon(job)  # cancelled before its first step: nothing in it ever ran
         del self._jobs[id(job)]
         self._lanes.leave(job.slot)
         self._wake.set()
@@ -255,96 +282,20 @@ class Engine:
         try:
             await self._try(job, carrier)
         except asyncio.CancelledError:
-            self._abandon(job)
+            self._recorder.abandon(job)
             if not self._stopping:
                 raise
         except Exception:
             _log.exception("an internal error ended the try of message %s", job.claim.email.message_id)
-            await self._settle(job, self._after_crash(job))
+            await self._recorder.crashed(job)
 
     async def _try(self, job: Job, carrier: Carrier) -> None:
         now = self._world.clock.now()
         found = sort_out(job.claim, self._policy, self._config.allow_domains, now)
         if found.settled:
-            await self._settle(job, found.settled)
+            await self._recorder.settle(job, found.settled)
         if found.to_try and not await carrier.carry(job, found.to_try):
             await self._calls.write(self._storage.give_back, job.claim)
-
-    def _after_crash(self, job: Job) -> list[Outcome]:
-        now, dots = self._world.clock.now(), job.awaiting_dot
-        outcomes = [after_crash(r, self._policy, now, dot_sent=r.address in dots) for r in job.open.values()]
-        attempts = {address: attempts for address, (_, attempts) in job.cut_off.items()}
-        return [replace(each, attempts=tuple(attempts.get(each.address, ()))) for each in outcomes]
-
-    def _abandon(self, job: Job) -> None:
-        """A job that is cut off: what is known is recorded, what may have been delivered said so."""
-        outcomes = job.settling = job.settling or self._outcomes(job, job.cut_off)
-        try:
-            if outcomes and self._storage.settle(job.claim, outcomes, self._world.clock.now()):
-                self._announcer.settled(job.claim, job.settled(), outcomes)
-        except Exception:
-            _log.exception("results of message %s could not be recorded", job.claim.email.message_id)
-        else:
-            if job.open:
-                self._hand_back(job.claim)
-        self._announcer.given_back(job.claim)
-
-    def _hand_back(self, claim: Claim) -> None:
-        """Gives the claim back while the worker ends: what fails now lasts until the lease is over."""
-        try:
-            self._storage.give_back(claim)
-        except Exception:
-            _log.exception("message %s could not be given back", claim.email.message_id)
-
-    async def _settle_passed(self, job: Job, passed: Passed) -> None:
-        if outcomes := self._outcomes(job, passed):
-            await self._settle(job, outcomes)
-
-    def _outcomes(self, job: Job, passed: Passed) -> list[Outcome]:
-        still_open = [address for address in passed if address in job.open]
-        return [self._outcome(job, address, *passed[address]) for address in still_open]
-
-    def _outcome(self, job: Job, address: str, verdict: Verdict, attempts: Sequence[Attempt]) -> Outcome:
-        claim, recipient = job.claim, job.open[address]
-        result = judge_pass(
-            self._policy,
-            verdict,
-            tries=recipient.result.tries,
-            now=self._world.clock.now(),
-            gives_up=gives_up_at(self._policy, claim.waits_since, claim.expires_at),
-            chance=job.chance,
-            uncertain=recipient.result.uncertain,
-        )
-        return Outcome(address=address, result=result, attempts=tuple(attempts))
-
-    async def _settle(self, job: Job, outcomes: Sequence[Outcome]) -> None:
-        self._unsettled += 1
-        job.settling = outcomes
-        try:
-            now = self._world.clock.now()
-            kept = await self._calls.write(self._storage.settle, job.claim, outcomes, now)
-        finally:
-            self._unsettled -= 1
-            self._wake.set()  # for the claims that waited for this
-        recipients = job.settled()
-        if kept:
-            self._announcer.settled(job.claim, recipients, await self._as_recorded(job.claim, outcomes))
-        else:
-            _log.warning("results of message %s came after its claim was lost", job.claim.email.message_id)
-
-    async def _as_recorded(self, claim: Claim, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """The outcomes as they stand now: where `cancel` came in between, a deferral is a failure."""
-        deferred = {outcome.address for outcome in outcomes if not outcome.result.completed}
-        if not deferred:
-            return outcomes
-        try:
-            status = await self._calls.once(self._storage.retrieve_status, claim.email.message_id)
-        except Exception as error:
-            _log.warning("events tell results that could not be read back: %s", printable(str(error)))
-            return outcomes
-        there = (recipient for recipient in status.recipients if recipient.address in deferred)
-        ended = {recipient.address: recipient.result for recipient in there if recipient.result.completed}
-        return [replace(each, result=ended.get(each.address, each.result)) for each in outcomes]
 
     # --- the storage
 
@@ -355,21 +306,22 @@ class Engine:
 
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_SECS)
-            for job, _ in list(self._jobs.values()):
-                await self._keep_lease(job)
+            await asyncio.sleep(self._config.lease_secs / HEARTBEATS)
+            if self._jobs:
+                await self._renew([job for job, _ in self._jobs.values()])
 
-    async def _keep_lease(self, job: Job) -> None:
+    async def _renew(self, jobs: Sequence[Job]) -> None:
         began = self._world.clock.monotonic()
         try:
-            renewed = await self._calls.once(self._storage.renew, job.claim, LEASE)
+            renewed = await self._calls.once(self._storage.renew, [job.claim for job in jobs], self._lease)
         except Exception as error:
-            _log.error("a lease could not be prolonged: %s", printable(str(error)))
+            _log.error("leases could not be prolonged: %s", printable(str(error)))
             return
-        if renewed is None:
-            job.lost()
-        else:
-            job.renewed(renewed, began)
+        for job, claim in zip(jobs, renewed, strict=True):
+            if claim is None:
+                job.lost()
+            else:
+                job.renewed(claim, began)
 
     # --- status
 

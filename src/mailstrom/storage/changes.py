@@ -1,15 +1,34 @@
-"""What a claim, its end, and a cancel make of a recipient. Pure: values in, values out."""
+"""What a claim, its end, and an order make of a recipient. Pure: values in, values out.
+
+What an order does depends on where the recipient is (completed ones never change):
+
+               waiting                         held          claimed
+    CANCEL     `cancelled`                     `cancelled`   the mark CANCEL
+    HOLD       `held`                          -             the mark HOLD, unless CANCEL is there
+    RELEASE    -                               `released`    takes the mark HOLD away
+    RETRY      `retried`, if due after now     -             -
+
+`ordered` is the table for those that nobody has claimed, `marked` for the others. A mark takes
+effect when the claim ends without completing the recipient: in `settled`, in `given_back`, and
+in `lapsed` where its lease ran out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import assert_never
 
-from ..abc import InternalMessageStatus, InternalRecipientStatus, Outcome
-from ..status import Cause, DeliveryResult, Failed
+from ..abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, Outcome
+from ..event import EventKind
+from ..status import Cause, Deferred, DeliveryResult, Failed, Reply
 
 ATTEMPTS_KEPT = 50  # per recipient, the latest
+FORGOTTEN = "forgotten"  # stands where an address was erased
+
+_HELD = "held"
+_HELD_AFTER = "held; before that: "
 
 
 def with_recipients(
@@ -27,22 +46,19 @@ def claimed(recipient: InternalRecipientStatus) -> InternalRecipientStatus:
     return replace(recipient, crashes=recipient.crashes + 1)
 
 
-def given_back(before: InternalRecipientStatus, not_before: datetime | None) -> InternalRecipientStatus:
-    """As before the claim, due at once or at `not_before`."""
-    return before if not_before is None else replace(before, due_at=not_before)
-
-
 def settled(
-    recipient: InternalRecipientStatus, outcome: Outcome, *, cancelled: bool, expires_at: datetime | None
+    recipient: InternalRecipientStatus,
+    outcome: Outcome,
+    *,
+    mark: Order | None = None,
+    expires_at: datetime | None,
 ) -> InternalRecipientStatus:
-    """With the outcome of the pass; what would be tried again is failed where cancel came in between.
+    """With the outcome of the pass; the mark decides over what is not completed by it.
 
     What is held falls due once more when the message expires, so that it is ended.
     """
     result = outcome.result
-    if cancelled and not result.completed:
-        result = as_cancelled(result)
-    return replace(
+    after = replace(
         recipient,
         result=result,
         attempts=(*recipient.attempts, *outcome.attempts)[-ATTEMPTS_KEPT:],
@@ -50,6 +66,64 @@ def settled(
         crashes=0 if result.completed else outcome.crashes,
         dot_sent=False,
     )
+    return lapsed(after, mark=mark, expires_at=expires_at)
+
+
+def given_back(
+    before: InternalRecipientStatus,
+    not_before: datetime | None,
+    *,
+    mark: Order | None = None,
+    expires_at: datetime | None = None,
+) -> InternalRecipientStatus:
+    """As before the claim, due at once or at `not_before`, but for what the mark asks."""
+    after = before if not_before is None else replace(before, due_at=not_before)
+    return lapsed(after, mark=mark, expires_at=expires_at)
+
+
+def lapsed(
+    recipient: InternalRecipientStatus, *, mark: Order | None, expires_at: datetime | None
+) -> InternalRecipientStatus:
+    """As it stands when its claim is over, but for what the mark asks."""
+    if recipient.result.completed:
+        return recipient
+    if mark is Order.CANCEL:
+        return cancelled(recipient)
+    if mark is Order.HOLD and not is_held(recipient):
+        return held(recipient, expires_at)
+    return recipient
+
+
+def ordered(
+    order: Order, recipient: InternalRecipientStatus, now: datetime, *, expires_at: datetime | None
+) -> InternalRecipientStatus | None:
+    """What the order makes of a recipient that nobody has claimed; None: it does not apply."""
+    if recipient.result.completed:
+        return None
+    match order:
+        case Order.CANCEL:
+            return cancelled(recipient)
+        case Order.HOLD:
+            return None if is_held(recipient) else held(recipient, expires_at)
+        case Order.RELEASE:
+            return released(recipient, now) if is_held(recipient) else None
+        case Order.RETRY:
+            return retried(recipient, now) if waits_beyond(recipient, now) else None
+    assert_never(order)
+
+
+def marked(order: Order, mark: Order | None) -> Order | None:
+    """The mark of a claimed recipient after the order; the same: it does not apply."""
+    match order:
+        case Order.CANCEL:
+            return Order.CANCEL
+        case Order.HOLD:
+            return mark or Order.HOLD
+        case Order.RELEASE:
+            return None if mark is Order.HOLD else mark
+        case Order.RETRY:
+            return mark
+    assert_never(order)
 
 
 def is_held(recipient: InternalRecipientStatus) -> bool:
@@ -58,8 +132,18 @@ def is_held(recipient: InternalRecipientStatus) -> bool:
     return recipient.due_at is None or (result.state == "deferred" and result.next_attempt_at is None)
 
 
+def waits_beyond(recipient: InternalRecipientStatus, instant: datetime) -> bool:
+    """It is not held, and due later than that."""
+    return recipient.due_at is not None and recipient.due_at > instant and not is_held(recipient)
+
+
+def is_deferred_beyond(recipient: InternalRecipientStatus, instant: datetime) -> bool:
+    """It was tried, and waits longer than that: a clock that stood far ahead may have said so."""
+    return recipient.result.state == "deferred" and waits_beyond(recipient, instant)
+
+
 def cancelled(recipient: InternalRecipientStatus) -> InternalRecipientStatus:
-    """Failed because of cancel; uncertain where an earlier claim died after the final dot."""
+    """Failed by an order; uncertain where an earlier claim died after the final dot."""
     result = as_cancelled(recipient.result)
     if recipient.dot_sent:
         result = replace(result, uncertain=True)
@@ -79,9 +163,78 @@ def as_cancelled(result: DeliveryResult) -> Failed:
     )
 
 
+def held(recipient: InternalRecipientStatus, expires_at: datetime | None) -> InternalRecipientStatus:
+    """Deferred without a next try, with what was known of it; due once when the message expires."""
+    result = recipient.result
+    reason = _HELD if result.reason is None else _HELD_AFTER + result.reason
+    return replace(recipient, result=_deferred(result, reason, None), due_at=expires_at)
+
+
+def released(recipient: InternalRecipientStatus, now: datetime) -> InternalRecipientStatus:
+    """Due now, with no crash counted, for the reason it had before it was held."""
+    result, reason = recipient.result, recipient.result.reason
+    if reason is not None:
+        reason = None if reason == _HELD else reason.removeprefix(_HELD_AFTER)
+    return replace(recipient, result=_deferred(result, reason, now), due_at=now, crashes=0)
+
+
+def retried(recipient: InternalRecipientStatus, now: datetime) -> InternalRecipientStatus:
+    """Due now instead of later."""
+    result = recipient.result
+    if result.next_attempt_at is not None:
+        result = replace(result, next_attempt_at=now)
+    return replace(recipient, result=result, due_at=now)
+
+
+def forgotten(recipient: InternalRecipientStatus) -> InternalRecipientStatus:
+    """Its place, for a storage that cannot take it away: how it ended, and nothing else."""
+    result, reply = recipient.result, recipient.result.reply
+    silent = None if reply is None else Reply(code=reply.code, enhanced=reply.enhanced)
+    return replace(
+        recipient,
+        recipient=FORGOTTEN,
+        address=FORGOTTEN,
+        route_key=FORGOTTEN,
+        result=replace(result, reason=None, reply=silent),
+        attempts=(),
+    )
+
+
+def shown(status: InternalMessageStatus) -> InternalMessageStatus | None:
+    """The status without those that were forgotten; None: nobody is left."""
+    if not any(recipient.address == FORGOTTEN for recipient in status.recipients):
+        return status
+    left = tuple(recipient for recipient in status.recipients if recipient.address != FORGOTTEN)
+    return replace(status, recipients=left) if left else None
+
+
+def event_of(message_id: str, recipient: InternalRecipientStatus, at: datetime) -> Event | None:
+    """What is told of a recipient's new result; nothing as long as it is queued.
+
+    Told is each settled result, and whatever completes a recipient. That it is held, released,
+    due sooner, claimed or given back is told to nobody.
+    """
+    result = recipient.result
+    if result.state == "queued":
+        return None
+    kind = EventKind(result.state)
+    return Event(kind=kind, at=at, message_id=message_id, address=recipient.address, result=result)
+
+
 def never_accepted(status: InternalMessageStatus) -> InternalMessageStatus:
     """All recipients failed: the message was stored, but not accepted."""
     reason = "never accepted: another email of the same call could not be stored"
     failed = Failed(reason=reason, cause=Cause.CANCELLED)
     recipients = tuple(replace(recipient, result=failed, due_at=None) for recipient in status.recipients)
     return replace(status, recipients=recipients, completed_at=status.submitted_at)
+
+
+def _deferred(result: DeliveryResult, reason: str | None, next_attempt_at: datetime | None) -> Deferred:
+    return Deferred(
+        tries=result.tries,
+        reason=reason,
+        reply=result.reply,
+        enhanced_code=result.enhanced_code,
+        next_attempt_at=next_attempt_at,
+        uncertain=result.uncertain,
+    )

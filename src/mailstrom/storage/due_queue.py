@@ -15,8 +15,10 @@ from collections import OrderedDict
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Generic, Protocol, TypeVar
+
+SWEPT_AT = 64  # entries that do not count, beyond as many as do
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -32,34 +34,49 @@ Message = TypeVar("Message", bound=Waiting)
 
 
 class Agenda(Generic[Item]):
-    """Items by due time; putting one again replaces its time."""
+    """Items by due time; putting one again replaces its time.
+
+    Of entries that were replaced or removed there are never many more than of those that count.
+    """
 
     __slots__ = ("_due", "_heap", "_serial")
 
     def __init__(self) -> None:
-        self._due: dict[Item, datetime] = {}
+        self._due: dict[Item, tuple[datetime, int]] = {}
         self._heap: list[tuple[datetime, int, Item]] = []
         self._serial = 0  # equal times: first put, first out; items are never compared
 
     def put(self, item: Item, due_at: datetime) -> None:
         """Makes the item due then."""
-        if self._due.get(item) != due_at:
-            self._due[item] = due_at
-            self._serial += 1
-            heappush(self._heap, (due_at, self._serial, item))
+        if item in self._due and self._due[item][0] == due_at:
+            return
+        self._serial += 1
+        self._due[item] = due_at, self._serial
+        heappush(self._heap, (due_at, self._serial, item))
+        self._sweep()
 
     def remove(self, item: Item) -> None:
         """Forgets the item, if it is there."""
-        self._due.pop(item, None)
+        if self._due.pop(item, None) is not None:
+            self._sweep()
 
     def first(self) -> tuple[datetime, Item] | None:
         """The item that is due first, and when."""
         while self._heap:
-            due_at, _, item = self._heap[0]
-            if self._due.get(item) == due_at:
+            if self._counts(self._heap[0]):
+                due_at, _, item = self._heap[0]
                 return due_at, item
             heappop(self._heap)
         return None
+
+    def _counts(self, entry: tuple[datetime, int, Item]) -> bool:
+        due_at, serial, item = entry
+        return self._due.get(item) == (due_at, serial)
+
+    def _sweep(self) -> None:
+        if len(self._heap) > 2 * len(self._due) + SWEPT_AT:
+            self._heap = [entry for entry in self._heap if self._counts(entry)]
+            heapify(self._heap)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,9 +94,11 @@ class _Group(Generic[Message]):
             heappop(self.heap)
         return None
 
-    def take(self, now: datetime, limit: int) -> list[int]:
+    def take(self, limit: int) -> list[int]:
+        """Those that are due first; only what falls due together."""
+        together = self.next_due()
         taken: dict[int, None] = {}
-        while len(taken) < limit and (due_at := self.next_due()) is not None and due_at <= now:
+        while together is not None and len(taken) < limit and self.next_due() == together:
             taken[heappop(self.heap)[1]] = None
         return list(taken)
 
@@ -108,10 +127,16 @@ class DueQueue(Generic[Message]):
         if route_key not in self._ready:
             self._schedule(route_key, route)
 
-    def take(self, now: datetime, skip: Collection[str], limit: int) -> tuple[Message, str, list[int]] | None:
-        """Up to `limit` due recipients of one message with one route key, which wait no more.
+    def drop(self, message: Message, route_key: str) -> None:
+        """Nobody of the message waits with this route key any more."""
+        group = self._groups.pop((route_key, message), None)
+        if group is not None:
+            self._routes[route_key].remove(group)
 
-        The route keys take turns; those in `skip` keep their place.
+    def take(self, now: datetime, skip: Collection[str], limit: int) -> tuple[Message, str, list[int]] | None:
+        """Up to `limit` recipients of one message with one route key that fell due together.
+
+        They wait no more. The route keys take turns; those in `skip` keep their place.
         """
         self._wake(now)
         while (route_key := next((key for key in self._ready if key not in skip), None)) is not None:
@@ -138,7 +163,7 @@ class DueQueue(Generic[Message]):
         head = self._head(route_key)
         if head is None or head[0] > now:
             return None
-        return head[1].message, head[1].take(now, limit)
+        return head[1].message, head[1].take(limit)
 
     def _head(self, route_key: str) -> tuple[datetime, _Group[Message]] | None:
         """The group of this route key that is due first; what waits no more is dropped on the way."""

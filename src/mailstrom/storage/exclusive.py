@@ -7,38 +7,49 @@ that dies with the process that stays in memory, and costs nothing.
 
 Two kinds of lock. A message's `writing` lock is held while its status is decided, written and
 replaced, so that the storage sees one call at a time for one message, in the right order. The
-index's lock is held for bookkeeping only, never during a call of the storage: however long
-that takes, other messages go on. Order: `writing`, then the index's.
+lock of index, journal and notebook is held for bookkeeping only, never during a call of the
+storage: however long that takes, other messages go on. Order: `writing`, then that one.
+
+    intake           how emails come in
+    claims           how they are worked off
+    steering         how an operator interferes; forgetting: how an address is erased
+    status_writer    how a changed status is written, committed, told
+    index            who waits, who is claimed
+    journal          what was told; notebook: notes
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
 
 from ..abc import (
+    EVERYTHING,
     Claim,
+    Event,
     InternalMessageStatus,
-    InternalRecipientStatus,
-    Outcome,
-    PreparedEmail,
+    Note,
+    Order,
+    Ordered,
+    Overview,
+    Selection,
+    Settlement,
     SharedStorage,
     Storage,
 )
 from ..errors import MessageNotFound
-from . import changes, intake
+from . import backlog, changes, forgetting, steering
+from .border import border
+from .claims import Claims
 from .fork import call_in_forked_child
-from .index import Lease, LeaseIndex, Message
-from .intake import Entry, Numbered, border
-
-Changed = dict[int, InternalRecipientStatus]
-
-LEASE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # the lease clock's 0 as a datetime
+from .index import LeaseIndex, Message
+from .intake import Entry, Intake
+from .journal import Journal
+from .notebook import Notebook
+from .status_writer import StatusWriter
 
 
 class ExclusiveStorage(SharedStorage):
@@ -46,10 +57,18 @@ class ExclusiveStorage(SharedStorage):
 
     `store` of several entries is all or none: by `store_all` where the storage has it; else
     one after the other, and if one fails those stored before it are marked failed
-    (CANCELLED), so that they are never sent. Completed messages' idempotency keys are known
-    as long as the process lives. A cancel that comes while a recipient is claimed is known as
-    long, too. A forked child starts empty: the parent's queue stays the parent's.
-    `Claim.lease_until` counts from 1970 on the lease clock.
+    (CANCELLED), so that they are never sent. Settlements are written one after the other: where
+    some fail the call raises, and those that did not are not done again when it is repeated.
+
+    Known as long as the process lives, also over a storage that is durable: events, of which
+    the latest 100,000 are kept; notes; when mail was delivered last; the idempotency keys and
+    ids of the latest 100,000 completed messages; orders that met a recipient that was claimed.
+    So `forget` reaches what completed in this process. A selection by sender reads the email of
+    each message that an earlier process stored, once. What is completed is the plain storage's
+    to remove: `purge` finds nothing to do.
+
+    A forked child starts empty: the parent's queue stays the parent's. `Claim.lease_until`
+    counts from 1970 on the lease clock.
     """
 
     def __init__(self, storage: Storage, *, lease_clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,96 +80,42 @@ class ExclusiveStorage(SharedStorage):
         self._begin_empty()
         call_in_forked_child(self._begin_empty)
 
+    # --- storing
+
     def store(self, entries: Sequence[Entry]) -> list[str]:
         """Keeps all of them or none; the ids under which they stand."""
         self._load()
-        ids, new = self._reserve(entries)
-        try:
-            self._keep(new)
-        finally:
-            self._end_reservation(new)
-        return ids
+        return self._intake.store(entries)
+
+    # --- working off
 
     def claim(
         self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
     ) -> Claim | None:
         """The next due work, or None."""
         self._load()
-        while True:
-            with self._lock:
-                self._index.lapse(self._lease_clock())
-                taken = self._index.take(now, skip)
-            if taken is None:
-                return None
-            claim = self._claim(*taken, now, owner, lease)
-            if claim is not None:
-                return claim
+        return self._claims.claim(now, owner, lease, skip)
 
-    def renew(self, claim: Claim, lease: timedelta) -> Claim | None:
-        """The claim with a later `lease_until`, or None when it was lost."""
-        ends = self._lease_clock() + lease.total_seconds()
-        with self._lock:
-            held = self._held(claim)
-            if held is None:
-                return None
-            self._index.prolong(held, ends)
-        return replace(claim, lease_until=LEASE_EPOCH + timedelta(seconds=ends))
+    def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
+        """Each claim with a later `lease_until`, or None where it was lost."""
+        return self._claims.renew(claims, lease)
 
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
         """Notes that the final dot is about to be written for these; False when the claim was lost."""
-        with self._writing(claim) as (message, lease):
-            if message is None or lease is None:
-                return False
-            positions = _positions(lease, addresses)
-            if positions is None:
-                return False
-            recipients = message.status.recipients
-            changed = {each: replace(recipients[each], dot_sent=True) for each in positions}
-            return self._replace(message, changed, None, write=self.durable)
+        return self._claims.mark_dot_sent(claim, addresses)
 
-    def settle(self, claim: Claim, outcomes: Sequence[Outcome], now: datetime) -> bool:
-        """Records the results of a claim's recipients and ends it for them."""
-        with self._writing(claim) as (message, lease):
-            if message is None or lease is None:
-                return False
-            by_address = {outcome.address: outcome for outcome in outcomes}
-            positions = _positions(lease, by_address)
-            if positions is None:
-                return False
-            changed = {}
-            for each in positions:
-                recipient, cancelled = message.status.recipients[each], each in message.cancelled
-                outcome = by_address[recipient.address]
-                changed[each] = changes.settled(
-                    recipient, outcome, cancelled=cancelled, expires_at=message.status.expires_at
-                )
-            return self._replace(message, changed, now, ended=lease)
+    def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
+        """Records the results of some claims' recipients and ends the claims for them."""
+        return self._claims.settle(settlements, now)
 
     def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:
         """Undoes a claim without a try or a crash; due again at once, or at `not_before`."""
-        with self._writing(claim) as (message, lease):
-            if message is None or lease is None:
-                return
-            ended = {each: message.cancelled[each] for each in lease.before if each in message.cancelled}
-            changed = {
-                each: changes.cancelled(before) if each in ended else changes.given_back(before, not_before)
-                for each, before in lease.before.items()
-            }
-            write = self.durable or bool(ended)
-            self._replace(message, changed, max(ended.values(), default=None), ended=lease, write=write)
+        self._claims.give_back(claim, not_before)
 
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""
         self._load()
-        instant = self._lease_clock()
-        with self._lock:
-            self._index.lapse(instant)
-            due_at = self._index.next_due(now, skip)
-            lease_end = self._index.next_lease_end(skip)
-        if lease_end is None:
-            return due_at
-        ends_at = now + timedelta(seconds=lease_end - instant)
-        return ends_at if due_at is None else min(due_at, ends_at)
+        return self._claims.next_due(now, skip)
 
     def is_idle(self) -> bool:
         """No recipient is left to try: all are completed or held, none is claimed."""
@@ -158,20 +123,29 @@ class ExclusiveStorage(SharedStorage):
         with self._lock:
             return self._index.is_idle
 
+    def pull_in(self, latest: datetime) -> int:
+        """Makes deferred recipients that are due after `latest` due then; how many they were."""
+        return steering.pull_in(self._writer, self._incomplete(), latest)
+
+    # --- asking
+
     def retrieve_status(self, message_id: str) -> InternalMessageStatus:
         """The status; raises `MessageNotFound`."""
         with self._lock:
             message = self._index.messages.get(message_id)
-            if message is not None:
-                return message.status
         with border("read a status"):
-            return self._storage.retrieve_status(message_id)
+            status = self._storage.retrieve_status(message_id) if message is None else message.status
+        shown = changes.shown(status)
+        if shown is None:
+            raise MessageNotFound(message_id)
+        return shown
 
-    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
-        """Every message with work left, oldest first."""
-        self._load()
-        with self._lock:
-            return [message.status for message in self._index.messages.values()]
+    def retrieve_all_incomplete(
+        self, selection: Selection = EVERYTHING, *, limit: int | None = None
+    ) -> list[InternalMessageStatus]:
+        """Every message with work left among the recipients selected, oldest first, at most `limit`."""
+        picked = steering.pick(self._writer, self._incomplete(selection.message_id), selection)
+        return _shown(message.status for message in islice(picked, limit))
 
     def retrieve_all_recent(self) -> list[InternalMessageStatus]:
         """Every incomplete message, and those completed since the last such call, oldest first."""
@@ -179,19 +153,55 @@ class ExclusiveStorage(SharedStorage):
             recent = self._storage.retrieve_all_recent()
         with self._lock:
             known = self._index.messages
-            return [known[each.message_id].status if each.message_id in known else each for each in recent]
+            return _shown(
+                known[each.message_id].status if each.message_id in known else each for each in recent
+            )
 
-    def cancel(self, message_id: str, now: datetime) -> InternalMessageStatus:
-        """Fails (CANCELLED) each recipient that is neither completed nor claimed."""
-        self._load()
+    def overview(self, now: datetime) -> Overview:
+        """How full the queue is at `now`."""
+        messages = self._incomplete()
         with self._lock:
-            message = self._index.messages.get(message_id)
-        if message is None:
-            return self.retrieve_status(message_id)
-        with message.writing:
-            if message.left:
-                self._cancel(message, now)
-            return message.status
+            counted = [(message.status, message.claimed()) for message in messages]
+            last_delivered_at = self._journal.last_delivered_at
+        return backlog.overview(counted, now, last_delivered_at=last_delivered_at)
+
+    def events(self, after: int | None = None, *, limit: int = 1000) -> list[Event]:
+        """The status changes of this process behind the cursor `after`, in order, at most `limit`."""
+        with self._lock:
+            return self._journal.after(after, limit)
+
+    # --- steering
+
+    def order(self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000) -> list[Ordered]:
+        """Carries the order out for up to `limit` of the recipients it would change; those, oldest first."""
+        messages = self._incomplete(selection.message_id)
+        return steering.carry_out(self._writer, messages, order, selection, now, limit)
+
+    def purge(self, now: datetime, *, limit: int = 1000) -> int:
+        """0: the plain storage removes what is completed by its own rules."""
+        return 0
+
+    def forget(self, address: str, now: datetime) -> int:
+        """Erases this address wherever it completed in this process; how many recipients that were.
+
+        In the storage a recipient without a name is left of it, which is not shown. Bodies of
+        completed messages are the plain storage's: `MemoryStorage` keeps none.
+        """
+        self._load()
+        with self._forgetting:
+            return forgetting.forget(self._writer, address)
+
+    # --- notes
+
+    def note(self, namespace: str, key: str, now: datetime) -> Note | None:
+        """The note; None where there is none, or it has expired."""
+        with self._lock:
+            return self._notebook.read(namespace, key, now)
+
+    def put_note(self, note: Note, now: datetime) -> Note | None:
+        """Keeps the note and returns it with its new version, if its version is the one that stands there."""
+        with self._lock:
+            return self._notebook.put(note, now)
 
     def close(self) -> None:
         """Nothing to give up: the storage below belongs to whoever made it."""
@@ -200,9 +210,13 @@ class ExclusiveStorage(SharedStorage):
         """At first, and in a forked child: what was loaded there belongs to the parent."""
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._reservation_ended = threading.Condition(self._lock)
-        self._reserved: set[str] = set()  # ids and keys that are being stored
+        self._forgetting = threading.Lock()
         self._index = LeaseIndex()
+        self._journal = Journal()
+        self._notebook = Notebook()
+        self._intake = Intake(self._storage, self._lock, self._index, self._journal)
+        self._writer = StatusWriter(self._storage, self._lock, self._index, self._journal)
+        self._claims = Claims(self._writer, self._lease_clock)
 
     def _load(self) -> None:
         with self._loading:
@@ -215,167 +229,15 @@ class ExclusiveStorage(SharedStorage):
                     self._index.add(status)
             self._loaded = True
 
-    def _reserve(self, entries: Sequence[Entry]) -> tuple[list[str], list[Numbered]]:
-        """The ids, and what is new with its position; waits for others that store the same."""
-        names = {name for _, status in entries for name in intake.names(status)}
+    def _incomplete(self, message_id: str | None = None) -> list[Message]:
+        """All messages with work left, or the one, oldest first, as their leases stand now."""
+        self._load()
         with self._lock:
-            while not self._reserved.isdisjoint(names):
-                self._reservation_ended.wait()
-            ids, new = intake.sort_out(self._index, entries)
-            self._reserved.update(name for _, (_, status) in new for name in intake.names(status))
-        return ids, new
-
-    def _keep(self, new: Sequence[Numbered]) -> None:
-        intake.keep(self._storage, new)
-        with self._lock:
-            for _, (_, status) in new:
-                self._index.add(status)
-
-    def _end_reservation(self, new: Sequence[Numbered]) -> None:
-        with self._lock:
-            self._reserved.difference_update(name for _, (_, status) in new for name in intake.names(status))
-            self._reservation_ended.notify_all()
-
-    def _claim(
-        self,
-        message: Message,
-        route_key: str,
-        positions: Sequence[int],
-        now: datetime,
-        owner: str,
-        lease: timedelta,
-    ) -> Claim | None:
-        """A claim for those of the recipients that may still be claimed."""
-        with message.writing:
-            with self._lock:
-                positions = [position for position in positions if message.may_claim(position, now)]
-            if not positions:
-                return None
-            try:
-                granted = self._write_ahead(message, route_key, positions, now, lease)
-            except BaseException:
-                with self._lock:
-                    self._index.enqueue(message, positions)
-                raise
-        return None if granted is None else _as_claim(*granted, owner)
-
-    def _write_ahead(
-        self, message: Message, route_key: str, positions: Sequence[int], now: datetime, lease: timedelta
-    ) -> tuple[Lease, PreparedEmail] | None:
-        email = self._email(message)
-        if email is None:
-            return None
-        recipients = message.status.recipients
-        before = {each: recipients[each] for each in positions if each not in message.cancelled}
-        changed = {
-            each: changes.claimed(recipients[each]) if each in before else changes.cancelled(recipients[each])
-            for each in positions
-        }
-        write = self.durable or len(before) < len(changed)
-        if not self._replace(message, changed, now, write=write) or not before:
-            return None
-        with self._lock:
-            ends = self._lease_clock() + lease.total_seconds()
-            return self._index.grant(message, route_key, before, ends), email
-
-    def _email(self, message: Message) -> PreparedEmail | None:
-        """The email, or None when the storage does not have it any more: nothing is tried then."""
-        try:
-            with border("read an email"):
-                return self._storage.retrieve(message.status.message_id)[0]
-        except MessageNotFound:
-            self._forget(message)
-            return None
-
-    def _cancel(self, message: Message, now: datetime) -> None:
-        with self._lock:
-            held = {position for position, lease in message.holders.items() if not lease.lapsed}
-            message.cancelled.update(dict.fromkeys(held, now))
-        changed = {
-            position: changes.cancelled(recipient)
-            for position, recipient in enumerate(message.status.recipients)
-            if position not in held and not recipient.result.completed
-        }
-        self._replace(message, changed, now)
-
-    def _replace(
-        self,
-        message: Message,
-        changed: Changed,
-        now: datetime | None,
-        *,
-        ended: Lease | None = None,
-        write: bool = True,
-    ) -> bool:
-        """Writes and commits the changed recipients, and ends the lease for them.
-
-        False when the storage does not have the message any more. Nothing is changed where
-        the storage fails.
-        """
-        if not changed:
-            return True
-        status = changes.with_recipients(message.status, changed)
-        if sum(recipient.result.completed for recipient in changed.values()) == message.left:
-            status = replace(status, completed_at=now)
-        if write and not self._write(message, status):
-            return False
-        with self._lock:
-            self._index.commit(message, status, changed, ended)
-            if ended is not None:
-                self._index.release(ended, changed)
-        return True
-
-    def _write(self, message: Message, status: InternalMessageStatus) -> bool:
-        try:
-            with border("write a status"):
-                self._storage.update_status(status)
-        except MessageNotFound:
-            self._forget(message)
-            return False
-        return True
-
-    def _forget(self, message: Message) -> None:
-        logging.getLogger("mailstrom.storage").error(
-            "message %s is gone from the storage with work left; it is tried no more",
-            message.status.message_id,
-        )
-        with self._lock:
-            self._index.forget(message)
-
-    def _held(self, claim: Claim) -> Lease | None:
-        return self._index.lease(claim.token, claim.email.message_id)
-
-    @contextmanager
-    def _writing(self, claim: Claim) -> Iterator[tuple[Message | None, Lease | None]]:
-        """The claim's message, ours to write, and its lease; None where the claim was lost."""
-        with self._lock:
-            message = self._index.messages.get(claim.email.message_id)
-        if message is None:
-            yield None, None
-            return
-        with message.writing:
-            with self._lock:
-                lease = self._held(claim)
-            yield message, lease
+            self._index.lapse(self._lease_clock())
+            if message_id is None:
+                return list(self._index.messages.values())
+            return [self._index.messages[message_id]] if message_id in self._index.messages else []
 
 
-def _positions(lease: Lease, addresses: Collection[str]) -> list[int] | None:
-    """Where the addresses stand in the message; None when the lease lacks one of them."""
-    if not {recipient.address for recipient in lease.before.values()}.issuperset(addresses):
-        return None
-    return [position for position, recipient in lease.before.items() if recipient.address in addresses]
-
-
-def _as_claim(lease: Lease, email: PreparedEmail, owner: str) -> Claim:
-    status = lease.message.status
-    return Claim(
-        email=email,
-        route_key=lease.route_key,
-        recipients=tuple(lease.before.values()),
-        submitted_at=status.submitted_at,
-        send_at=status.send_at,
-        expires_at=status.expires_at,
-        owner=owner,
-        token=lease.token,
-        lease_until=LEASE_EPOCH + timedelta(seconds=lease.ends),
-    )
+def _shown(statuses: Iterable[InternalMessageStatus]) -> list[InternalMessageStatus]:
+    return [shown for status in statuses if (shown := changes.shown(status)) is not None]

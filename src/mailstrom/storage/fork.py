@@ -7,9 +7,11 @@ from collections.abc import Callable
 from functools import cache
 from itertools import count
 from types import MethodType
+from typing import Literal
 from weakref import ref
 
 Hook = Callable[[], None]
+Moment = Literal["before", "after_in_parent", "after_in_child"]
 
 
 def call_in_forked_child(method: Hook) -> None:
@@ -17,8 +19,32 @@ def call_in_forked_child(method: Hook) -> None:
 
     Locks may have been held by threads that do not exist in the child: the method makes new ones.
     """
+    _call("after_in_child", method)
+
+
+def call_around_fork(before: Hook, after_in_parent: Hook) -> None:
+    """Calls these bound methods in the thread that forks, while their object lives."""
+    _call("before", before)
+    _call("after_in_parent", after_in_parent)
+
+
+@cache
+def hooks(moment: Moment) -> dict[int, Hook]:
+    """What is called then, in order: one for the process, since the system takes no hook back."""
+    called: dict[int, Hook] = {}
+
+    def call_all() -> None:
+        for hook in list(called.values()):
+            hook()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(**{moment: call_all})
+    return called
+
+
+def _call(moment: Moment, method: Hook) -> None:
     assert isinstance(method, MethodType)
-    called, number, function = hooks(), next(_numbers()), method.__func__
+    called, number, function = hooks(moment), next(_numbers()), method.__func__
     owner = ref(method.__self__, lambda _: called.pop(number, None))
 
     def hook() -> None:
@@ -26,20 +52,6 @@ def call_in_forked_child(method: Hook) -> None:
             function(alive)
 
     called[number] = hook
-
-
-@cache
-def hooks() -> dict[int, Hook]:
-    """What is called in a child, in order: one for the process, since the system takes no hook back."""
-    called: dict[int, Hook] = {}
-
-    def in_child() -> None:
-        for hook in list(called.values()):
-            hook()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=in_child)
-    return called
 
 
 @cache

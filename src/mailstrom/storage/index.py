@@ -7,22 +7,26 @@ A recipient that is not completed is in one of these:
     waiting    in the queue until due_at
     claimed    a lease holds it
     lapsed     in the queue, and its lease is over: whoever settles or claims it first has it
+
+What an order asks of a recipient that a lease holds is a mark on the lease, also on a lapsed
+one: a late result must not undo it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
-from ..abc import CLAIM_LIMIT, InternalMessageStatus, InternalRecipientStatus
-from .changes import is_held
+from ..abc import CLAIM_LIMIT, Claim, InternalMessageStatus, InternalRecipientStatus, Order
+from .changes import is_held, marked
 from .due_queue import DueQueue
 
 KEYS_KEPT = 100_000  # idempotency keys of completed messages that are remembered
+COMPLETED_KEPT = 100_000  # ids of completed messages that are remembered, the latest
 
 
 @dataclass(slots=True, eq=False)
@@ -31,21 +35,44 @@ class Message:
 
     status: InternalMessageStatus
     left: int  # recipients not completed
+    reverse_path: str | None = None  # None: nobody has asked the storage for it yet
     holders: dict[int, Lease] = field(default_factory=dict)  # by position
-    cancelled: dict[int, datetime] = field(default_factory=dict)  # claimed when cancel came
     writing: threading.Lock = field(default_factory=threading.Lock)
 
     def is_waiting(self, position: int, due_at: datetime) -> bool:
         """Due at that time, and no lease holds it."""
-        if self.status.recipients[position].due_at != due_at:
-            return False
-        holder = self.holders.get(position)
-        return holder is None or holder.lapsed
+        return self.status.recipients[position].due_at == due_at and not self.is_claimed(position)
 
     def may_claim(self, position: int, now: datetime) -> bool:
         """Due by now, and no lease holds it."""
         due_at = self.status.recipients[position].due_at
-        return due_at is not None and due_at <= now and self.is_waiting(position, due_at)
+        return due_at is not None and due_at <= now and not self.is_claimed(position)
+
+    def is_claimed(self, position: int) -> bool:
+        """A lease holds it that is not over."""
+        holder = self.holders.get(position)
+        return holder is not None and not holder.lapsed
+
+    def claimed(self) -> set[int]:
+        """The positions that a lease holds."""
+        return {position for position, lease in self.holders.items() if not lease.lapsed}
+
+    def mark(self, position: int) -> Order | None:
+        """What takes effect when the lease that holds it ends."""
+        holder = self.holders.get(position)
+        return None if holder is None else holder.mark(position)
+
+    def would_mark(self, position: int, order: Order) -> bool:
+        """The order leaves another mark than there is."""
+        return marked(order, self.mark(position)) is not self.mark(position)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an order asked of a claimed recipient, and when."""
+
+    order: Order
+    at: datetime
 
 
 @dataclass(slots=True, eq=False)
@@ -53,11 +80,18 @@ class Lease:
     """The right of one claim; `before` is each recipient as it stood, by position."""
 
     token: int
+    owner: str
     message: Message
     route_key: str
     before: dict[int, InternalRecipientStatus]
     ends: float  # by the lease clock
+    marks: dict[int, Mark] = field(default_factory=dict)  # by position
     lapsed: bool = False
+
+    def mark(self, position: int) -> Order | None:
+        """What takes effect when the lease ends."""
+        mark = self.marks.get(position)
+        return None if mark is None else mark.order
 
 
 class LeaseIndex:
@@ -65,6 +99,7 @@ class LeaseIndex:
 
     def __init__(self) -> None:
         self.messages: dict[str, Message] = {}  # incomplete, oldest first
+        self.completed: deque[str] = deque(maxlen=COMPLETED_KEPT)  # ids, the latest last
         self._queue: DueQueue[Message] = DueQueue()
         self._leases: dict[int, Lease] = {}
         self._ends: list[tuple[float, int]] = []
@@ -73,14 +108,14 @@ class LeaseIndex:
         self._keys: dict[str, tuple[str, str]] = {}  # idempotency key -> message id, fingerprint
         self._completed_keys: OrderedDict[str, None] = OrderedDict()
 
-    def add(self, status: InternalMessageStatus) -> None:
+    def add(self, status: InternalMessageStatus, reverse_path: str | None = None) -> None:
         """A message that was stored."""
         if status.idempotency_key is not None:
             self._keys[status.idempotency_key] = status.message_id, status.fingerprint
         left = sum(not recipient.result.completed for recipient in status.recipients)
-        message = Message(status, left)
+        message = Message(status, left, reverse_path)
         if status.completed_at is not None or left == 0:
-            self._remember_key(status.idempotency_key)
+            self._remember(status)
             return
         self.messages[status.message_id] = message
         self._to_try += sum(not is_held(recipient) for recipient in status.recipients)
@@ -102,23 +137,30 @@ class LeaseIndex:
         return self._queue.take(now, skip, CLAIM_LIMIT)
 
     def grant(
-        self, message: Message, route_key: str, before: dict[int, InternalRecipientStatus], ends: float
+        self,
+        message: Message,
+        route_key: str,
+        before: dict[int, InternalRecipientStatus],
+        owner: str,
+        ends: float,
     ) -> Lease:
         """A new lease for these recipients; a lapsed one that had any of them is lost."""
         for position in before:
             if (earlier := message.holders.get(position)) is not None:
                 self._drop(earlier)
         self._last_token += 1
-        lease = Lease(self._last_token, message, route_key, before, ends)
+        lease = Lease(self._last_token, owner, message, route_key, before, ends)
         self._leases[lease.token] = lease
         message.holders.update(dict.fromkeys(before, lease))
         heappush(self._ends, (ends, lease.token))
         return lease
 
-    def lease(self, token: int, message_id: str) -> Lease | None:
-        """The lease with this token, unless it ended or was lost."""
-        lease = self._leases.get(token)
-        return lease if lease is not None and lease.message.status.message_id == message_id else None
+    def lease(self, claim: Claim) -> Lease | None:
+        """The claim's lease, unless it ended or was lost."""
+        lease = self._leases.get(claim.token)
+        if lease is None or lease.owner != claim.owner:
+            return None
+        return lease if lease.message.status.message_id == claim.email.message_id else None
 
     def prolong(self, lease: Lease, ends: float) -> None:
         """The lease holds until then."""
@@ -129,10 +171,21 @@ class LeaseIndex:
         """Ends the lease for these recipients; those that have a due time wait for it."""
         for position in positions:
             del lease.before[position], lease.message.holders[position]
-            lease.message.cancelled.pop(position, None)
+            lease.marks.pop(position, None)
         if not lease.before:
             self._leases.pop(lease.token, None)
         self.enqueue(lease.message, positions)
+
+    def mark(self, message: Message, position: int, order: Order, at: datetime) -> None:
+        """Leaves the order, or takes back what it undoes, with the lease that holds the recipient."""
+        lease = message.holders.get(position)
+        if lease is None or not message.would_mark(position, order):
+            return
+        after = marked(order, lease.mark(position))
+        if after is None:
+            del lease.marks[position]
+        else:
+            lease.marks[position] = Mark(after, at)
 
     def lapse(self, instant: float) -> None:
         """Lets the recipients of leases that ended wait again."""
@@ -166,9 +219,11 @@ class LeaseIndex:
     ) -> None:
         """The message's new status, in which these recipients differ from the old one.
 
-        A lapsed lease that has one of those completed here is lost, but for the one that is
-        ended by this: a completed recipient never changes again.
+        The lease `ended` ends for them; without one those whose due time is another now wait
+        for it. A lapsed lease that has one of those completed here is lost, but for `ended`: a
+        completed recipient never changes again.
         """
+        moved = [each for each, after in changed.items() if after.due_at != _due_at(message, each)]
         for position, after in changed.items():
             before = message.status.recipients[position]
             holder = message.holders.get(position)
@@ -177,9 +232,13 @@ class LeaseIndex:
             self._to_try += is_held(before) - is_held(after)
             message.left -= after.result.completed - before.result.completed
         message.status = status
+        if ended is None:
+            self.enqueue(message, moved)
+        else:
+            self.release(ended, changed)
         if message.left == 0:
             self.messages.pop(status.message_id, None)
-            self._remember_key(status.idempotency_key)
+            self._leave(message)
 
     def forget(self, message: Message) -> None:
         """The storage does not have it any more: nothing of it waits or is claimed."""
@@ -190,7 +249,7 @@ class LeaseIndex:
             self._drop(lease)
         nobody = tuple(replace(recipient, due_at=None) for recipient in message.status.recipients)
         message.status = replace(message.status, recipients=nobody)
-        self._remember_key(message.status.idempotency_key)
+        self._leave(message)
 
     def _drop(self, lease: Lease) -> None:
         self._leases.pop(lease.token, None)
@@ -198,10 +257,20 @@ class LeaseIndex:
             if lease.message.holders.get(position) is lease:
                 del lease.message.holders[position]
 
-    def _remember_key(self, idempotency_key: str | None) -> None:
-        if idempotency_key is None:
+    def _leave(self, message: Message) -> None:
+        for route_key in {recipient.route_key for recipient in message.status.recipients}:
+            self._queue.drop(message, route_key)
+        self._remember(message.status)
+
+    def _remember(self, completed: InternalMessageStatus) -> None:
+        self.completed.append(completed.message_id)
+        if completed.idempotency_key is None:
             return
-        self._completed_keys[idempotency_key] = None
+        self._completed_keys[completed.idempotency_key] = None
         if len(self._completed_keys) > KEYS_KEPT:
             oldest, _ = self._completed_keys.popitem(last=False)
             self._keys.pop(oldest, None)
+
+
+def _due_at(message: Message, position: int) -> datetime | None:
+    return message.status.recipients[position].due_at

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Sequence
 from typing import Protocol, TypeGuard
 
-from ..abc import InternalMessageStatus, PreparedEmail, Storage
-from ..errors import DuplicateMessage, IdempotencyConflict, MailstromError, StorageError
+from ..abc import Event, InternalMessageStatus, PreparedEmail, Storage
+from ..errors import DuplicateMessage, IdempotencyConflict, MailstromError
+from ..event import EventKind
+from .border import border
 from .changes import never_accepted
 from .index import LeaseIndex
+from .journal import Journal
 
 Entry = tuple[PreparedEmail, InternalMessageStatus]
 Numbered = tuple[int, Entry]  # with its position in what the caller gave
@@ -23,7 +26,57 @@ class StoresAll(Protocol):
         """Raises as `store` does; the exception's `index` is the position of the one at fault."""
 
 
-def sort_out(index: LeaseIndex, entries: Sequence[Entry]) -> tuple[list[str], list[Numbered]]:
+class Intake:
+    """Stores and enters into the index. Any thread; the lock is the index's, never held while storing.
+
+    What is being stored is reserved: others that would store the same id or idempotency key
+    wait until it is known whether that came in.
+    """
+
+    def __init__(self, storage: Storage, lock: threading.Lock, index: LeaseIndex, journal: Journal) -> None:
+        self._storage = storage
+        self._index = index
+        self._journal = journal
+        self._lock = lock
+        self._reservation_ended = threading.Condition(lock)
+        self._reserved: set[str] = set()  # ids and keys
+
+    def store(self, entries: Sequence[Entry]) -> list[str]:
+        """Keeps all of them or none; the ids under which they stand."""
+        ids, new = self._reserve(entries)
+        try:
+            _keep(self._storage, new)
+            self._enter(new)
+        finally:
+            self._end_reservation(new)
+        return ids
+
+    def _reserve(self, entries: Sequence[Entry]) -> tuple[list[str], list[Numbered]]:
+        """The ids, and what is new with its position; waits for others that store the same."""
+        names = {name for _, status in entries for name in _names(status)}
+        with self._lock:
+            while not self._reserved.isdisjoint(names):
+                self._reservation_ended.wait()
+            ids, new = _sort_out(self._index, entries)
+            self._reserved.update(name for _, (_, status) in new for name in _names(status))
+        return ids, new
+
+    def _enter(self, new: Sequence[Numbered]) -> None:
+        with self._lock:
+            for _, (email, status) in new:
+                self._index.add(status, email.reverse_path)
+                accepted = Event(
+                    kind=EventKind.ACCEPTED, at=status.submitted_at, message_id=status.message_id
+                )
+                self._journal.tell(accepted)
+
+    def _end_reservation(self, new: Sequence[Numbered]) -> None:
+        with self._lock:
+            self._reserved.difference_update(name for _, (_, status) in new for name in _names(status))
+            self._reservation_ended.notify_all()
+
+
+def _sort_out(index: LeaseIndex, entries: Sequence[Entry]) -> tuple[list[str], list[Numbered]]:
     """The ids under which the entries will stand, and those that must be stored for it."""
     ids: list[str] = []
     new: list[Numbered] = []
@@ -35,7 +88,7 @@ def sort_out(index: LeaseIndex, entries: Sequence[Entry]) -> tuple[list[str], li
             ids.append(_same(position, status, *first))
             continue
         if status.message_id in index.messages or status.message_id in new_ids:
-            raise at(position, DuplicateMessage(status.message_id))
+            raise _at(position, DuplicateMessage(status.message_id))
         if status.idempotency_key is not None:
             keys[status.idempotency_key] = status.message_id, status.fingerprint
         ids.append(status.message_id)
@@ -44,13 +97,26 @@ def sort_out(index: LeaseIndex, entries: Sequence[Entry]) -> tuple[list[str], li
     return ids, new
 
 
-def names(status: InternalMessageStatus) -> list[str]:
+def _first_with_key(
+    index: LeaseIndex, keys: dict[str, tuple[str, str]], status: InternalMessageStatus
+) -> tuple[str, str] | None:
+    key = status.idempotency_key
+    return None if key is None else index.first_with_key(key) or keys.get(key)
+
+
+def _same(position: int, status: InternalMessageStatus, first_id: str, fingerprint: str) -> str:
+    if fingerprint != status.fingerprint:
+        raise _at(position, IdempotencyConflict(str(status.idempotency_key), first_id))
+    return first_id
+
+
+def _names(status: InternalMessageStatus) -> list[str]:
     """What no other store may use meanwhile: the id, and the idempotency key."""
     key = status.idempotency_key
     return [f"id {status.message_id}"] if key is None else [f"id {status.message_id}", f"key {key}"]
 
 
-def keep(storage: Storage, new: Sequence[Numbered]) -> None:
+def _keep(storage: Storage, new: Sequence[Numbered]) -> None:
     """Stores all of them, or raises and leaves none that would be sent."""
     if len(new) < 2 or not _stores_all(storage):
         _store_in_turn(storage, new)
@@ -64,36 +130,6 @@ def keep(storage: Storage, new: Sequence[Numbered]) -> None:
         raise
 
 
-@contextmanager
-def border(doing: str) -> Iterator[None]:
-    """Lets mailstrom's own errors through and translates all others to `StorageError`."""
-    try:
-        yield
-    except MailstromError:
-        raise
-    except Exception as error:
-        raise StorageError(f"the storage failed to {doing}: {type(error).__name__}: {error}") from error
-
-
-def at(position: int, error: MailstromError) -> MailstromError:
-    """The error with its `index` set."""
-    error.index = position
-    return error
-
-
-def _first_with_key(
-    index: LeaseIndex, keys: dict[str, tuple[str, str]], status: InternalMessageStatus
-) -> tuple[str, str] | None:
-    key = status.idempotency_key
-    return None if key is None else index.first_with_key(key) or keys.get(key)
-
-
-def _same(position: int, status: InternalMessageStatus, first_id: str, fingerprint: str) -> str:
-    if fingerprint != status.fingerprint:
-        raise at(position, IdempotencyConflict(str(status.idempotency_key), first_id))
-    return first_id
-
-
 def _store_in_turn(storage: Storage, new: Sequence[Numbered]) -> None:
     for done, (position, (email, status)) in enumerate(new):
         try:
@@ -101,7 +137,7 @@ def _store_in_turn(storage: Storage, new: Sequence[Numbered]) -> None:
                 storage.store(email, status)
         except MailstromError as error:
             _take_back(storage, [earlier for _, (_, earlier) in new[:done]])
-            raise at(position, error) from error.__cause__
+            raise _at(position, error) from error.__cause__
 
 
 def _take_back(storage: Storage, stored: Sequence[InternalMessageStatus]) -> None:
@@ -119,3 +155,8 @@ def _stores_all(storage: object) -> TypeGuard[StoresAll]:
     """It has `store_all`, and no subclass has changed `store` behind its back."""
     definers = [set(vars(each)) & {"store", "store_all"} for each in type(storage).__mro__]
     return "store_all" in next((defined for defined in definers if defined), ())
+
+
+def _at(position: int, error: MailstromError) -> MailstromError:
+    error.index = position
+    return error

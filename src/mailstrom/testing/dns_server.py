@@ -1,7 +1,7 @@
 """A real DNS server over a `Zone`: UDP and TCP on a loopback port, in a thread of its own.
 
-    with DnsServer(zone) as server:
-        setup = ResolverSetup.specific("127.0.0.1", server.port)
+with DnsServer(zone) as server:
+    setup = ResolverSetup.specific("127.0.0.1", server.port)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The clauses of `SharedStorage` on results, due times and cancel: each name is a sentence that it checks."""
+"""The clauses of `SharedStorage` on results: each name is the sentence that it checks."""
 
 from __future__ import annotations
 
@@ -6,337 +6,269 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from ..abc import Outcome
-from ..errors import MessageNotFound
-from ..status import Cause, Deferred, Delivered, Failed
+from ..abc import Outcome, Settlement
+from ..status import Attempt, Cause, Deferred, Delivered, EnhancedCode, Failed, Phase, Reply, TlsUsed
 from .storage_kit import (
     EXPIRES_AT,
+    LATER,
     NOW,
+    WHOLE_LEASE_SECS,
     Bench,
-    addresses_of,
     an_attempt,
     an_entry,
+    deferred_until,
+    delivered_to,
     equal,
-    gone_by_cancel,
     holds,
-    ids_of,
-    raises,
+    id_of,
     refuted,
-    settle_all,
-    status_of,
-    there,
+    settlement,
 )
+
+_REPLY = Reply(code=451, enhanced=EnhancedCode(4, 7, 1), text='try "again"; it\'s \\ late')
 
 
 def a_settled_recipient_has_its_result_and_attempts(bench: Bench) -> None:
-    bench.storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
     first, second = an_attempt("mx1.dest.example"), an_attempt("mx2.dest.example")
-    later = NOW + timedelta(minutes=3)
-    deferred = Deferred(tries=1, reason="busy", next_attempt_at=later)
-    claim = bench.claim()
-
-    outcomes = [
-        Outcome(address="a@dest.example", result=deferred, attempts=(first,)),
-        Outcome(address="b@dest.example", result=Delivered(tries=1), attempts=(first,)),
-    ]
-    holds(bench.storage.settle(claim, outcomes, NOW), "settle")
-    again = bench.claim(later)
     failed = Failed(tries=2, cause=Cause.REFUSED)
-    bench.storage.settle(again, [Outcome(address="a@dest.example", result=failed, attempts=(second,))], later)
+
+    holds(
+        bench.settle(
+            bench.claim(),
+            Outcome(address="a@dest.example", result=deferred_until(LATER), attempts=(first,)),
+            Outcome(address="b@dest.example", result=Delivered(tries=1), attempts=(first,)),
+        ),
+        "settle",
+    )
+    last = Outcome(address="a@dest.example", result=failed, attempts=(second,))
+    bench.settle(bench.claim(LATER), last, now=LATER)
 
     _, stored = an_entry("one", "a@dest.example", "b@dest.example")
     a, b = (replace(each, due_at=None) for each in stored.recipients)
-    equal(
-        status_of(bench),
-        replace(
-            stored,
-            recipients=(
-                replace(a, result=failed, attempts=(first, second)),
-                replace(b, result=Delivered(tries=1), attempts=(first,)),
-            ),
-            completed_at=later,
-        ),
+    expected = (
+        replace(a, result=failed, attempts=(first, second)),
+        replace(b, result=Delivered(tries=1), attempts=(first,)),
     )
+    equal(bench.status(), replace(stored, recipients=expected, completed_at=LATER))
+
+
+def every_field_of_a_result_and_an_attempt_comes_back(bench: Bench) -> None:
+    bench.store(an_entry())
+    result = Deferred(
+        tries=7,
+        reason="the reply was lost",
+        reply=_REPLY,
+        enhanced_code=EnhancedCode(4, 4, 2),
+        next_attempt_at=LATER + timedelta(microseconds=1),
+        uncertain=True,
+    )
+    attempt = Attempt(
+        at=NOW + timedelta(microseconds=7),
+        duration_secs=1.25,
+        host="mx.dest.example",
+        ip="2001:db8::25",
+        port=25,
+        phase=Phase.DOT,
+        reply=_REPLY,
+        tls=TlsUsed(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", verified="pkix"),
+        state="deferred",
+        reason="the reply was lost",
+        uncertain=True,
+    )
+
+    bench.settle(bench.claim(), Outcome(address="you@dest.example", result=result, attempts=(attempt,)))
+
+    equal((bench.first().result, bench.first().attempts), (result, (attempt,)))
+    claimed = bench.claim(LATER + timedelta(seconds=1)).recipients[0]
+    equal((claimed.result, claimed.attempts), (result, (attempt,)))
+
+
+def of_the_attempts_the_latest_fifty_at_least_are_kept(bench: Bench) -> None:
+    bench.store(an_entry())
+    attempts = tuple(an_attempt(f"mx{number}.dest.example") for number in range(200))
+
+    for half in (attempts[:100], attempts[100:]):
+        outcome = Outcome(address="you@dest.example", result=deferred_until(NOW), attempts=half)
+        bench.settle(bench.claim(), outcome)
+
+    kept = bench.first().attempts
+    holds(len(kept) >= 50, f"50 attempts at least, not {len(kept)}")
+    equal(kept, attempts[-len(kept) :])
 
 
 def a_deferred_recipient_is_due_when_its_result_says_so(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    later = NOW + timedelta(minutes=9)
-    settle_all(bench, bench.claim(), Deferred(tries=1, next_attempt_at=later))
+    bench.store(an_entry())
+    bench.settle_all(bench.claim(), deferred_until(LATER))
 
-    equal(bench.storage.next_due(NOW), later)
-    bench.nothing_to_claim(later - timedelta(seconds=1))
-    equal(bench.claim(later).recipients[0].crashes, 0)
+    equal(bench.storage.next_due(NOW), LATER)
+    bench.nothing_to_claim(LATER - timedelta(seconds=1))
+    equal(bench.claim(LATER).recipients[0].crashes, 0)
 
 
 def a_deferred_recipient_without_next_attempt_is_held(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    settle_all(bench, bench.claim(), Deferred(tries=1, reason="held"))
+    bench.store(an_entry())
+    bench.settle_all(bench.claim(), deferred_until(None))
 
     bench.nothing_to_claim(EXPIRES_AT - timedelta(seconds=1))
     equal((bench.storage.is_idle(), len(bench.storage.retrieve_all_incomplete())), (True, 1))
 
 
 def a_held_recipient_is_due_once_more_when_its_message_expires(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    settle_all(bench, bench.claim(), Deferred(tries=1, reason="held"))
+    bench.store(an_entry())
+    bench.settle_all(bench.claim(), deferred_until(None))
 
-    equal(bench.storage.next_due(NOW), EXPIRES_AT)
-    equal(bench.claim(EXPIRES_AT).recipients[0].result, Deferred(tries=1, reason="held"))
-    holds(bench.storage.is_idle(), "idle")
+    equal((bench.storage.next_due(NOW), bench.first().due_at), (EXPIRES_AT, EXPIRES_AT))
+    equal(bench.claim(EXPIRES_AT).recipients[0].result, deferred_until(None))
+
+
+def a_held_recipient_of_a_message_without_end_is_never_due(bench: Bench) -> None:
+    email, status = an_entry()
+    bench.store((email, replace(status, expires_at=None)))
+    bench.settle_all(bench.claim(), deferred_until(None))
+
+    bench.nothing_to_claim(NOW + timedelta(days=9999))
+    equal((bench.storage.next_due(NOW), bench.first().due_at), (None, None))
 
 
 def an_outcome_says_what_becomes_of_the_crash_counter(bench: Bench) -> None:
     """Row 56."""
-    bench.storage.store([an_entry()])
-    later = NOW + timedelta(minutes=1)
-    result = Deferred(next_attempt_at=later)
-    outcome = Outcome(address="you@dest.example", result=result, crashes=3)
-    bench.storage.settle(bench.claim(), [outcome], NOW)
+    bench.store(an_entry())
+    outcome = Outcome(address="you@dest.example", result=Deferred(next_attempt_at=LATER), crashes=3)
+    bench.settle(bench.claim(), outcome)
 
-    equal(bench.claim(later).recipients[0].crashes, 3)
+    equal(bench.claim(LATER).recipients[0].crashes, 3)
 
 
 def recipients_without_an_outcome_stay_claimed(bench: Bench) -> None:
-    bench.storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
     claim = bench.claim()
 
-    bench.storage.settle(claim, [Outcome(address="a@dest.example", result=Delivered(tries=1))], NOW)
+    bench.settle(claim, delivered_to("a@dest.example"))
 
     bench.nothing_to_claim()
-    equal((status_of(bench).completed_at, bench.storage.is_idle()), (None, False))
-    rest = [Outcome(address="b@dest.example", result=Delivered(tries=1))]
-    holds(bench.storage.settle(claim, rest, NOW), "settle of the rest")
-    equal(status_of(bench).completed_at, NOW)
+    equal((bench.status().completed_at, bench.storage.is_idle()), (None, False))
+    holds(bench.settle(claim, delivered_to("b@dest.example")), "settle of the rest")
+    equal(bench.status().completed_at, NOW)
 
 
 def a_completed_recipient_never_changes_again(bench: Bench) -> None:
-    bench.storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
     claim = bench.claim()
-    bench.storage.settle(claim, [Outcome(address="a@dest.example", result=Delivered(tries=1))], NOW)
-    before = status_of(bench)
+    bench.settle(claim, delivered_to("a@dest.example"))
+    before = bench.status()
 
     overwritten = Outcome(address="a@dest.example", result=Failed(tries=1, cause=Cause.REFUSED))
-    both = [overwritten, Outcome(address="b@dest.example", result=Delivered(tries=1))]
 
-    refuted(bench.storage.settle(claim, both, NOW), "settle of a completed recipient")
-    equal(status_of(bench), before)
-    equal(bench.storage.cancel("one@sender.example", NOW).recipients[0], before.recipients[0])
+    refuted(bench.settle(claim, overwritten, delivered_to("b@dest.example")), "settle of what is completed")
+    equal(bench.status(), before)
+    holds(bench.settle(claim, delivered_to("b@dest.example")), "settle of what is not")
+
+
+def an_outcome_for_a_stranger_changes_nothing(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@other.example"))
+    claim = bench.claim()
+    before = bench.status()
+    [stranger] = {"a@dest.example", "b@other.example"} - {each.address for each in claim.recipients}
+
+    refuted(bench.settle(claim, delivered_to(stranger)), "settle of what was not claimed")
+    refuted(bench.settle(claim, delivered_to("c@none.example")), "settle of what is unknown")
+
+    equal(bench.status(), before)
 
 
 def a_message_is_completed_when_its_last_recipient_is(bench: Bench) -> None:
-    bench.storage.store([an_entry("one", "a@one.example", "b@two.example")])
+    bench.store(an_entry("one", "a@one.example", "b@two.example"))
     completed = []
     for minute in range(2):
-        settle_all(bench, bench.claim(), Delivered(tries=1), NOW + timedelta(minutes=minute))
-        completed.append(status_of(bench).completed_at)
+        bench.settle_all(bench.claim(), Delivered(tries=1), NOW + timedelta(minutes=minute))
+        completed.append(bench.status().completed_at)
 
     equal(completed, [None, NOW + timedelta(minutes=1)])
     equal(list(bench.storage.retrieve_all_incomplete()), [])
 
 
-def the_dot_sent_mark_shows_in_the_next_claim(bench: Bench) -> None:
-    bench.storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
-
-    holds(bench.storage.mark_dot_sent(bench.claim(), ["a@dest.example"]), "mark_dot_sent")
-
-    bench.advance_lease_clock(61)
-    equal([each.dot_sent for each in bench.claim().recipients], [True, False])
+# Several settlements in one call
 
 
-def a_settle_takes_the_dot_sent_mark_away(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
+def several_claims_are_settled_in_one_call(bench: Bench) -> None:
+    bench.store(*(an_entry(f"m{number}", f"a@d{number}.example") for number in range(30)))
+    claims = bench.claims()
+
+    taken = bench.storage.settle([settlement(each, Delivered(tries=1)) for each in claims], NOW)
+
+    equal((taken, len(claims)), ([True] * 30, 30))
+    equal((bench.storage.is_idle(), bench.status("m7").completed_at), (True, NOW))
+    equal(bench.storage.settle([], NOW), [])
+
+
+def several_settlements_in_one_call_stand_each_for_itself(bench: Bench) -> None:
+    bench.store(an_entry("a", "a@a.example"), an_entry("b", "b@b.example"))
+    lost = bench.claim()
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    good, other = bench.claim(owner="two"), bench.claim(owner="two")
+    if lost.route_key != good.route_key:
+        good, other = other, good
+
+    taken = bench.storage.settle([settlement(each, Delivered(tries=1)) for each in (lost, other, good)], NOW)
+
+    equal(taken, [False, True, True])
+    equal([bench.status(name).completed_at for name in "ab"], [NOW, NOW])
+
+
+def of_a_recipient_settled_twice_in_one_call_the_first_counts(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
     claim = bench.claim()
-    bench.storage.mark_dot_sent(claim, addresses_of(claim))
-    settle_all(bench, claim, Deferred(tries=1, next_attempt_at=NOW, uncertain=True))
-
-    equal([each.dot_sent for each in bench.claim().recipients], [False])
-
-
-# SharedStorage: what is next, what is over
-
-
-def next_due_is_the_earliest_due_time(bench: Bench) -> None:
-    times = [NOW + timedelta(minutes=minute) for minute in (7, 3, 5)]
-    entries = [
-        an_entry(f"m{number}", f"a@d{number}.example", due_at=due_at) for number, due_at in enumerate(times)
+    again = Outcome(address="a@dest.example", result=Failed(tries=1, cause=Cause.REFUSED))
+    settlements = [
+        Settlement(claim=claim, outcomes=(delivered_to("a@dest.example"),)),
+        Settlement(claim=claim, outcomes=(again,)),
+        Settlement(claim=claim, outcomes=(delivered_to("b@dest.example"),)),
     ]
-    bench.storage.store(entries)
 
-    found = [
-        bench.storage.next_due(NOW, skip) for skip in ((), ("d1.example",), ("d1.example", "d2.example"))
-    ]
+    equal(bench.storage.settle(settlements, NOW), [True, False, True])
 
-    equal(found, [times[1], times[2], times[0]])
-    equal(bench.storage.next_due(NOW, ("d0.example", "d1.example", "d2.example")), None)
+    equal([each.result for each in bench.status().recipients], [Delivered(tries=1)] * 2)
+    equal(bench.status().completed_at, NOW)
 
 
-def what_is_due_already_is_due_no_later_than_now(bench: Bench) -> None:
-    bench.storage.store([an_entry(due_at=NOW - timedelta(days=1)), an_entry("two", "a@two.example")])
-
-    due_at = there(bench.storage.next_due(NOW), "next_due of work that is due")
-
-    holds(due_at <= NOW, f"due at {NOW} or before, not {due_at}")
-
-
-def next_due_is_the_end_of_a_lease_where_all_is_claimed(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    bench.claim()
-    bench.advance_lease_clock(20)
-
-    equal(bench.storage.next_due(NOW), NOW + timedelta(seconds=40))
-    equal(bench.storage.next_due(NOW, ["dest.example"]), None)
-
-
-def a_due_time_far_ahead_is_claimed_by_a_now_that_is_as_far(bench: Bench) -> None:
-    """Row 45: due times are judged by the caller's clock, whichever way it jumps."""
-    ahead = NOW + timedelta(days=3650)
-    bench.storage.store([an_entry("a", "a@one.example", due_at=ahead), an_entry("b", "b@two.example")])
-
-    claims = [bench.claim(ahead), bench.claim(ahead)]
-    for claim in claims:
-        bench.storage.give_back(claim)
-
-    equal(bench.claim(NOW).email.message_id, "b@sender.example")
-    bench.nothing_to_claim(NOW)
-    equal(bench.storage.next_due(NOW, ["two.example"]), ahead)
-
-
-def a_storage_is_idle_when_nothing_is_left_to_try(bench: Bench) -> None:
-    idle = [bench.storage.is_idle()]
-    bench.storage.store([an_entry()])
-    idle.append(bench.storage.is_idle())
+def a_settle_that_is_repeated_changes_nothing(bench: Bench) -> None:
+    """Row 49: whoever did not get the answer asks again."""
+    bench.store(an_entry())
     claim = bench.claim()
-    idle.append(bench.storage.is_idle())
-    settle_all(bench, claim, Delivered(tries=1))
-    idle.append(bench.storage.is_idle())
+    bench.settle_all(claim, Delivered(tries=1))
+    before, told = bench.status(), list(bench.storage.events())
 
-    equal(idle, [True, False, False, True])
-    equal(bench.storage.next_due(NOW), None)
+    refuted(bench.settle_all(claim, Delivered(tries=1), LATER), "settle of what is settled")
 
-
-def a_completed_message_is_recent_in_one_call(bench: Bench) -> None:
-    bench.storage.store([an_entry("done"), an_entry("open", due_at=None)])
-    settle_all(bench, bench.claim(), Delivered(tries=1))
-
-    calls = [ids_of(bench.storage.retrieve_all_recent()) for _ in range(2)]
-
-    equal(calls, [["done@sender.example", "open@sender.example"], ["open@sender.example"]])
+    equal((bench.status(), list(bench.storage.events())), (before, told))
 
 
-def an_unknown_message_cannot_be_read_or_cancelled(bench: Bench) -> None:
-    raises(MessageNotFound, lambda: bench.storage.retrieve_status("none@sender.example"))
-    raises(MessageNotFound, lambda: bench.storage.cancel("none@sender.example", NOW))
+def equal_addresses_of_two_messages_are_settled_apart(bench: Bench) -> None:
+    bench.store(an_entry("a"), an_entry("b"))
+    claims = {claim.email.message_id: claim for claim in bench.claims()}
 
+    bench.settle_all(claims[id_of("a")], Delivered(tries=1))
 
-def a_cancelled_message_is_not_tried_again(bench: Bench) -> None:
-    bench.storage.store([an_entry("one", "a@one.example", "b@two.example")])
-
-    status = bench.storage.cancel("one@sender.example", NOW)
-
-    equal(
-        [(each.result.state, each.result.cause) for each in status.recipients],
-        [("failed", Cause.CANCELLED)] * 2,
-    )
-    equal((status.completed_at, status_of(bench)), (NOW, status))
-    bench.nothing_to_claim()
-    equal((bench.storage.is_idle(), bench.storage.next_due(NOW)), (True, None))
-
-
-def cancel_leaves_what_is_completed(bench: Bench) -> None:
-    bench.storage.store([an_entry("one", "a@one.example", "b@two.example")])
-    claim = bench.claim()
-    settle_all(bench, claim, Delivered(tries=1))
-
-    status = bench.storage.cancel("one@sender.example", NOW)
-
-    states = {each.route_key: each.result.state for each in status.recipients}
-    other = {"one.example": "two.example", "two.example": "one.example"}[claim.route_key]
-    equal(states, {claim.route_key: "delivered", other: "failed"})
-    equal(bench.storage.cancel("one@sender.example", NOW + timedelta(days=1)), status)
-
-
-def cancel_does_not_undo_a_delivery_under_way(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    claim = bench.claim()
-
-    status = bench.storage.cancel("one@sender.example", NOW)
-
-    equal((status.recipients[0].result.state, status.completed_at), ("queued", None))
-    holds(settle_all(bench, claim, Delivered(tries=1)), "settle after cancel")
-    equal(status_of(bench).recipients[0].result, Delivered(tries=1))
-
-
-def a_deferral_after_cancel_is_a_failure(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    claim = bench.claim()
-    bench.storage.cancel("one@sender.example", NOW)
-
-    settle_all(bench, claim, Deferred(tries=1, next_attempt_at=NOW, reason="busy"))
-
-    gone_by_cancel(bench)
-
-
-def a_claim_given_back_after_cancel_is_a_failure(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    claim = bench.claim()
-    bench.storage.cancel("one@sender.example", NOW)
-
-    bench.storage.give_back(claim)
-
-    bench.nothing_to_claim()
-    gone_by_cancel(bench)
-
-
-def a_claim_whose_lease_ends_after_cancel_is_a_failure(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    bench.claim()
-    bench.storage.cancel("one@sender.example", NOW)
-
-    bench.advance_lease_clock(61)
-
-    bench.nothing_to_claim()
-    gone_by_cancel(bench)
-
-
-def a_lapsed_claim_is_cancelled_at_once(bench: Bench) -> None:
-    bench.storage.store([an_entry()])
-    lapsed = bench.claim()
-    bench.storage.mark_dot_sent(lapsed, addresses_of(lapsed))
-    bench.advance_lease_clock(61)
-    bench.nothing_to_claim(NOW - timedelta(days=1))
-
-    bench.storage.cancel("one@sender.example", NOW)
-
-    gone_by_cancel(bench)
-    equal(status_of(bench).recipients[0].result.uncertain, True)
-    refuted(settle_all(bench, lapsed, Delivered(tries=1)), "settle by a lapsed claim after cancel")
-    gone_by_cancel(bench)
+    equal([bench.first(name).result.state for name in "ab"], ["delivered", "queued"])
 
 
 RESULT_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_settled_recipient_has_its_result_and_attempts,
+    every_field_of_a_result_and_an_attempt_comes_back,
+    of_the_attempts_the_latest_fifty_at_least_are_kept,
     a_deferred_recipient_is_due_when_its_result_says_so,
     a_deferred_recipient_without_next_attempt_is_held,
     a_held_recipient_is_due_once_more_when_its_message_expires,
+    a_held_recipient_of_a_message_without_end_is_never_due,
     an_outcome_says_what_becomes_of_the_crash_counter,
     recipients_without_an_outcome_stay_claimed,
     a_completed_recipient_never_changes_again,
+    an_outcome_for_a_stranger_changes_nothing,
     a_message_is_completed_when_its_last_recipient_is,
-    the_dot_sent_mark_shows_in_the_next_claim,
-    a_settle_takes_the_dot_sent_mark_away,
-    next_due_is_the_earliest_due_time,
-    what_is_due_already_is_due_no_later_than_now,
-    next_due_is_the_end_of_a_lease_where_all_is_claimed,
-    a_due_time_far_ahead_is_claimed_by_a_now_that_is_as_far,
-    a_storage_is_idle_when_nothing_is_left_to_try,
-    a_completed_message_is_recent_in_one_call,
-    an_unknown_message_cannot_be_read_or_cancelled,
-    a_cancelled_message_is_not_tried_again,
-    cancel_leaves_what_is_completed,
-    cancel_does_not_undo_a_delivery_under_way,
-    a_deferral_after_cancel_is_a_failure,
-    a_claim_given_back_after_cancel_is_a_failure,
-    a_claim_whose_lease_ends_after_cancel_is_a_failure,
-    a_lapsed_claim_is_cancelled_at_once,
+    several_claims_are_settled_in_one_call,
+    several_settlements_in_one_call_stand_each_for_itself,
+    of_a_recipient_settled_twice_in_one_call_the_first_counts,
+    a_settle_that_is_repeated_changes_nothing,
+    equal_addresses_of_two_messages_are_settled_apart,
 )

@@ -17,16 +17,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
-from ..abc import SharedStorage, Storage
+from ..abc import Order, SharedStorage, Storage
 from ..config import Config
 from ..engine.carriers import carrier_maker
-from ..engine.events import Board, Event
+from ..engine.events import Board
 from ..engine.local import Outbox
+from ..engine.steering import Steering
 from ..engine.thread import run_inline
 from ..engine.worker import Engine
 from ..engine.world import SteadyClock, World
+from ..event import Event
+from ..selection import Chosen, selection_of
 from ..status import MessageStatus
 from ..storage.exclusive import ExclusiveStorage
 from ..storage.memory import MemoryStorage
@@ -123,6 +126,19 @@ class Simulation:
     def status(self, message_id: str) -> MessageStatus:
         """As `Mailstrom.query_status`."""
         return self.storage.retrieve_status(message_id).public()
+
+    def cancel(self, message_id: str) -> MessageStatus:
+        """As `Mailstrom.cancel`."""
+        self.order(Order.CANCEL, message_id)
+        return self.status(message_id)
+
+    def order(self, order: Order, message_id: str | None = None, **chosen: Unpack[Chosen]) -> object:
+        """As `cancel`, `hold`, `release` and `retry_now` of `Mailstrom`."""
+        steering = Steering(self.storage, self._steady.now, self.events.append, self._board.changed)
+        found = steering.carry_out(order, selection_of(message_id, chosen))
+        if self._engine is not None:
+            self._engine.wake()
+        return found
 
     async def wait(self, message_id: str) -> MessageStatus:
         """The status when every recipient is completed."""

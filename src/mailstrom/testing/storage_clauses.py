@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from ..abc import Storage
 from ..errors import DuplicateMessage, MessageNotFound
@@ -16,6 +17,7 @@ from .storage_kit import (
     equal,
     ids_of,
     raises,
+    results_at_once,
     with_first,
 )
 
@@ -133,7 +135,7 @@ def a_new_storage_is_empty(storage: Storage) -> None:
 def threads_may_store_at_once(storage: Storage) -> None:
     entries = [an_entry(f"m{number}") for number in range(40)]
 
-    at_once([lambda entry=entry: storage.store(*entry) for entry in entries])  # type: ignore[misc]
+    results_at_once([partial(storage.store, *entry) for entry in entries])
 
     equal(
         sorted(ids_of(storage.retrieve_all_incomplete())), sorted(ids_of([status for _, status in entries]))
@@ -163,4 +165,50 @@ STORAGE_CLAUSES: tuple[Callable[[Storage], None], ...] = (
     a_new_storage_is_empty,
     threads_may_store_at_once,
     of_threads_that_store_one_id_one_succeeds,
+)
+
+
+# What a durable storage keeps from one process to the next
+
+
+def what_was_stored_is_there_after_a_crash(storage: Storage, reopen: Callable[[], Storage]) -> None:
+    entries = [an_entry(name) for name in ("c", "a", "b")]
+    for entry in entries:
+        storage.store(*entry)
+
+    survivor = reopen()
+
+    equal(list(survivor.retrieve_all_incomplete()), [status for _, status in entries])
+    equal([survivor.retrieve(status.message_id) for _, status in entries], entries)
+
+
+def a_status_is_there_after_a_crash_as_it_was_updated(
+    storage: Storage, reopen: Callable[[], Storage]
+) -> None:
+    email, status = an_entry("one", "a@dest.example", "b@dest.example")
+    changed = with_first(status, deferred_recipient(status.recipients[0]))
+    storage.store(email, status)
+    storage.update_status(changed)
+
+    survivor = reopen()
+
+    equal(survivor.retrieve(email.message_id), (email, changed))
+
+
+def what_is_completed_is_so_after_a_crash(storage: Storage, reopen: Callable[[], Storage]) -> None:
+    email, status = an_entry()
+    storage.store(email, status)
+    storage.update_status(delivered(status))
+
+    survivor = reopen()
+
+    equal(survivor.retrieve_status(email.message_id), delivered(status))
+    equal(list(survivor.retrieve_all_incomplete()), [])
+    raises(DuplicateMessage, lambda: survivor.store(email, status))
+
+
+DURABLE_CLAUSES: tuple[Callable[[Storage, Callable[[], Storage]], None], ...] = (
+    what_was_stored_is_there_after_a_crash,
+    a_status_is_there_after_a_crash_as_it_was_updated,
+    what_is_completed_is_so_after_a_crash,
 )

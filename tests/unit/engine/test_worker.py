@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ import pytest
 from mailstrom import Config
 from mailstrom.abc import Claim, InternalRecipientStatus
 from mailstrom.engine.events import Event
-from mailstrom.engine.job import LEASE_MARGIN_SECS, LEASE_SECS, Carrier, Job
+from mailstrom.engine.job import LEASE_MARGIN, Carrier, Job
 from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.thread import run_inline
-from mailstrom.engine.worker import LEASE, Engine
+from mailstrom.engine.worker import Engine
 from mailstrom.engine.world import World
 from mailstrom.schedule.verdict import Scope, Verdict
 from mailstrom.status import Phase, WorkerStatus
@@ -29,6 +30,7 @@ from mailstrom.testing.network import MemoryNetwork
 from tests.builders import an_email
 
 CONFIG = Config(helo_name="sender.example", max_sessions=3)
+LEASE_SECS = CONFIG.lease_secs
 DELIVERED = Verdict(state="delivered", scope=Scope.MESSAGE, phase=Phase.DOT)
 
 
@@ -183,6 +185,10 @@ class SlowClaims:
         task.add_done_callback(self.ongoing.discard)
         return asyncio.shield(task)
 
+    async def until_done(self) -> None:
+        while self.ongoing:
+            await asyncio.wait(self.ongoing)
+
     async def _run(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         await asyncio.sleep(self.secs)
         return call(*args, **kwargs)
@@ -198,7 +204,7 @@ class Blocking(ExclusiveStorage):
 
 def test_a_claim_that_is_granted_while_the_worker_is_ended_is_given_back() -> None:
     """Else nobody would try it until its lease is over."""
-    storage = Blocking()
+    storage, calls = Blocking(), SlowClaims(5.0)
 
     async def story(bench: Bench) -> None:
         bench.store()
@@ -206,11 +212,12 @@ def test_a_claim_that_is_granted_while_the_worker_is_ended_is_given_back() -> No
         await asyncio.sleep(3)
         bench.engine.abort()
         await running
-        again = storage.claim(bench.clock.now(), owner="other", lease=LEASE, skip=())
+        await calls.until_done()
+        again = storage.claim(bench.clock.now(), owner="other", lease=timedelta(seconds=LEASE_SECS), skip=())
         assert again is not None
         assert [recipient.crashes for recipient in again.recipients] == [0]
 
-    run(story, storage=storage, run_storage=SlowClaims(5.0))
+    run(story, storage=storage, run_storage=calls)
 
 
 def test_a_lease_counts_from_when_it_was_asked_for() -> None:
@@ -232,7 +239,7 @@ def test_a_lease_counts_from_when_it_was_asked_for() -> None:
     run(story, Looks(), storage=Blocking(), run_storage=SlowClaims(5.0))
 
     assert left == [LEASE_SECS - 5.0]
-    assert left[0] > LEASE_MARGIN_SECS
+    assert left[0] > LEASE_SECS * LEASE_MARGIN
 
 
 def test_never_more_deliveries_at_once_than_sessions() -> None:

@@ -64,6 +64,15 @@ def test_equal_times_are_served_in_the_order_they_came() -> None:
     assert [take(queue, 0) for _ in range(5)] == [("dest.example", [position]) for position in range(5)]
 
 
+def test_only_what_fell_due_together_is_taken_together() -> None:
+    queue: DueQueue[Waiters] = DueQueue()
+    message = Waiters()
+    for position, minute in enumerate((1, 0, 1, 0)):
+        add(queue, message, "dest.example", position, minute)
+
+    assert [take(queue, 9), take(queue, 9)] == [("dest.example", [1, 3]), ("dest.example", [0, 2])]
+
+
 def test_route_keys_take_turns() -> None:
     queue: DueQueue[Waiters] = DueQueue()
     for position in range(3):
@@ -110,6 +119,31 @@ def test_a_recipient_that_waits_no_more_is_dropped() -> None:
     assert (queue.next_due(at(9), ()), queue._routes, queue._groups) == (None, {}, {})
 
 
+def test_what_is_dropped_takes_no_room_until_it_would_have_been_due() -> None:
+    """A thousand scheduled mails cancelled, and one that is put off again and again."""
+    queue: DueQueue[Waiters] = DueQueue()
+    messages = [Waiters() for _ in range(1000)]
+    for message in messages:
+        add(queue, message, "dest.example", 0, 9999)
+    for minute in range(1000, 0, -1):
+        add(queue, messages[0], "dest.example", 0, minute)
+    for message in messages[1:]:
+        queue.drop(message, "dest.example")
+
+    [route] = queue._routes.values()
+
+    assert (len(queue._groups), len(route._heap) < 100) == (1, True)
+    assert take(queue, 1) == ("dest.example", [0])
+
+
+def test_what_was_never_there_can_be_dropped() -> None:
+    queue: DueQueue[Waiters] = DueQueue()
+
+    queue.drop(Waiters(), "dest.example")
+
+    assert queue.next_due(at(0), ()) is None
+
+
 def test_the_cost_of_a_claim_does_not_grow_with_the_queue() -> None:
     """Row 59: 20,000 recipients of one message, and as many messages of one."""
     one, many = Waiters(), [Waiters() for _ in range(20_000)]
@@ -133,6 +167,7 @@ STEPS = st.one_of(
     ),
     st.tuples(st.just("next"), st.integers(0, 9), st.sets(st.sampled_from("012"), max_size=2)),
     st.tuples(st.just("drop"), st.integers(0, 3), st.integers(0, 5)),
+    st.tuples(st.just("drop all"), st.integers(0, 3)),
 )
 
 
@@ -158,6 +193,10 @@ def test_the_queue_agrees_with_a_plain_list(steps: list[tuple[object, ...]]) -> 
                 add(queue, messages[number], name, position, minute)
             case ("drop", int(number), int(position)):
                 messages[number].due.pop(position, None)
+            case ("drop all", int(number)):
+                messages[number].due.clear()
+                for key in range(3):
+                    queue.drop(messages[number], str(key))
             case ("take", int(minute), set(skip), int(limit)):
                 before = waiting(skip)
                 taken = queue.take(at(minute), skip, limit)
@@ -168,7 +207,8 @@ def test_the_queue_agrees_with_a_plain_list(steps: list[tuple[object, ...]]) -> 
                     assert {keys[number, each] for each in positions} == {key_taken}
                     assert key_taken not in skip
                     assert 0 < len(positions) <= limit
-                    assert all(message.due.pop(each) <= at(minute) for each in positions)
+                    [together] = {message.due.pop(each) for each in positions}
+                    assert together <= at(minute)
             case ("next", int(minute), set(skip)):
                 earliest = min(waiting(skip), default=None)
                 found = queue.next_due(at(minute), skip)

@@ -5,69 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from mailstrom.abc import Claim, InternalMessageStatus, Outcome, PreparedEmail, Storage
+from mailstrom.abc import InternalMessageStatus, Order, Outcome, PreparedEmail, Settlement
 from mailstrom.errors import DuplicateMessage, MessageNotFound, StorageError
-from mailstrom.status import Attempt, Cause, Deferred, Delivered, Failed, Phase
-from mailstrom.storage.exclusive import ExclusiveStorage
+from mailstrom.event import EventKind
+from mailstrom.status import Attempt, Cause, Deferred, Failed, Phase
 from mailstrom.storage.memory import MemoryStorage
-from mailstrom.testing.storage_kit import LEASE, NOW, an_entry, ids_of
+from mailstrom.testing.storage_kit import LEASE, NOW, an_entry, ids_of, settlement
 from tests.contract.plain_storage import PlainStorage
-
-
-class Failing(PlainStorage):
-    """Fails in the methods named in `fails`."""
-
-    def __init__(self, *, durable: bool = False) -> None:
-        super().__init__(durable=durable)
-        self.fails: set[str] = set()
-        self.writes = 0
-
-    def _may(self, method: str) -> None:
-        if method in self.fails:
-            raise OSError(5, "the disk is gone")
-
-    def store(self, email: PreparedEmail, status: InternalMessageStatus) -> None:
-        if f"store {status.message_id}" in self.fails:
-            raise OSError(28, "no space left")
-        super().store(email, status)
-
-    def update_status(self, status: InternalMessageStatus) -> None:
-        self._may("update_status")
-        self.writes += 1
-        super().update_status(status)
-
-    def retrieve(self, message_id: str) -> tuple[PreparedEmail, InternalMessageStatus]:
-        self._may("retrieve")
-        return super().retrieve(message_id)
-
-    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
-        self._may("retrieve_all_incomplete")
-        return super().retrieve_all_incomplete()
-
-
-def lifted(storage: Storage, clock: Callable[[], float] = lambda: 0.0) -> ExclusiveStorage:
-    return ExclusiveStorage(storage, lease_clock=clock)
-
-
-def claimed(storage: ExclusiveStorage) -> Claim:
-    claim = storage.claim(NOW, owner="one", lease=LEASE)
-    assert claim is not None
-    return claim
-
-
-def all_delivered(claim: Claim) -> list[Outcome]:
-    return [Outcome(address=each.address, result=Delivered(tries=1)) for each in claim.recipients]
-
-
-def _in_queue(storage: ExclusiveStorage) -> bool:
-    with storage._lock:
-        return storage._index.next_due(NOW, ()) is not None
+from tests.unit.storage.lifting import DELIVERED, Failing, claimed, lifted, order, settle
 
 
 def test_nothing_is_read_before_the_first_use() -> None:
@@ -175,12 +125,32 @@ def test_a_failed_settle_changes_nothing_and_can_be_repeated() -> None:
     plain.fails = {"update_status"}
 
     with pytest.raises(StorageError):
-        storage.settle(claim, all_delivered(claim), NOW)
+        settle(storage, claim)
     assert storage.claim(NOW, owner="two", lease=LEASE) is None
 
     plain.fails = set()
-    assert storage.settle(claim, all_delivered(claim), NOW)
+    assert settle(storage, claim)
     assert storage.is_idle()
+
+
+def test_of_several_settlements_those_that_could_be_written_are_not_done_again() -> None:
+    """The same call is made again, as a whole: what it finds done was done by it."""
+    plain = Failing()
+    storage = lifted(plain)
+    storage.store([an_entry(name, f"a@{name}.example") for name in ("one", "two", "three")])
+    settlements = [settlement(claimed(storage), DELIVERED) for _ in range(3)]
+    plain.fails = {"update_status two@sender.example"}
+
+    with pytest.raises(StorageError, match="the disk is gone"):
+        storage.settle(settlements, NOW)
+    with pytest.raises(StorageError, match="the disk is gone"):
+        storage.settle(settlements, NOW)
+    plain.fails = set()
+
+    assert plain.statuses["three@sender.example"].completed_at == NOW
+    assert storage.settle(settlements, NOW) == [True, True, True]
+    assert storage.settle(settlements, NOW) == [False, False, False]
+    assert [each.kind for each in storage.events()].count(EventKind.DELIVERED) == 3
 
 
 def test_a_message_that_is_gone_from_the_storage_is_tried_no_more(caplog: pytest.LogCaptureFixture) -> None:
@@ -194,7 +164,7 @@ def test_a_message_that_is_gone_from_the_storage_is_tried_no_more(caplog: pytest
 
     assert claim.email.message_id == "here@sender.example"
     assert "gone@sender.example" in caplog.text
-    storage.settle(claim, all_delivered(claim), NOW)
+    settle(storage, claim)
     assert (storage.is_idle(), storage.next_due(NOW)) == (True, None)
 
 
@@ -205,8 +175,8 @@ def test_a_message_that_goes_while_it_is_claimed_loses_the_claim() -> None:
     claim = claimed(storage)
     plain.statuses.clear()
 
-    assert storage.settle(claim, all_delivered(claim), NOW) is False
-    assert (storage.renew(claim, LEASE), storage.is_idle()) == (None, True)
+    assert settle(storage, claim) is False
+    assert (storage.renew([claim], LEASE), storage.is_idle()) == ([None], True)
 
 
 def test_over_six_methods_what_was_stored_before_a_failure_is_never_sent() -> None:
@@ -270,105 +240,19 @@ def test_a_storage_that_hangs_with_one_message_does_not_stop_the_others() -> Non
     storage.store([an_entry("slow", "a@one.example"), an_entry("fast", "b@two.example")])
     slow, fast = claimed(storage), claimed(storage)
     assert slow.email.message_id.startswith("slow")
-    thread = threading.Thread(target=storage.settle, args=(slow, all_delivered(slow), NOW))
+    thread = threading.Thread(target=settle, args=(storage, slow))
     thread.start()
     hangs.wait(30)
 
-    settled = storage.settle(fast, all_delivered(fast), NOW)
+    settled = settle(storage, fast)
     stored = storage.store([an_entry("third", "c@three.example")])
-    renewed = storage.renew(slow, LEASE)
+    renewed = storage.renew([slow], LEASE)
     waits = storage.retrieve_status("slow@sender.example").completed_at
 
     go_on.set()
     thread.join()
-    assert (settled, stored, renewed is None, waits) == (True, ["third@sender.example"], False, None)
+    assert (settled, stored, renewed != [None], waits) == (True, ["third@sender.example"], True, None)
     assert storage.retrieve_status("slow@sender.example").completed_at == NOW
-
-
-def test_a_late_result_counts_as_long_as_nobody_else_has_the_recipient() -> None:
-    """What is known to be delivered is not sent again because a lease ended."""
-    now = [0.0]
-    storage = lifted(MemoryStorage(), lambda: now[0])
-    storage.store([an_entry()])
-    claim = claimed(storage)
-    now[0] = 61.0
-    assert storage.next_due(NOW) == NOW
-
-    assert storage.settle(claim, all_delivered(claim), NOW)
-
-    assert storage.claim(NOW, owner="two", lease=LEASE) is None
-    assert storage.is_idle()
-
-
-def test_a_lapsed_claim_can_be_renewed_as_long_as_nobody_else_has_it() -> None:
-    now = [0.0]
-    storage = lifted(MemoryStorage(), lambda: now[0])
-    storage.store([an_entry()])
-    claim = claimed(storage)
-    now[0] = 61.0
-    storage.next_due(NOW)
-
-    assert storage.renew(claim, LEASE) is not None
-
-    assert storage.claim(NOW, owner="two", lease=LEASE) is None
-    now[0] = 122.0
-    assert claimed(storage).recipients[0].crashes == 1
-
-
-def test_a_lapsed_claim_cannot_undo_a_cancel() -> None:
-    """A completed recipient never changes again, also while others of the message go on."""
-    now = [0.0]
-    storage = lifted(MemoryStorage(), lambda: now[0])
-    storage.store([an_entry("one", "a@one.example", "b@two.example")])
-    lapsed = claimed(storage)
-    now[0] = 61.0
-    skip = [lapsed.route_key]
-    current = storage.claim(NOW, owner="two", lease=LEASE, skip=skip)
-    assert current is not None
-    before = storage.cancel("one@sender.example", NOW)
-
-    assert storage.settle(lapsed, all_delivered(lapsed), NOW) is False
-
-    assert storage.retrieve_status("one@sender.example") == before
-    assert storage.settle(current, all_delivered(current), NOW)
-    assert sorted(each.result.state for each in storage.retrieve_status("one@sender.example").recipients) == [
-        "delivered",
-        "failed",
-    ]
-
-
-def test_a_late_result_and_a_new_claim_at_once_do_not_send_twice() -> None:
-    """The recipient is out of the queue when the result of its lapsed claim is being written."""
-    now = [0.0]
-    writes, go_on = threading.Event(), threading.Event()
-
-    class SlowToWrite(PlainStorage):
-        def update_status(self, status: InternalMessageStatus) -> None:
-            writes.set()
-            go_on.wait(30)
-            super().update_status(status)
-
-    storage = lifted(SlowToWrite(), lambda: now[0])
-    storage.store([an_entry()])
-    late = claimed(storage)
-    now[0] = 61.0
-    assert storage.next_due(NOW) == NOW
-    found: list[object] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(storage.settle(late, all_delivered(late), NOW))),
-        threading.Thread(target=lambda: found.append(storage.claim(NOW, owner="two", lease=LEASE))),
-    ]
-    threads[0].start()
-    writes.wait(30)
-    threads[1].start()
-    while _in_queue(storage):
-        threads[1].join(0.001)
-
-    go_on.set()
-    for thread in threads:
-        thread.join()
-    assert sorted(found, key=str) == [None, True]
-    assert storage.is_idle()
 
 
 def test_only_the_latest_attempts_are_kept() -> None:
@@ -382,7 +266,7 @@ def test_only_the_latest_attempts_are_kept() -> None:
     for attempt in attempts:
         result = Deferred(tries=1, next_attempt_at=NOW)
         outcome = Outcome(address="you@dest.example", result=result, attempts=(attempt,))
-        assert storage.settle(claimed(storage), [outcome], NOW)
+        assert storage.settle([Settlement(claim=claimed(storage), outcomes=(outcome,))], NOW) == [True]
 
     assert storage.retrieve_status("one@sender.example").recipients[0].attempts == tuple(attempts[10:])
 
@@ -391,11 +275,11 @@ def test_a_cancel_keeps_what_was_known() -> None:
     storage = lifted(MemoryStorage())
     storage.store([an_entry()])
     busy = Deferred(tries=2, reason="busy", next_attempt_at=NOW, uncertain=True)
-    storage.settle(claimed(storage), [Outcome(address="you@dest.example", result=busy)], NOW)
+    settle(storage, claimed(storage), busy)
 
-    status = storage.cancel("one@sender.example", NOW)
+    [cancelled] = order(storage, Order.CANCEL)
 
-    assert status.recipients[0].result == Failed(
+    assert cancelled.after.result == Failed(
         tries=2, reason="cancelled; before that: busy", uncertain=True, cause=Cause.CANCELLED
     )
 
@@ -407,7 +291,7 @@ def test_an_address_that_stands_twice_is_settled_twice() -> None:
     storage.store([(email, replace(status, recipients=status.recipients * 2))])
     claim = claimed(storage)
 
-    assert storage.settle(claim, [Outcome(address="you@dest.example", result=Delivered())], NOW)
+    assert settle(storage, claim)
 
     assert storage.is_idle()
 
@@ -416,7 +300,7 @@ def test_a_completed_message_is_still_refused_as_duplicate() -> None:
     storage = lifted(MemoryStorage())
     storage.store([an_entry()])
     claim = claimed(storage)
-    storage.settle(claim, all_delivered(claim), NOW)
+    settle(storage, claim)
 
     with pytest.raises(DuplicateMessage) as caught:
         storage.store([an_entry("two"), an_entry()])

@@ -8,10 +8,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mailstrom.abc import Claim, InternalMessageStatus, InternalRecipientStatus, Outcome
+from mailstrom.abc import (
+    Claim,
+    InternalMessageStatus,
+    InternalRecipientStatus,
+    Order,
+    Ordered,
+    Outcome,
+    Selection,
+    Settlement,
+)
 from mailstrom.status import Cause, Deferred, Delivered, DeliveryResult, Failed
 from mailstrom.storage.exclusive import ExclusiveStorage
-from mailstrom.testing.storage_kit import NOW, an_entry
+from mailstrom.testing.storage_kit import NOW, an_entry, settlement
 from tests.contract.plain_storage import PlainStorage
 
 RESULTS = st.sampled_from(
@@ -37,6 +46,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.claims: list[Claim] = []
         self.ends: dict[str, DeliveryResult] = {}
         self.last_token = 0
+        self.holds: set[str] = set()  # addresses that HOLD was ordered for, and nothing else since
+        self.holds_in_memory: set[str] = set()  # the same, while they were claimed
 
     @initialize(durable=st.booleans())
     def begin(self, durable: bool) -> None:
@@ -58,9 +69,10 @@ class AnyOrder(RuleBasedStateMachine):
         assert claim.route_key not in skip
         self.last_token = claim.token
         taken = {each.address for each in claim.recipients}
+        assert not taken & (self.holds | self.holds_in_memory)
         assert not taken & self.ends.keys()
         for other in self.claims:
-            if self.storage.renew(other, timedelta(seconds=60)) is not None:
+            if self.storage.renew([other], timedelta(seconds=60)) != [None]:
                 assert not taken & {each.address for each in self._open(other)}
         self.claims.append(claim)
 
@@ -69,9 +81,9 @@ class AnyOrder(RuleBasedStateMachine):
         if not self.claims:
             return
         claim = self.claims[pick % len(self.claims)]
-        outcomes = [Outcome(address=each.address, result=result) for each in claim.recipients[:count]]
+        outcomes = tuple(Outcome(address=each.address, result=result) for each in claim.recipients[:count])
         before = self.plain.statuses[claim.email.message_id]
-        if not self.storage.settle(claim, outcomes, self._now()):
+        if self.storage.settle([Settlement(claim=claim, outcomes=outcomes)], self._now()) == [False]:
             assert self.plain.statuses[claim.email.message_id] == before
 
     @rule(pick=PICK)
@@ -86,10 +98,18 @@ class AnyOrder(RuleBasedStateMachine):
             later = self._now() + timedelta(minutes=minutes) if minutes else None
             self.storage.give_back(self.claims.pop(pick % len(self.claims)), later)
 
-    @rule(pick=PICK)
-    def cancel(self, pick: int) -> None:
+    @rule(asked=st.sampled_from(Order), pick=PICK, limit=st.integers(1, 4))
+    def order(self, asked: Order, pick: int, limit: int) -> None:
         if self.stored:
-            self.storage.cancel(f"m{pick % self.stored}@sender.example", self._now())
+            selection = Selection(message_id=f"m{pick % self.stored}@sender.example")
+            done = self.storage.order(asked, selection, self._now(), limit=limit)
+            assert len(done) <= limit
+            for each in done:
+                self._obeyed(asked, each)
+
+    @rule()
+    def pull_in(self) -> None:
+        self.storage.pull_in(self._now())
 
     @rule(secs=st.sampled_from([1.0, 61.0]))
     def lease_clock_moves(self, secs: float) -> None:
@@ -103,6 +123,7 @@ class AnyOrder(RuleBasedStateMachine):
     def process_dies(self) -> None:
         if self.plain.durable:
             self.claims.clear()
+            self.holds_in_memory.clear()
             self.last_token = 0
             self.storage = self._lifted()
 
@@ -130,10 +151,18 @@ class AnyOrder(RuleBasedStateMachine):
         self.secs += 61
         later = self._now() + timedelta(days=1)
         while (claim := self.storage.claim(later, owner="last", lease=timedelta(seconds=60))) is not None:
-            outcomes = [Outcome(address=each.address, result=Delivered()) for each in claim.recipients]
-            assert self.storage.settle(claim, outcomes, later)
+            assert self.storage.settle([settlement(claim, Delivered())], later) == [True]
         assert self.storage.is_idle()
         self.no_end_is_undone()
+
+    def _obeyed(self, asked: Order, ordered: Ordered) -> None:
+        assert not ordered.before.result.completed
+        assert (ordered.after == ordered.before) is ordered.claimed
+        address = ordered.after.address
+        for held in (self.holds, self.holds_in_memory):
+            held.discard(address)
+        if asked is Order.HOLD:
+            (self.holds_in_memory if ordered.claimed else self.holds).add(address)
 
     def _lifted(self) -> ExclusiveStorage:
         return ExclusiveStorage(self.plain, lease_clock=lambda: self.secs)

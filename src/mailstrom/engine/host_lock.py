@@ -1,0 +1,73 @@
+"""One engine per host and queue: a kernel lock that ends with its process, however that ends.
+
+The lock (flock) is on a file in a private directory of the user's. Who has it, delivers; the
+others look again now and then. It saves work and is no guard of the queue: on a storage for many
+processes any number of engines is safe, so where no lock can be had one simply delivers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+NAME_LENGTH = 32  # hexadecimal digits of the identity's hash
+
+
+class HostLock:
+    """The right to be the one engine of this user, on this host, for one queue. One thread at a time."""
+
+    def __init__(self, identity: str) -> None:
+        digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
+        self._name = f"{digest[:NAME_LENGTH]}.lock"
+        self._file: int | None = None
+
+    def try_acquire(self) -> bool:
+        """Whether it is ours; returns at once. `OSError` where there is no safe place for the file."""
+        if sys.platform == "win32":
+            return True
+        import fcntl
+
+        file = os.open(_private_directory() / self._name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Lets another process have it; without effect where it is not ours."""
+        file, self._file = self._file, None
+        if file is None or sys.platform == "win32":
+            return
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)  # at once, though a child of ours may have the file open, too
+        os.close(file)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: our copy of the parent's lock goes, or it would outlive the parent."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def _private_directory() -> Path:
+    """A directory that nobody else can enter, and that nobody else has put there."""
+    path = Path(tempfile.gettempdir()) / f"mailstrom-{os.getuid()}"
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()  # not what a link points to
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not is_ours or found.st_mode & 0o077:
+        raise PermissionError(f"{path} is not a directory that you alone may enter (mode 0700)")
+    return path

@@ -1,0 +1,103 @@
+"""From a caller's email into the queue: checked, composed, stored, and told to observers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .abc import Clock, SharedStorage
+from .config import Config
+from .engine.door import Door
+from .engine.events import Board, Observers
+from .engine.waiting import with_room
+from .errors import ClosedError, MailstromError
+from .event import Event, EventKind
+from .message.email import Email
+from .submission import (
+    Entry,
+    Moment,
+    Submission,
+    UnsignedDomains,
+    entries_for,
+    entry_for,
+    new_id,
+    newly_stored,
+    submissions_of,
+    with_index,
+)
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+CLOSING = "this Mailstrom is closing: it takes no more mail and is not started again"
+
+
+class Intake:
+    """Makes entries of emails, and stores them while the door is open. Any thread.
+
+    `wall` is the caller's clock, `steady` the queue's. `is_lost` says that what was stored will
+    not be found any more.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        storage: SharedStorage,
+        *,
+        wall: Clock,
+        steady: Clock,
+        door: Door,
+        board: Board,
+        observers: Observers,
+        is_lost: Callable[[], bool],
+    ) -> None:
+        self._config = config
+        self._storage = storage
+        self._wall = wall
+        self._steady = steady
+        self._door = door
+        self._board = board
+        self._observers = observers
+        self._is_lost = is_lost
+        self._unsigned = UnsignedDomains()
+
+    def entry(self, submission: Submission) -> Entry:
+        """What is stored for one email."""
+        return entry_for(submission, self._config, self._moment(), new_id(), self._unsigned)
+
+    def entries(self, emails: Iterable[Email | Message | bytes | Submission]) -> list[Entry]:
+        """What is stored for several; an error names the index."""
+        submissions, new_ids = submissions_of(emails), iter(new_id, None)
+        return entries_for(submissions, self._config, self._moment(), new_ids, self._unsigned)
+
+    def store(self, entries: Sequence[Entry]) -> list[str]:
+        """Stores all or none, waiting for room as the configuration says; tells what is new."""
+        accepting = self._observers.accepting([email.message_id for email, _ in entries])
+        with self._door.within() as is_open, accepting:
+            if not is_open:
+                raise ClosedError(CLOSING)
+            wait_secs, is_shut = self._config.queue_full_wait_secs, lambda: self._door.is_shut
+            ids = with_room(lambda: self._storage.store(entries), self._board, wait_secs, is_shut)
+            if self._is_lost():
+                raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
+            if self._observers.are_there:
+                self._tell_accepted(newly_stored(entries, ids, self._storage))
+        return ids
+
+    def _tell_accepted(self, message_ids: Iterable[str]) -> None:
+        for message_id in message_ids:
+            now = self._steady.now()
+            self._observers.tell(Event(kind=EventKind.ACCEPTED, at=now, message_id=message_id))
+
+    def _moment(self) -> Moment:
+        return Moment(wall=self._wall.now(), steady=self._steady.now())
+
+
+@contextmanager
+def naming_the_index() -> Iterator[None]:
+    """An error of one of several emails says in its text which it was."""
+    try:
+        yield
+    except MailstromError as error:
+        raise (error if error.index is None else with_index(error, error.index)) from error.__cause__

@@ -1,0 +1,108 @@
+"""Callers' connections to PostgreSQL: psycopg 3 (blocking and asyncio) and asyncpg.
+
+A script's parameters stand as `:name`; psycopg wants `%(name)s`, asyncpg `$1`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from .bound_bracket import SAVEPOINT, Bracket
+from .sql.script import Batch, Row, Statement
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["AsyncPsycopgDriver", "AsyncpgDriver", "PsycopgDriver", "numbered", "pyformat"]
+
+BY_ITSELF = Bracket(enter=("BEGIN",), leave=("COMMIT",), undo=("ROLLBACK",))
+
+_PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")  # and not the "::" of a cast
+
+
+@lru_cache(maxsize=256)
+def pyformat(sql: str) -> bytes:
+    """The statement with `%(name)s` for `:name`."""
+    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%")).encode()
+
+
+@lru_cache(maxsize=256)
+def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """The statement with `$1`, `$2` ... for `:name`, and the names in that order."""
+    names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+    return _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", sql), names
+
+
+class PsycopgDriver:
+    """A `psycopg.Connection`. One without autocommit begins a transaction with any statement."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def bracket(self) -> Bracket:
+        """A savepoint, but for autocommit outside of a transaction."""
+        return _psycopg_bracket(self._connection)
+
+    def execute(self, statement: Statement | Batch) -> Sequence[Row]:
+        """Its rows; the caller's row_factory and cursor_factory are not asked."""
+        from psycopg import Cursor
+        from psycopg.rows import tuple_row
+
+        with Cursor(self._connection, row_factory=tuple_row) as cursor:
+            if isinstance(statement, Batch):
+                cursor.executemany(pyformat(statement.sql), statement.params)
+                return ()
+            cursor.execute(pyformat(statement.sql), statement.params)
+            return cursor.fetchall() if cursor.description else ()
+
+
+class AsyncPsycopgDriver:
+    """A `psycopg.AsyncConnection`."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def bracket(self) -> Bracket:
+        """As `PsycopgDriver.bracket`."""
+        return _psycopg_bracket(self._connection)
+
+    async def execute(self, statement: Statement | Batch) -> Sequence[Row]:
+        """As `PsycopgDriver.execute`."""
+        from psycopg import AsyncCursor
+        from psycopg.rows import tuple_row
+
+        async with AsyncCursor(self._connection, row_factory=tuple_row) as cursor:
+            if isinstance(statement, Batch):
+                await cursor.executemany(pyformat(statement.sql), statement.params)
+                return ()
+            await cursor.execute(pyformat(statement.sql), statement.params)
+            return await cursor.fetchall() if cursor.description else ()
+
+
+class AsyncpgDriver:
+    """A connection of asyncpg or its pool's. Outside of a transaction each statement commits."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def bracket(self) -> Bracket:
+        """A savepoint in a transaction, however that was begun."""
+        return SAVEPOINT if self._connection.is_in_transaction() else BY_ITSELF
+
+    async def execute(self, statement: Statement | Batch) -> Sequence[Row]:
+        """Its rows."""
+        sql, names = numbered(statement.sql)
+        if isinstance(statement, Batch):
+            values = [[params[name] for name in names] for params in statement.params]
+            await self._connection.executemany(sql, values)
+            return ()
+        records = await self._connection.fetch(sql, *(statement.params[name] for name in names))
+        return [tuple(record) for record in records]
+
+
+def _psycopg_bracket(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Bracket:
+    is_idle = connection.info.transaction_status.name == "IDLE"
+    return BY_ITSELF if connection.autocommit and is_idle else SAVEPOINT

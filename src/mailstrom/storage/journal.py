@@ -1,0 +1,58 @@
+"""The latest status changes, in memory, for whoever asks what happened since a cursor.
+
+A cursor is the instant of the event in microseconds since 1970, or one more than the cursor
+before it. So a process that starts later goes on behind the cursors of the one before it, and
+a consumer that kept one of those waits for nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from ..abc import Event
+from ..event import EventKind
+from .picking import is_same_address
+
+EVENTS_KEPT = 100_000  # the latest
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Journal:
+    """Events in the order they were told. One thread at a time."""
+
+    def __init__(self) -> None:
+        self.last_delivered_at: datetime | None = None
+        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._last_cursor = 0
+
+    def tell(self, event: Event) -> None:
+        """Keeps the event, behind all that was told before it."""
+        if event.kind is EventKind.DELIVERED:
+            self.last_delivered_at = event.at
+        micros = (event.at - _EPOCH) // timedelta(microseconds=1)
+        self._last_cursor = max(self._last_cursor + 1, micros)
+        self._events.append(replace(event, cursor=self._last_cursor))
+
+    def after(self, cursor: int | None, limit: int) -> list[Event]:
+        """At most `limit` events behind the cursor; None: from the oldest that is kept."""
+        start = 0 if cursor is None else bisect_right(self._events, cursor, key=_cursor)
+        return list(islice(self._events, start, start + limit))
+
+    def forget(self, address: str, but_of: Collection[str]) -> None:
+        """Drops what was told of this address, but for the messages named."""
+        kept = [
+            each
+            for each in self._events
+            if each.message_id in but_of or not is_same_address(address, each.address)
+        ]
+        self._events = deque(kept, maxlen=EVENTS_KEPT)
+
+
+def _cursor(event: Event) -> int:
+    return event.cursor or 0

@@ -1,0 +1,64 @@
+"""What PostgreSQL's errors mean for whoever called the storage.
+
+    StorageError
+    ├── Unreachable       no connection could be made; nothing was done
+    ├── RolledBack        nothing was done, and the same may be tried at once
+    ├── OutcomeUnknown    COMMIT was sent, and its reply lost: all was done, or nothing
+    └── StorageFull       the server has no room
+
+SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+from ..errors import MailstromError, StorageError, StorageFull
+
+__all__ = ["OutcomeUnknown", "RolledBack", "Unreachable", "is_cut", "translated"]
+
+_DISK_FULL = "53100"
+_TRY_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_NOT_TOLD = "40003"  # statement completion unknown
+_ENDED = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})  # by the server: shut down, idle too long
+_READ_ONLY = "25006"  # the server has become a standby: its successor takes new connections
+
+
+class Unreachable(StorageError):
+    """No connection could be made."""
+
+
+class RolledBack(StorageError):
+    """Nothing was done, and the same may be tried at once."""
+
+
+class OutcomeUnknown(StorageError):
+    """Everything was done, or nothing."""
+
+
+def translated(error: Exception, *, was_cut: bool = False, commit_sent: bool = False) -> MailstromError:
+    """What to raise for it; our own errors are left as they are."""
+    if isinstance(error, MailstromError):
+        return error
+    code, text = getattr(error, "sqlstate", None), _described(error)
+    if code == _DISK_FULL:
+        return StorageFull(text)
+    if commit_sent and (was_cut or code == _NOT_TOLD):
+        return OutcomeUnknown(f"{text}; COMMIT was sent, and whether it was performed is not known")
+    if was_cut or code in _TRY_AGAIN:
+        return RolledBack(text)
+    return StorageError(text)
+
+
+def is_cut(error: Exception, connection: psycopg.Connection[object]) -> bool:
+    """The connection is of no use any more."""
+    code = getattr(error, "sqlstate", None) or ""
+    return connection.closed or code.startswith("08") or code in _ENDED or code == _READ_ONLY
+
+
+def _described(error: Exception) -> str:
+    """The primary message alone: the details may show what was stored."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    text = primary or " ".join(str(error).split())
+    code = getattr(error, "sqlstate", None)
+    return f"PostgreSQL: {text}" + (f" (SQLSTATE {code})" if code else f" ({type(error).__name__})")

@@ -1,0 +1,110 @@
+"""Scripts on PostgreSQL: one transaction each, and what follows when it comes to no good end.
+
+    before COMMIT was sent     nothing was done: the same again at once, on a new connection where
+                               that one broke, three times in all
+    COMMIT was sent            all was done, or nothing: `repeated` on a new connection tells, and
+                               does what is missing. Worth some seconds of waiting for the server
+    no connection              `Unreachable` at once: whoever called decides when to try again
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from .bound_postgres import PsycopgDriver
+from .postgres_connections import Connections
+from .postgres_errors import OutcomeUnknown, RolledBack, Unreachable, is_cut, translated
+from .sql.script import Script, perform
+
+__all__ = ["Transactions"]
+
+T = TypeVar("T")
+
+# A process that was stopped in a transaction, or whose network is gone, must not keep its locks.
+_NOT_IDLE = "SET LOCAL idle_in_transaction_session_timeout TO '20s'"
+_SYNCED = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_NOT_IDLE}"
+_UNSYNCED = f"{_SYNCED}; SET LOCAL synchronous_commit TO off"
+_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_NOT_IDLE}"
+
+_TRIES = 3
+_OUTCOME_SECS = 5.0  # how long to wait for the server that knows what became of a COMMIT
+_PAUSE_SECS = 0.1
+
+
+class Transactions:
+    """Performs scripts. Any thread."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def write(
+        self,
+        script: Callable[[], Script[T]],
+        *,
+        synced: bool = True,
+        repeated: Callable[[], Script[T]] | None = None,
+    ) -> T:
+        """The script's result, committed."""
+        return self._ended(_SYNCED if synced else _UNSYNCED, script, repeated or script)
+
+    def read(self, script: Callable[[], Script[T]]) -> T:
+        """The script's result, from one snapshot."""
+        return self._ended(_SNAPSHOT, script, script)
+
+    def _ended(self, begin: str, script: Callable[[], Script[T]], repeated: Callable[[], Script[T]]) -> T:
+        try:
+            return self._tried(begin, script)
+        except OutcomeUnknown as unknown:
+            return self._told(begin, repeated, unknown)
+
+    def _tried(self, begin: str, script: Callable[[], Script[T]]) -> T:
+        for _ in range(_TRIES - 1):
+            try:
+                return self._once(begin, script)
+            except RolledBack:
+                continue
+        return self._once(begin, script)
+
+    def _told(self, begin: str, repeated: Callable[[], Script[T]], unknown: OutcomeUnknown) -> T:
+        """What `repeated` makes of a COMMIT that may have been performed."""
+        deadline = time.monotonic() + _OUTCOME_SECS
+        while time.monotonic() < deadline:
+            try:
+                return self._tried(begin, repeated)
+            except (OutcomeUnknown, RolledBack, Unreachable):
+                time.sleep(_PAUSE_SECS)
+        raise unknown
+
+    def _once(self, begin: str, script: Callable[[], Script[T]]) -> T:
+        with self._connections.connection() as connection:
+            return _performed(connection, begin, script())
+
+
+def _performed(connection: psycopg.Connection[Any], begin: str, script: Script[T]) -> T:
+    commit_sent = False
+    try:
+        connection.execute(begin)
+        result = perform(script, PsycopgDriver(connection).execute)
+        commit_sent = True
+        connection.execute("COMMIT")
+    except Exception as error:
+        was_cut = is_cut(error, connection)
+        _leave(connection, was_cut)
+        raise translated(error, was_cut=was_cut, commit_sent=commit_sent) from error
+    return result
+
+
+def _leave(connection: psycopg.Connection[Any], was_cut: bool) -> None:
+    """Rolls back; a connection that cannot is closed."""
+    try:
+        if not was_cut and connection.info.transaction_status is not TransactionStatus.IDLE:
+            connection.execute("ROLLBACK")
+    except psycopg.Error:
+        was_cut = True
+    if was_cut:
+        connection.close()

@@ -1,0 +1,57 @@
+"""What a claim can ask for while it lasts: more time, and the mark before the final dot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from ...abc import Claim
+from . import rows
+from .dialect import Dialect
+from .rows import MICROSECOND
+from .script import Script, Statement
+
+
+class Leasing:
+    """The statements on claims that last; they are made once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        t = dialect.prefix
+        self._renew = f"""
+            WITH mine AS (
+                SELECT r.seq, r.position FROM {t}recipients AS r
+                WHERE {dialect.among.format("r.token", ":tokens")} AND r.owner = :owner
+                    AND r.lease_until IS NOT NULL
+                ORDER BY r.seq, r.position {dialect.for_update.format("r")})
+            UPDATE {t}recipients SET place = 'claimed', lease_until = {dialect.lease_now} + :lease
+            WHERE (seq, position) IN (SELECT seq, position FROM mine)
+            RETURNING token, lease_until"""
+        named = f"""token = :token AND owner = :owner AND lease_until IS NOT NULL
+                AND address IN ({dialect.each_text.format(":addresses")})"""
+        self._mark_dot_sent = f"""
+            UPDATE {t}recipients SET dot_sent = 1 WHERE {named}
+                AND :count = (SELECT count(DISTINCT address) FROM {t}recipients WHERE {named})
+            RETURNING seq"""
+
+    def renew(self, claims: Sequence[Claim], lease: timedelta) -> Script[list[Claim | None]]:
+        """Each claim with a later `lease_until`, or None where it was lost."""
+        until: dict[tuple[int, str], datetime] = {}
+        for owner in {claim.owner for claim in claims}:
+            tokens = rows.as_json([claim.token for claim in claims if claim.owner == owner])
+            given = {"tokens": tokens, "owner": owner, "lease": lease // MICROSECOND}
+            for token, lease_until in (yield Statement(self._renew, given)):
+                until[token, owner] = rows.instant(lease_until)
+        renewed = [(claim, until.get((claim.token, claim.owner))) for claim in claims]
+        return [None if ends is None else replace(claim, lease_until=ends) for claim, ends in renewed]
+
+    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> Script[bool]:
+        """Marks these recipients of the claim; False, and no change, where it does not have all of them."""
+        named = sorted(set(addresses))
+        given = {
+            "token": claim.token,
+            "owner": claim.owner,
+            "addresses": rows.as_json(named),
+            "count": len(named),
+        }
+        return bool((yield Statement(self._mark_dot_sent, given)))

@@ -1,0 +1,190 @@
+"""The queue in a database: every operation of the contract as one script in one transaction."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from ...abc import (
+    EVERYTHING,
+    Claim,
+    Event,
+    InternalMessageStatus,
+    Note,
+    Order,
+    Ordered,
+    Overview,
+    PreparedEmail,
+    Selection,
+    Settlement,
+    SharedStorage,
+)
+from .claiming import Claiming
+from .controlling import Controlling
+from .dialect import Dialect
+from .events import Events
+from .leasing import Leasing
+from .notes import Notes
+from .purging import Purging
+from .reading import Reading
+from .script import Script
+from .settling import Settling
+from .storing import Storing
+from .waiting import Waiting
+
+T = TypeVar("T")
+
+STATUS_RETENTION = timedelta(days=30)
+
+
+class SqlStorage(SharedStorage):
+    """`SharedStorage` over whatever performs a script in a transaction.
+
+    Of a completed message the body is kept for `retention`, all else for `status_retention`.
+    A subclass brings `_write` and `_read`; both may be called from any thread, and let no
+    foreign error through.
+    """
+
+    durable = True
+    #: A claim outlives a loss of power. Needed where the database can lose power alone.
+    claims_synced = True
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        retention: timedelta = timedelta(0),
+        status_retention: timedelta = STATUS_RETENTION,
+    ) -> None:
+        self.dialect = dialect
+        self._storing = Storing(dialect)
+        self._claiming = Claiming(dialect)
+        self._leasing = Leasing(dialect)
+        self._settling = Settling(dialect)
+        self._waiting = Waiting(dialect)
+        self._controlling = Controlling(dialect)
+        self._reading = Reading(dialect)
+        self._events = Events(dialect)
+        self._notes = Notes(dialect)
+        self._purging = Purging(dialect, retention=retention, status_retention=status_retention)
+        self._last_key = ""  # the route key that was served last
+
+    @abstractmethod
+    def _write(
+        self,
+        script: Callable[[], Script[T]],
+        *,
+        synced: bool = True,
+        repeated: Callable[[], Script[T]] | None = None,
+    ) -> T:
+        """The script's result, performed in one write transaction and committed.
+
+        `synced`: it outlives a loss of power. Where trouble ended the transaction before its
+        commit, it may be performed again; where the reply to a COMMIT was lost, `repeated` is
+        performed instead, or the script again where there is none.
+        """
+
+    @abstractmethod
+    def _read(self, script: Callable[[], Script[T]]) -> T:
+        """The script's result, from one consistent view; it changes nothing."""
+
+    def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
+        """Keeps all of them or none; the ids under which they stand, in the same order."""
+        return self._write(
+            lambda: self._storing.store(entries), repeated=lambda: self._storing.store(entries, repeated=True)
+        )
+
+    def claim(
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+    ) -> Claim | None:
+        """The next due work, or None."""
+        claim = self._write(
+            lambda: self._claiming.claim(now, owner=owner, lease=lease, skip=skip, after=self._last_key),
+            synced=self.claims_synced,
+        )
+        if claim is not None:
+            self._last_key = claim.route_key
+        return claim
+
+    def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
+        """Each claim with a later `lease_until`, or None where it was lost."""
+        return self._write(lambda: self._leasing.renew(claims, lease), synced=False)
+
+    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
+        """Notes that the final dot is about to be written for these; False when the claim was lost."""
+        return self._write(lambda: self._leasing.mark_dot_sent(claim, addresses), synced=False)
+
+    def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
+        """Records the results of some claims' recipients and ends the claims for them."""
+        return self._write(
+            lambda: self._settling.settle(settlements, now),
+            repeated=lambda: self._settling.settle_again(settlements, now),
+        )
+
+    def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:
+        """Undoes a claim without a try or a crash; due again at once, or at `not_before`."""
+        self._write(lambda: self._settling.give_back(claim, not_before), synced=False)
+
+    def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
+        """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""
+        return self._read(lambda: self._waiting.next_due(now, skip))
+
+    def is_idle(self) -> bool:
+        """No recipient is left to try: all are completed or held, none is claimed."""
+        return self._read(self._waiting.is_idle)
+
+    def pull_in(self, latest: datetime) -> int:
+        """Makes deferred recipients that are due after `latest` due then; how many they were."""
+        return self._write(lambda: self._controlling.pull_in(latest))
+
+    def retrieve_status(self, message_id: str) -> InternalMessageStatus:
+        """The status; raises `MessageNotFound`."""
+        return self._read(lambda: self._reading.status(message_id))
+
+    def retrieve_all_incomplete(
+        self, selection: Selection = EVERYTHING, *, limit: int | None = None
+    ) -> Sequence[InternalMessageStatus]:
+        """Every message with work left among the recipients selected, oldest first, at most `limit`."""
+        return self._read(lambda: self._reading.incomplete(selection, limit))
+
+    def retrieve_all_recent(self) -> Sequence[InternalMessageStatus]:
+        """Every incomplete message, and those completed since the last such call, oldest first."""
+        return self._write(self._reading.recent)
+
+    def overview(self, now: datetime) -> Overview:
+        """How full the queue is at `now`."""
+        return self._read(lambda: self._reading.overview(now))
+
+    def events(self, after: int | None = None, *, limit: int = 1000) -> Sequence[Event]:
+        """The status changes behind the cursor `after`, in order, at most `limit`."""
+        if self._read(self._events.has_untold):  # asked first: else what others number meanwhile is missed
+            self._write(lambda: self._events.number(limit))
+        return self._read(lambda: self._events.told(after, limit))
+
+    def order(
+        self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
+    ) -> Sequence[Ordered]:
+        """Carries the order out for up to `limit` of the recipients it would change; those, oldest first."""
+        return self._write(lambda: self._controlling.order(order, selection, now, limit))
+
+    def purge(self, now: datetime, *, limit: int = 1000) -> int:
+        """Removes what its retention is over for, a small batch in each call; 0: nothing was left."""
+        return self._write(lambda: self._purging.purge(now, limit), synced=False)
+
+    def forget(self, address: str, now: datetime) -> int:
+        """Erases this recipient address wherever it is completed; how many recipients that were."""
+        return self._write(lambda: self._purging.forget(address))
+
+    def note(self, namespace: str, key: str, now: datetime) -> Note | None:
+        """The note; None where there is none, or it has expired."""
+        return self._read(lambda: self._notes.read(namespace, key, now))
+
+    def put_note(self, note: Note, now: datetime) -> Note | None:
+        """Keeps the note and returns it with its new version: compare and set."""
+        version = self._write(self._notes.new_version, synced=False)
+        return self._write(
+            lambda: self._notes.put(note, version, now),
+            repeated=lambda: self._notes.put(note, version, now, repeated=True),
+        )

@@ -1,0 +1,279 @@
+"""Records as rows, and back: what stands in which column.
+
+Instants are whole microseconds since 1970; results, attempts, metadata and what the envelope
+holds beside its recipients are JSON text, written by `status_codec`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from ...abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, PreparedEmail
+from ...event import EventKind
+from ...message.prepared import DsnOptions
+from ...status import Attempt, DeliveryResult
+from ...status_codec import attempt_from_dict, attempt_to_dict, result_from_dict, result_to_dict
+from ..changes import is_held
+from .dialect import Dialect
+from .script import Row
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
+_NO_ATTEMPTS = "[]"
+
+#: Of a recipient, in the order in which `recipient_of` takes them.
+RECIPIENT = ("recipient", "address", "route_key", "result", "attempts", "due_at", "crashes", "dot_sent")
+#: Of a message, in the order in which `message_of` takes them.
+MESSAGE = (
+    *("message_id", "submitted_at", "send_at", "completed_at", "expires_at"),
+    *("metadata", "idempotency_key", "fingerprint"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A recipient, where it stands, and by whom it is claimed, as a row has it.
+
+    `lease_until` is there from the claim until its result: a lease that ended leaves owner and
+    token, so that a late result is known. After a result these two stay, to know it again by.
+    """
+
+    message_id: str
+    expires_at: datetime | None  # the message's
+    seq: int
+    position: int
+    place: str
+    owner: str | None
+    token: int | None
+    lease_until: int | None  # on the lease clock, in microseconds
+    mark: Order | None  # takes effect when the claim ends
+    marked_at: datetime | None
+    is_claimed: bool  # its lease has not ended
+    recipient: InternalRecipientStatus
+
+
+_STANDING = ("seq", "position", "place", "owner", "token", "lease_until", "mark", "marked_at")
+
+
+def micros(at: datetime) -> int:
+    """The instant as it is stored."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def maybe_micros(at: datetime | None) -> int | None:
+    """The instant as it is stored, where there is one."""
+    return None if at is None else micros(at)
+
+
+def instant(stored: int) -> datetime:
+    """The instant that was stored."""
+    return EPOCH + stored * MICROSECOND
+
+
+def maybe_instant(stored: int | None) -> datetime | None:
+    """The instant that was stored, where there is one."""
+    return None if stored is None else instant(stored)
+
+
+def as_json(value: object) -> str:
+    """The value as short JSON text of ASCII alone, which any database takes."""
+    return _JSON.encode(value)
+
+
+def columns(names: Sequence[str], table: str) -> str:
+    """The columns as a SELECT lists them."""
+    return ", ".join(f"{table}.{name}" for name in names)
+
+
+def message_values(email: PreparedEmail, status: InternalMessageStatus) -> dict[str, object]:
+    """A new row of `messages`, but for its `seq`."""
+    envelope = {
+        "reverse_path": email.reverse_path,
+        "needs_smtputf8": email.needs_smtputf8,
+        "needs_8bitmime": email.needs_8bitmime,
+        "dsn": None if email.dsn is None else asdict(email.dsn),
+    }
+    return {
+        "message_id": status.message_id,
+        "sender": email.reverse_path.lower(),
+        "envelope": as_json(envelope),
+        "submitted_at": micros(status.submitted_at),
+        "send_at": maybe_micros(status.send_at),
+        "expires_at": maybe_micros(status.expires_at),
+        "completed_at": maybe_micros(status.completed_at),
+        "metadata": as_json(dict(status.metadata)),
+        "idempotency_key": status.idempotency_key,
+        "fingerprint": status.fingerprint,
+        "remaining": sum(not recipient.result.completed for recipient in status.recipients),
+    }
+
+
+def message_of(row: Row, recipients: Sequence[InternalRecipientStatus]) -> InternalMessageStatus:
+    """The status whose columns these are."""
+    message_id, submitted_at, send_at, completed_at, expires_at, metadata, key, fingerprint = row
+    return InternalMessageStatus(
+        message_id=message_id,
+        recipients=tuple(recipients),
+        submitted_at=instant(submitted_at),
+        send_at=maybe_instant(send_at),
+        completed_at=maybe_instant(completed_at),
+        expires_at=maybe_instant(expires_at),
+        metadata=json.loads(metadata),
+        idempotency_key=key,
+        fingerprint=fingerprint,
+    )
+
+
+def email_of(message_id: str, envelope: str, recipients: str, content: bytes) -> PreparedEmail:
+    """The email; its recipients are a JSON array of addresses."""
+    given: dict[str, Any] = json.loads(envelope)
+    dsn = given.pop("dsn")
+    return PreparedEmail(
+        message_id=message_id,
+        recipients=tuple(json.loads(recipients)),
+        content=bytes(content),
+        dsn=None if dsn is None else DsnOptions(**{**dsn, "notify": tuple(dsn["notify"])}),
+        **given,
+    )
+
+
+def recipient_values(recipient: InternalRecipientStatus, place: str) -> dict[str, object]:
+    """What may change of a row of `recipients`."""
+    return {
+        "place": place,
+        "due_at": maybe_micros(recipient.due_at),
+        "state": recipient.result.state,
+        "held": int(is_held(recipient) and not recipient.result.completed),
+        "result": result_text(recipient.result),
+        "attempts": _attempts_text(recipient.attempts),
+        "crashes": recipient.crashes,
+        "dot_sent": int(recipient.dot_sent),
+    }
+
+
+def identity_values(recipient: InternalRecipientStatus) -> dict[str, object]:
+    """Who a row of `recipients` is about."""
+    return {
+        "recipient": recipient.recipient,
+        "address": recipient.address,
+        "mailbox": recipient.address.lower(),
+        "route_key": recipient.route_key,
+    }
+
+
+def place_at(recipient: InternalRecipientStatus, now: datetime) -> str:
+    """Where a recipient is that nobody has claimed."""
+    if recipient.result.completed:
+        return "completed"
+    if recipient.due_at is not None and recipient.due_at <= now:
+        return "ready"
+    return "held" if is_held(recipient) else "later"
+
+
+def recipient_of(row: Row) -> InternalRecipientStatus:
+    """The recipient whose columns these are."""
+    recipient, address, route_key, result, attempts, due_at, crashes, dot_sent = row
+    return InternalRecipientStatus(
+        recipient=recipient,
+        address=address,
+        route_key=route_key,
+        result=result_of(result),
+        attempts=_attempts_of(attempts),
+        due_at=maybe_instant(due_at),
+        crashes=crashes,
+        dot_sent=bool(dot_sent),
+    )
+
+
+def standings(dialect: Dialect) -> str:
+    """A SELECT of rows r as `standing_of` takes them; conditions follow.
+
+    Their messages are looked up row by row, whatever a planner thinks of that: they are few.
+    """
+    t = dialect.prefix
+    of_message = "(SELECT m.{} FROM " + t + "messages AS m WHERE m.seq = r.seq)"
+    return (
+        f"SELECT {of_message.format('message_id')}, {of_message.format('expires_at')}, {_standing(dialect)}"
+        f" FROM {t}recipients AS r WHERE"
+    )
+
+
+def oldest_standings(dialect: Dialect) -> str:
+    """The same for messages m and all their rows r: where most that have work left are looked at."""
+    t = dialect.prefix
+    return (
+        f"SELECT m.message_id, m.expires_at, {_standing(dialect)}"
+        # SQLite begins with the left one of a CROSS JOIN
+        f" FROM {t}messages AS m CROSS JOIN {t}recipients AS r"
+        " WHERE r.seq = m.seq AND"
+    )
+
+
+def _standing(dialect: Dialect) -> str:
+    return f"{columns(_STANDING, 'r')}, {claimed(dialect)}, {columns(RECIPIENT, 'r')}"
+
+
+def claimed(dialect: Dialect) -> str:
+    """1 where the row r is claimed and its lease has not ended, else 0."""
+    return f"CASE WHEN r.place = 'claimed' AND r.lease_until > {dialect.lease_now} THEN 1 ELSE 0 END"
+
+
+def standing_of(row: Row) -> Standing:
+    """The recipient and how it stands."""
+    message_id, expires_at, *standing = row[: -len(RECIPIENT)]
+    seq, position, place, owner, token, lease_until, mark, marked_at, is_claimed = standing
+    return Standing(
+        message_id=message_id,
+        expires_at=maybe_instant(expires_at),
+        seq=seq,
+        position=position,
+        place=place,
+        owner=owner,
+        token=token,
+        lease_until=lease_until,
+        mark=None if mark is None else Order(mark),
+        marked_at=maybe_instant(marked_at),
+        is_claimed=bool(is_claimed),
+        recipient=recipient_of(row[-len(RECIPIENT) :]),
+    )
+
+
+@lru_cache(maxsize=256)  # thousands of recipients of a message wait with the same result
+def result_text(result: DeliveryResult) -> str:
+    """The result as JSON."""
+    return as_json(result_to_dict(result))
+
+
+@lru_cache(maxsize=256)
+def result_of(text: str) -> DeliveryResult:
+    """The result that `result_text` wrote."""
+    given: Mapping[str, Any] = json.loads(text)
+    return result_from_dict(given)
+
+
+def _attempts_text(attempts: Sequence[Attempt]) -> str:
+    return as_json([attempt_to_dict(attempt) for attempt in attempts]) if attempts else _NO_ATTEMPTS
+
+
+def _attempts_of(text: str) -> tuple[Attempt, ...]:
+    return () if text == _NO_ATTEMPTS else tuple(attempt_from_dict(given) for given in json.loads(text))
+
+
+def event_of(row: Row) -> Event:
+    """The event whose number, kind, instant, message, address and result these are."""
+    number, kind, at, message_id, address, result = row
+    return Event(
+        kind=EventKind(kind),
+        at=instant(at),
+        message_id=message_id,
+        address=address,
+        result=None if result is None else result_of(result),
+        cursor=number,
+    )

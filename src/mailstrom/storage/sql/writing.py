@@ -1,0 +1,127 @@
+"""How changed recipients go back to their rows, with all that follows from a change.
+
+The one way for results, claims given back, and orders: the rows, then `completed_at` of the
+messages whose last recipient this was, then what is told of it. Two transactions that finish
+the last two recipients of a message at once meet at its row: whoever comes second sees that
+it was the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ...abc import InternalRecipientStatus
+from ..changes import event_of
+from . import rows
+from .dialect import Dialect
+from .rows import Standing
+from .script import Batch, Script
+
+_COLUMNS = (
+    *("place", "due_at", "state", "held", "result", "attempts", "crashes", "dot_sent"),
+    *("owner", "token", "lease_until", "mark", "marked_at"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What becomes of a recipient whose row this transaction has locked, and when.
+
+    `told`: it is an event, whatever it is. That a recipient completes is always one.
+    """
+
+    after: Standing
+    at: datetime
+    told: bool = False
+
+    @property
+    def completes(self) -> bool:
+        """It is completed by this."""
+        return self.after.recipient.result.completed
+
+
+class Writing:
+    """The statements that write changes; they are made once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        t = dialect.prefix
+        assigned = ", ".join(f"{column} = :{column}" for column in _COLUMNS)
+        self._update = f"UPDATE {t}recipients SET {assigned} WHERE seq = :seq AND position = :position"
+        self._complete = f"""
+            UPDATE {t}messages SET remaining = remaining - :count,
+                completed_at = CASE WHEN remaining <= :count THEN :at ELSE completed_at END
+            WHERE seq = :seq"""
+        self._tell = f"""
+            INSERT INTO {t}events (seq, at, kind, address, result)
+            VALUES (:seq, :at, :kind, :address, :result)"""
+
+    def write(self, changes: Sequence[Change]) -> Script[None]:
+        """Writes them, in the order of their rows, in which everybody locks."""
+        changes = sorted(changes, key=lambda change: (change.after.seq, change.after.position))
+        if changes:
+            yield Batch(self._update, [_values(change.after) for change in changes])
+        if completed := _completed(changes):
+            yield Batch(self._complete, completed)
+        if told := list(_told(changes)):
+            yield Batch(self._tell, told)
+
+
+def freed(
+    standing: Standing, recipient: InternalRecipientStatus, now: datetime, *, known: bool = False
+) -> Standing:
+    """With the recipient as it is now; no claim has it. `known`: by which one it was settled."""
+    return replace(
+        standing,
+        recipient=recipient,
+        place=rows.place_at(recipient, now),
+        owner=standing.owner if known else None,
+        token=standing.token if known else None,
+        lease_until=None,
+        mark=None,
+        marked_at=None,
+    )
+
+
+def stopped(standing: Standing, recipient: InternalRecipientStatus, now: datetime) -> Standing:
+    """With the recipient as it is now; unless it completed, a claim whose lease ended has it still."""
+    if recipient.result.completed:
+        return freed(standing, recipient, now)
+    return replace(standing, recipient=recipient, place=rows.place_at(recipient, now))
+
+
+def _values(standing: Standing) -> dict[str, object]:
+    return {
+        "seq": standing.seq,
+        "position": standing.position,
+        "owner": standing.owner,
+        "token": standing.token,
+        "lease_until": standing.lease_until,
+        "mark": None if standing.mark is None else str(standing.mark),
+        "marked_at": rows.maybe_micros(standing.marked_at),
+        **rows.recipient_values(standing.recipient, standing.place),
+    }
+
+
+def _completed(changes: Iterable[Change]) -> list[dict[str, object]]:
+    """Of each message how many recipients, and when the last."""
+    at: dict[int, list[datetime]] = {}
+    for change in changes:
+        if change.completes:
+            at.setdefault(change.after.seq, []).append(change.at)
+    return [{"seq": seq, "count": len(each), "at": rows.micros(max(each))} for seq, each in at.items()]
+
+
+def _told(changes: Iterable[Change]) -> Iterator[dict[str, object]]:
+    for change in changes:
+        event = event_of(change.after.message_id, change.after.recipient, change.at)
+        if event is None or not (change.told or change.completes):
+            continue
+        yield {
+            "seq": change.after.seq,
+            "at": rows.micros(event.at),
+            "kind": str(event.kind),
+            "address": event.address,
+            "result": rows.result_text(change.after.recipient.result),
+        }

@@ -1,0 +1,114 @@
+"""What an operator does to a lifted queue: orders carried out, due times pulled in.
+
+Message by message, oldest first, each under its own `writing` lock. Messages that do not match
+are passed over without that lock: one whose status is being written holds up only those who
+mean it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import partial
+
+from ..abc import Order, Ordered, Selection
+from ..errors import StorageError
+from . import changes
+from .index import Message
+from .picking import picks_message, picks_recipient
+from .status_writer import Changed, StatusWriter
+
+
+def pick(writer: StatusWriter, messages: Iterable[Message], selection: Selection) -> Iterator[Message]:
+    """Those of the messages that have a recipient selected."""
+    for message in messages:
+        reverse_path = partial(writer.reverse_path, message)
+        if picks_message(selection, message.status, reverse_path) and any(
+            picks_recipient(selection, recipient) for recipient in message.status.recipients
+        ):
+            yield message
+
+
+def carry_out(
+    writer: StatusWriter,
+    messages: Iterable[Message],
+    order: Order,
+    selection: Selection,
+    now: datetime,
+    limit: int,
+) -> list[Ordered]:
+    """Carries the order out for at most `limit` of the recipients it would change; those.
+
+    Where the storage fails after some of them, they are the answer; the next call meets the
+    trouble first.
+    """
+    done: list[Ordered] = []
+    try:
+        for message in pick(writer, messages, selection):
+            if len(done) >= limit:
+                break
+            done += _carry_out(writer, message, order, selection, now, limit - len(done))
+    except StorageError:
+        if not done:
+            raise
+    return done
+
+
+def pull_in(writer: StatusWriter, messages: Iterable[Message], latest: datetime) -> int:
+    """Makes deferred recipients that wait beyond `latest` due then; how many they were."""
+    return sum(_pull_in(writer, message, latest) for message in messages)
+
+
+def _carry_out(
+    writer: StatusWriter, message: Message, order: Order, selection: Selection, now: datetime, limit: int
+) -> list[Ordered]:
+    with message.writing:
+        before = message.status
+        with writer.lock:
+            changed, claimed = _decide(message, order, selection, now, limit)
+        if not writer.replace(message, changed, now):
+            return []
+        with writer.lock:
+            for position in (*changed, *claimed):
+                writer.index.mark(message, position, order, now)
+    return [
+        Ordered(
+            message_id=before.message_id,
+            before=before.recipients[position],
+            after=changed.get(position, before.recipients[position]),
+            claimed=position in claimed,
+        )
+        for position in sorted((*changed, *claimed))
+    ]
+
+
+def _decide(
+    message: Message, order: Order, selection: Selection, now: datetime, limit: int
+) -> tuple[Changed, set[int]]:
+    """What becomes of those that nobody has claimed, and which claimed ones are to be marked."""
+    changed: Changed = {}
+    claimed: set[int] = set()
+    for position, recipient in enumerate(message.status.recipients):
+        if len(changed) + len(claimed) >= limit:
+            break
+        if not picks_recipient(selection, recipient):
+            continue
+        if message.is_claimed(position):
+            if message.would_mark(position, order):
+                claimed.add(position)
+            continue
+        after = changes.ordered(order, recipient, now, expires_at=message.status.expires_at)
+        if after is not None:
+            changed[position] = after
+    return changed, claimed
+
+
+def _pull_in(writer: StatusWriter, message: Message, latest: datetime) -> int:
+    with message.writing:
+        with writer.lock:
+            changed = {
+                position: changes.retried(recipient, latest)
+                for position, recipient in enumerate(message.status.recipients)
+                if changes.is_deferred_beyond(recipient, latest) and not message.is_claimed(position)
+            }
+        return len(changed) if writer.replace(message, changed) else 0

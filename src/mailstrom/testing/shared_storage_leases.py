@@ -1,0 +1,244 @@
+"""The clauses of `SharedStorage` on claims that are renewed, marked, given back and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from ..abc import Claim
+from ..status import Delivered
+from .storage_kit import (
+    LEASE,
+    MOST_OF_LEASE_SECS,
+    NOW,
+    WHOLE_LEASE_SECS,
+    Bench,
+    addresses_of,
+    an_entry,
+    deferred_until,
+    delivered_to,
+    equal,
+    holds,
+    refuted,
+    there,
+)
+
+
+def a_renewed_claim_lasts_longer(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+    bench.advance_lease_clock(MOST_OF_LEASE_SECS)
+
+    renewed = there(bench.renew(claim), "the renewed claim")
+
+    holds(renewed.lease_until > claim.lease_until, f"a later lease_until than {claim.lease_until}")
+    equal(replace(renewed, lease_until=claim.lease_until), claim)
+    bench.advance_lease_clock(MOST_OF_LEASE_SECS)
+    bench.nothing_to_claim()
+    holds(bench.settle_all(renewed, Delivered(tries=1)), "settle of a renewed claim")
+
+
+def a_claim_settles_whichever_of_its_renewals_is_shown(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+    bench.renew(claim)
+
+    holds(bench.settle_all(claim, Delivered(tries=1)), "settle by the claim as it was before renew")
+
+
+def of_several_claims_each_is_renewed_or_lost_for_itself(bench: Bench) -> None:
+    bench.store(*(an_entry(name, f"a@{name}.example") for name in ("one", "two", "three")))
+    claims = bench.claims()
+    bench.storage.give_back(claims[1])
+
+    renewed = bench.storage.renew(claims, LEASE)
+
+    equal([each and each.token for each in renewed], [claims[0].token, None, claims[2].token])
+    equal(bench.storage.renew([], LEASE), [])
+
+
+def a_claim_whose_lease_ended_is_not_lost_yet(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    there(bench.renew(claim), "a renewed claim")
+
+    bench.nothing_to_claim()
+    holds(bench.settle_all(claim, Delivered(tries=1)), "settle")
+
+
+def a_claim_whose_lease_ended_may_still_settle(bench: Bench) -> None:
+    """Row 52."""
+    bench.store(an_entry("one", "a@one.example"), an_entry("two", "b@two.example"))
+    claim = bench.claim()
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    bench.claim(skip=[claim.route_key])  # whatever it does about claims that ended, it has done
+
+    holds(bench.settle_all(claim, Delivered(tries=1)), "settle")
+
+    bench.nothing_to_claim()
+
+
+def a_lost_claim_can_do_nothing(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
+    lost = bench.claim()
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    current = bench.claim(owner="two")
+
+    _can_do_nothing(bench, lost)
+
+    bench.nothing_to_claim()
+    holds(bench.settle_all(current, Delivered(tries=1)), "settle of the current claim")
+
+
+def an_owner_cannot_settle_with_an_older_token(bench: Bench) -> None:
+    """Row 52: the same worker, after a pause."""
+    bench.store(an_entry())
+    lost = bench.claim()
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    current = bench.claim()
+
+    _can_do_nothing(bench, lost)
+
+    holds(bench.settle_all(current, Delivered(tries=1)), "settle of the current claim")
+
+
+def a_claim_does_nothing_for_another_owner(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+
+    _can_do_nothing(bench, replace(claim, owner="another"))
+
+    holds(bench.settle_all(claim, Delivered(tries=1)), "settle by the owner")
+
+
+def a_settled_claim_can_do_nothing(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+    bench.settle_all(claim, deferred_until(NOW))
+
+    _can_do_nothing(bench, claim)
+
+    bench.claim()
+
+
+def a_claim_that_was_given_back_can_do_nothing(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+    bench.storage.give_back(claim)
+
+    _can_do_nothing(bench, claim)
+
+    bench.claim()
+
+
+def _can_do_nothing(bench: Bench, lost: Claim) -> None:
+    before, told = bench.status(), list(bench.storage.events())
+
+    equal(bench.renew(lost), None)
+    refuted(bench.storage.mark_dot_sent(lost, addresses_of(lost)), "mark_dot_sent by a lost claim")
+    refuted(bench.settle_all(lost, Delivered(tries=1)), "settle by a lost claim")
+    bench.storage.give_back(lost, NOW + timedelta(days=1))
+
+    equal((bench.status(), list(bench.storage.events())), (before, told))
+
+
+# Giving back
+
+
+def a_given_back_claim_counts_no_crash_and_no_try(bench: Bench) -> None:
+    bench.store(an_entry())
+    before = bench.status()
+
+    bench.storage.give_back(bench.claim())
+
+    equal(bench.status(), before)
+    equal(bench.claim().recipients, before.recipients)
+
+
+def a_claim_is_given_back_for_later(bench: Bench) -> None:
+    bench.store(an_entry())
+    later = NOW + timedelta(minutes=5)
+
+    bench.storage.give_back(bench.claim(), later)
+
+    equal(bench.storage.next_due(NOW), later)
+    bench.nothing_to_claim(later - timedelta(seconds=1))
+    equal(bench.claim(later).recipients[0].crashes, 0)
+
+
+def what_was_settled_is_not_given_back(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
+    claim = bench.claim()
+    bench.settle(claim, delivered_to("a@dest.example"))
+
+    bench.storage.give_back(claim)
+
+    equal([each.result.state for each in bench.status().recipients], ["delivered", "queued"])
+    equal(addresses_of(bench.claim()), ["b@dest.example"])
+
+
+def a_crash_before_is_counted_after_a_claim_was_given_back(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.storage.mark_dot_sent(bench.claim(), ["you@dest.example"])
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    bench.storage.give_back(bench.claim())
+
+    again = bench.claim().recipients[0]
+    equal((again.crashes, again.dot_sent), (1, True))
+
+
+# The final dot
+
+
+def the_dot_sent_mark_shows_in_the_next_claim(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
+
+    holds(bench.storage.mark_dot_sent(bench.claim(), ["a@dest.example"]), "mark_dot_sent")
+
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    equal({each.address: each.dot_sent for each in bench.claim().recipients}, _MARKED)
+
+
+_MARKED = {"a@dest.example": True, "b@dest.example": False}
+
+
+def the_dot_sent_mark_is_seen_at_once(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
+
+    bench.storage.mark_dot_sent(bench.claim(), ["a@dest.example"])
+
+    equal({each.address: each.dot_sent for each in bench.status().recipients}, _MARKED)
+
+
+def a_settle_takes_the_dot_sent_mark_away(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+    bench.storage.mark_dot_sent(claim, addresses_of(claim))
+    bench.settle_all(claim, replace(deferred_until(NOW), uncertain=True))
+
+    equal([each.dot_sent for each in bench.claim().recipients], [False])
+
+
+LEASE_CLAUSES: tuple[Callable[[Bench], None], ...] = (
+    a_renewed_claim_lasts_longer,
+    a_claim_settles_whichever_of_its_renewals_is_shown,
+    of_several_claims_each_is_renewed_or_lost_for_itself,
+    a_claim_whose_lease_ended_is_not_lost_yet,
+    a_claim_whose_lease_ended_may_still_settle,
+    a_lost_claim_can_do_nothing,
+    an_owner_cannot_settle_with_an_older_token,
+    a_claim_does_nothing_for_another_owner,
+    a_settled_claim_can_do_nothing,
+    a_claim_that_was_given_back_can_do_nothing,
+    a_given_back_claim_counts_no_crash_and_no_try,
+    a_claim_is_given_back_for_later,
+    what_was_settled_is_not_given_back,
+    a_crash_before_is_counted_after_a_claim_was_given_back,
+    the_dot_sent_mark_shows_in_the_next_claim,
+    the_dot_sent_mark_is_seen_at_once,
+    a_settle_takes_the_dot_sent_mark_away,
+)

@@ -1,0 +1,165 @@
+"""Results share a commit where the storage is busy, and wait for nothing where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from mailstrom import MemoryStorage, StorageError
+from mailstrom.abc import Claim, Outcome, Settlement
+from mailstrom.engine.committer import Committer
+from mailstrom.engine.patience import PatientCalls
+from mailstrom.status import Delivered, WorkerStatus
+from mailstrom.storage.exclusive import ExclusiveStorage
+from mailstrom.submission import Moment, Submission, UnsignedDomains, entry_for
+from mailstrom.testing.clock import VirtualClock
+from mailstrom.testing.loop import VirtualLoop, run_virtual
+from tests.builders import a_config, an_email
+
+COMMIT_SECS = 5.0
+LEASE = timedelta(hours=1)
+
+
+class Counted(ExclusiveStorage):
+    """Notes which claims each commit was for, and fails while it is told to."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(MemoryStorage(), lease_clock=clock.monotonic)
+        self.commits: list[tuple[float, list[int]]] = []
+        self.fails = False
+        self._seconds = clock.monotonic
+
+    def settle(self, settlements: Sequence[Settlement], *args: Any) -> list[bool]:
+        self.commits.append((self._seconds(), [each.claim.token for each in settlements]))
+        if self.fails:
+            raise StorageError("the disk is full")
+        return super().settle(settlements, *args)
+
+
+class Bench:
+    """A committer over a storage that takes its time for each call."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.clock = VirtualClock(loop)
+        self.storage = Counted(self.clock)
+        self.statuses: list[WorkerStatus] = []
+        self.woken = 0
+        calls = PatientCalls(self._slowly, self.statuses.append, lambda _: None)
+        self.committer = Committer(self.storage, calls, self.clock.now, self._wake)
+
+    def claims(self, count: int) -> list[Claim]:
+        """Claims of a message each."""
+        moment = Moment(wall=self.clock.now(), steady=self.clock.now())
+        for number in range(count):
+            entry = entry_for(Submission(an_email()), a_config(), moment, f"{number}", UnsignedDomains())
+            self.storage.store([entry])
+        found = [self.storage.claim(self.clock.now(), owner="me", lease=LEASE) for _ in range(count)]
+        return [claim for claim in found if claim is not None]
+
+    def settle(self, claim: Claim, outcomes: Sequence[Outcome] | None = None) -> asyncio.Task[bool]:
+        """Begins to settle it: delivered, but for what is said."""
+        delivered = [Outcome(address=r.address, result=Delivered(tries=1)) for r in claim.recipients]
+        return asyncio.create_task(
+            self.committer.settle(claim, delivered if outcomes is None else outcomes)
+        )
+
+    async def _slowly(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        found = call(*args, **kwargs)
+        await asyncio.sleep(COMMIT_SECS)
+        return found
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+
+def run(story: Callable[[Bench], Awaitable[None]]) -> None:
+    loop = VirtualLoop()
+
+    async def main() -> None:
+        bench = Bench(loop)
+        committing = asyncio.create_task(bench.committer.run())
+        await story(bench)
+        committing.cancel()
+
+    run_virtual(main(), loop=loop)
+
+
+def test_a_result_that_comes_alone_is_committed_at_once_and_alone() -> None:
+    async def story(bench: Bench) -> None:
+        (claim,) = bench.claims(1)
+        await asyncio.sleep(1)
+
+        assert await bench.settle(claim)
+
+        assert bench.storage.commits == [(1.0, [claim.token])]
+
+    run(story)
+
+
+def test_results_that_come_while_the_storage_is_at_work_share_its_next_commit() -> None:
+    async def story(bench: Bench) -> None:
+        first, *others = bench.claims(4)
+        settling = [bench.settle(first)]
+        await asyncio.sleep(1)
+        settling += [bench.settle(claim) for claim in others]
+
+        assert await asyncio.gather(*settling) == [True] * 4
+
+        tokens = [claim.token for claim in others]
+        assert bench.storage.commits == [(0.0, [first.token]), (COMMIT_SECS, tokens)]
+
+    run(story)
+
+
+def test_each_hears_of_its_own_claim() -> None:
+    async def story(bench: Bench) -> None:
+        first, lost, kept = bench.claims(3)
+        busy = bench.settle(first)
+        await asyncio.sleep(1)
+        bench.storage.give_back(lost)
+        settling = [bench.settle(lost), bench.settle(kept)]
+
+        assert [await busy, *await asyncio.gather(*settling)] == [True, False, True]
+
+    run(story)
+
+
+def test_what_fails_is_tried_again_with_all_that_came_since_and_says_so_until_it_works() -> None:
+    """Rows 46 to 48: results kept, claiming stops, resumes alone."""
+
+    async def story(bench: Bench) -> None:
+        first, second = bench.claims(2)
+        bench.storage.fails = True
+        settling = [bench.settle(first)]
+        await asyncio.sleep(0.5)
+        assert bench.committer.is_stuck
+        settling.append(bench.settle(second))
+        bench.storage.fails = False
+
+        assert await asyncio.gather(*settling) == [True, True]
+
+        assert bench.storage.commits == [(0.0, [first.token]), (1.0, [first.token, second.token])]
+        assert (bench.committer.is_stuck, bench.woken) == (False, 1)
+        assert bench.statuses == [WorkerStatus.STORAGE_WRITE_FAILED]
+
+    run(story)
+
+
+def test_who_is_cancelled_takes_back_what_is_not_on_its_way() -> None:
+    async def story(bench: Bench) -> None:
+        first, second = bench.claims(2)
+        busy = bench.settle(first)
+        await asyncio.sleep(1)
+        waiting = bench.settle(second)
+        await asyncio.sleep(1)
+        waiting.cancel()
+
+        await asyncio.wait([busy, waiting])
+        await asyncio.sleep(2 * COMMIT_SECS)
+
+        assert waiting.cancelled()
+        assert bench.storage.commits == [(0.0, [first.token])]
+
+    run(story)

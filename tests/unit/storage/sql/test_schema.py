@@ -1,0 +1,77 @@
+"""Versions of the tables: each step is done once, and what is newer is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mailstrom.errors import ConfigError
+from mailstrom.storage.sql import schema
+from mailstrom.storage.sql.dialect import SQLITE, postgres
+from mailstrom.storage.sql.script import Statement, perform
+from mailstrom.storage.sql.tables import first_tables
+from tests.unit.storage.sql.memory import MemorySqlStorage
+
+
+@pytest.fixture
+def storage() -> Iterator[MemorySqlStorage]:
+    with MemorySqlStorage() as storage:
+        yield storage
+
+
+def test_an_upgrade_brings_the_tables_to_the_version_of_this_code(storage: MemorySqlStorage) -> None:
+    assert storage.perform(schema.installed(SQLITE)) == schema.VERSION
+    storage.perform(schema.check_installed(SQLITE))
+
+
+def test_a_second_upgrade_changes_nothing(storage: MemorySqlStorage) -> None:
+    texts = storage.texts_of(lambda: storage.perform(schema.upgrade(SQLITE)))
+
+    assert storage.perform(schema.upgrade(SQLITE)) == schema.VERSION
+    assert not [text for text in texts if not text.startswith("SELECT")]
+
+
+def test_the_first_upgrade_tells_that_there_was_nothing() -> None:
+    asked: list[Statement] = []
+
+    def empty(statement: object) -> list[tuple[object, ...]]:
+        assert isinstance(statement, Statement)
+        asked.append(statement)
+        return []
+
+    assert perform(schema.upgrade(postgres("queue")), empty) == 0
+    made = [each.sql for each in asked]
+    assert made.index("CREATE SCHEMA queue") < made.index(
+        "CREATE TABLE queue.schema (version INTEGER PRIMARY KEY)"
+    )
+    assert [each.params for each in asked if each.sql.startswith("INSERT INTO queue.schema")] == [
+        {"version": 1}
+    ]
+
+
+def test_newer_tables_are_refused_by_upgrade_and_by_use(storage: MemorySqlStorage) -> None:
+    storage.rows("INSERT INTO mailstrom_schema (version) VALUES (99)")
+
+    for script in (schema.upgrade(SQLITE), schema.check_installed(SQLITE)):
+        with pytest.raises(
+            ConfigError, match=r"of version 99, this mailstrom works with version 1 and older"
+        ):
+            storage.perform(script)
+
+
+def test_tables_that_are_not_there_are_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"are not there yet.*mailstrom db upgrade"):
+        perform(schema.check_installed(SQLITE), lambda _: [])
+
+
+def test_in_an_applications_own_file_every_name_is_ours(storage: MemorySqlStorage) -> None:
+    named = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+
+    assert [name for (name,) in storage.rows(named) if not name.startswith("mailstrom_")] == []
+
+
+def test_on_postgresql_the_recipients_are_vacuumed_early() -> None:
+    [recipients] = [sql for sql in first_tables(postgres("queue")) if "TABLE queue.recipients" in sql]
+
+    assert "autovacuum_vacuum_scale_factor = 0.01" in recipients

@@ -1,0 +1,132 @@
+"""Ending claims beyond the contract: what it costs, and a COMMIT that nobody answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from mailstrom.abc import Order, Outcome, Selection, Settlement
+from mailstrom.status import Cause, Delivered, Failed
+from mailstrom.testing.storage_kit import (
+    LATER,
+    NOW,
+    WHOLE_LEASE_SECS,
+    addresses_of,
+    an_entry,
+    deferred_until,
+    delivered_to,
+    id_of,
+    settlement,
+)
+from tests.unit.storage.sql.memory import MemorySqlStorage
+
+DELIVERED = Delivered(tries=1)
+
+
+@pytest.fixture
+def storage() -> Iterator[MemorySqlStorage]:
+    with MemorySqlStorage() as storage:
+        yield storage
+
+
+def test_a_result_takes_four_statements_however_many_claims_it_ends(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry(f"m{number}", f"u@d{number}.example") for number in range(20)])
+    settlements = [settlement(storage.claimed(), DELIVERED) for _ in range(20)]
+
+    texts = storage.texts_of(lambda: storage.settle(settlements, NOW))
+
+    assert len(texts) == 4
+
+
+def test_a_claim_is_lost_to_an_impostor_in_the_same_call_only(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry()])
+    claim = storage.claimed()
+    settlements = [settlement(replace(claim, owner=owner), DELIVERED) for owner in ("two", "one", "two")]
+
+    assert storage.settle(settlements, NOW) == [False, True, False]
+
+
+@pytest.mark.parametrize("result", [DELIVERED, deferred_until(LATER), deferred_until(None)])
+@pytest.mark.parametrize("order", [None, Order.CANCEL, Order.HOLD])
+def test_what_a_lost_commit_has_settled_is_settled(
+    storage: MemorySqlStorage, result: Delivered, order: Order | None
+) -> None:
+    """Row 49."""
+    storage.store([an_entry()])
+    claim = storage.claimed()
+    if order is not None:
+        storage.order(order, Selection(message_id=id_of("one")), NOW)
+    storage.lost_replies = 1
+
+    assert storage.settle([settlement(claim, result)], NOW) == [True]
+
+    assert len(storage.events()) == 2
+    assert storage.is_idle() is (result != deferred_until(LATER) or order is not None)
+
+
+def test_what_a_lost_commit_has_not_settled_is_settled_now(storage: MemorySqlStorage) -> None:
+    """Row 49."""
+    storage.store([an_entry("one", "a@one.example"), an_entry("two", "b@two.example")])
+    done, open_ = (settlement(storage.claimed(), DELIVERED) for _ in range(2))
+    storage.settle([done], NOW)
+
+    assert storage.perform(storage._settling.settle_again([done, open_], NOW)) == [True, True]
+
+    assert list(storage.retrieve_all_incomplete()) == []
+    assert len(storage.events()) == 4
+
+
+def test_after_a_lost_commit_a_claim_that_was_lost_is_still_lost(storage: MemorySqlStorage) -> None:
+    """Row 49, 52."""
+    storage.store([an_entry()])
+    lost = storage.claimed()
+    storage.advance_lease_clock(WHOLE_LEASE_SECS)
+    storage.settle([settlement(storage.claimed(), DELIVERED)], NOW)
+    storage.lost_replies = 1
+
+    assert storage.settle([settlement(lost, DELIVERED)], NOW) == [False]
+
+
+@pytest.mark.parametrize("ending", ["given back", "another result", "another recipient"])
+def test_after_a_lost_commit_what_ended_otherwise_is_not_taken(
+    storage: MemorySqlStorage, ending: str
+) -> None:
+    """Row 49."""
+    storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
+    claim = storage.claimed()
+    outcomes = (Outcome(address="a@dest.example", result=Failed(tries=1, cause=Cause.REFUSED)),)
+    match ending:
+        case "given back":
+            storage.give_back(claim)
+        case "another result":
+            storage.settle([settlement(claim, DELIVERED)], NOW)
+        case _:
+            storage.settle([Settlement(claim=claim, outcomes=(delivered_to("b@dest.example"),))], NOW)
+            outcomes = (delivered_to("c@dest.example"),)
+
+    again = storage._settling.settle_again([Settlement(claim=claim, outcomes=outcomes)], NOW)
+
+    assert storage.perform(again) == [False]
+
+
+def test_a_mark_of_the_dot_needs_all_the_recipients(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
+    claim = storage.claimed()
+    storage.settle([Settlement(claim=claim, outcomes=(delivered_to("a@dest.example"),))], NOW)
+
+    assert not storage.mark_dot_sent(claim, addresses_of(claim))
+    assert storage.mark_dot_sent(claim, ["b@dest.example"])
+
+    marked = {each.address: each.dot_sent for each in storage.retrieve_status(id_of("one")).recipients}
+    assert marked == {"a@dest.example": False, "b@dest.example": True}
+
+
+def test_an_address_that_stands_twice_in_a_message_is_settled_twice(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry("one", "a@dest.example", "a@dest.example")])
+    claim = storage.claimed()
+
+    storage.settle([Settlement(claim=claim, outcomes=(delivered_to("a@dest.example"),))], NOW)
+
+    assert storage.retrieve_status(id_of("one")).completed_at == NOW
