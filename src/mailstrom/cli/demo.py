@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import queue
 import time
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from .exit_codes import CommandError, ExitCode
-from .terminal import LogLines, Progress, Streams, is_live_terminal
+from .terminal import LogLines, Progress, Streams, can_draw, is_live_terminal
 
 if TYPE_CHECKING:
-    from ..engine.events import Event
+    from ..event import Event
     from ..facade import Mailstrom
     from ..message.prepared import PreparedEmail
     from ..status import MessageStatus
@@ -45,14 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
     """Delivers the demo's message, shows it, and checks how it ended."""
-    is_plain = given.plain or not (is_live_terminal(streams.stdout) and _can_draw(streams.stdout))
+    is_plain = given.plain or not (is_live_terminal(streams.stdout) and can_draw(streams.stdout))
     _check_installed("trustme", *(() if is_plain else ("rich",)))
     from .demo_check import complaints_of
     from .demo_view import view_for
     from .demo_world import DemoWorld
 
     view = view_for(streams.stdout, is_plain=is_plain)
-    log = LogLines(streams, Progress(streams.stderr), verbosity=0)
+    log = LogLines(streams, Progress(streams.stderr), logging.ERROR)
     with log, DemoWorld(one_address=given.one_address or None) as world:
         view.begin(world)
         prepared, status = _deliver(world, view)
@@ -93,10 +94,6 @@ def _watch(
         view.show(status)
         if (status.completed and events.empty()) or time.monotonic() > until:
             return status
-
-
-def _can_draw(stdout: TextIO) -> bool:
-    return (stdout.encoding or "").lower().startswith("utf")
 
 
 def _check_installed(*modules: str) -> None:

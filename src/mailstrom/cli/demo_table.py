@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ..engine.events import Event
+from ..event import Event
 from ..status import Deferred, MessageStatus, RecipientStatus
 from .demo_view import View, answer_of, conclusion, introduction, tls_of
 from .demo_world import EXPECTED, DemoWorld

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TextIO
 
-from ..engine.events import Event, EventKind
+from ..event import Event, EventKind
 from ..status import Attempt, MessageStatus, RecipientStatus
 from .demo_world import EXPECTED, DemoWorld
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from ..errors import ConfigError, MailstromError, MessageError
+from ..errors import ConfigError, MailstromError, MessageError, MessageNotFound, QueueFull, StorageError
+from .commands import Command, CommandGroup, all_commands
 from .exit_codes import CommandError, ExitCode
-from .terminal import Streams
-
-ABOUT = "Delivers mail to the hosts of its recipients, or through a relay, and tells what became of it."
+from .terminal import Streams, silence
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,23 +25,6 @@ class Parser(argparse.ArgumentParser):
         raise CommandError(ExitCode.USAGE, f"{message} (see {self.prog} --help)")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command: what it is for, its arguments, and what it does."""
-
-    about: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace, Streams], ExitCode]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandGroup:
-    """A command that has commands of its own."""
-
-    about: str
-    commands: dict[str, Command]
-
-
 def run_command_line(arguments: Sequence[str], streams: Streams | None = None) -> int:
     """Runs the command; its exit code. Every error is told in one line on standard error."""
     streams = streams or Streams.of_process()
@@ -55,6 +36,13 @@ def run_command_line(arguments: Sequence[str], streams: Streams | None = None) -
         return _ended(streams, ExitCode.BAD_MESSAGE, str(error))
     except ConfigError as error:
         return _ended(streams, ExitCode.BAD_CONFIG, str(error))
+    except BrokenPipeError:
+        silence(streams.stdout)  # as `| head` leaves it
+        return ExitCode.BROKEN
+    except MessageNotFound as error:
+        return _ended(streams, ExitCode.NO_INPUT, str(error))
+    except (StorageError, QueueFull) as error:
+        return _ended(streams, ExitCode.NOT_YET, str(error))
     except (MailstromError, OSError) as error:
         return _ended(streams, ExitCode.BROKEN, str(error) or type(error).__name__)
     except KeyboardInterrupt:
@@ -67,46 +55,48 @@ def _ended(streams: Streams, code: ExitCode, text: str) -> int:
 
 
 def _run(arguments: Sequence[str], streams: Streams) -> int:
-    prog, about, commands = "mailstrom", ABOUT, _commands()
-    while True:
-        if not arguments or arguments[0] not in commands:
-            _parser_of_all(prog, about, commands).parse_args(arguments or ["--help"])
-            raise AssertionError("the parser ends with help, the version, or an error")
+    prog = "mailstrom"
+    meant: Command | CommandGroup = all_commands()
+    while isinstance(meant, CommandGroup):
+        if not arguments or arguments[0] not in meant.commands:
+            return _run_alone(prog, meant, arguments, streams)
         name, *arguments = arguments
-        command = commands[name]
-        prog, about = f"{prog} {name}", command.about
-        if isinstance(command, Command):
-            parser = Parser(prog=prog, description=about)
-            command.add_arguments(parser)
-            return command.run(parser.parse_intermixed_args(arguments), streams)
-        commands = command.commands
+        prog, meant = f"{prog} {name}", meant.commands[name]
+    return _run_command(prog, meant, arguments, streams)
 
 
-def _commands() -> Mapping[str, Command | CommandGroup]:
-    from . import demo, dkim, send
-
-    dkim_commands = {
-        "keygen": Command(dkim.KEYGEN_ABOUT, dkim.add_keygen_arguments, dkim.keygen),
-        "record": Command(dkim.RECORD_ABOUT, dkim.add_record_arguments, dkim.record),
-        "verify": Command(dkim.VERIFY_ABOUT, dkim.add_verify_arguments, dkim.verify_message),
-    }
-    return {
-        "send": Command(send.ABOUT, send.add_arguments, send.run),
-        "demo": Command(demo.ABOUT, demo.add_arguments, demo.run),
-        "dkim": CommandGroup(dkim.ABOUT, dkim_commands),
-    }
+def _run_alone(prog: str, group: CommandGroup, arguments: Sequence[str], streams: Streams) -> int:
+    """What a group does when none of its commands is named."""
+    names_one = bool(arguments) and not arguments[0].startswith("-")
+    if group.alone is None or names_one:
+        _parser_of_all(prog, group).parse_args(arguments or ["--help"])
+        raise AssertionError("the parser ends with help, the version, or an error")
+    return _run_command(prog, group.alone, arguments, streams, listed=_listed(prog, group.commands))
 
 
-def _parser_of_all(prog: str, about: str, commands: Mapping[str, Command | CommandGroup]) -> Parser:
-    listed = "\n".join(f"  {name:<6} {command.about}" for name, command in commands.items())
-    parser = Parser(
-        prog=prog,
-        description=about,
-        epilog=f"commands:\n{listed}\n\n'{prog} COMMAND --help' tells more.",
-    )
+def _run_command(
+    prog: str, command: Command, arguments: Sequence[str], streams: Streams, listed: str = ""
+) -> int:
+    parser = Parser(prog=prog, description=command.about)
+    command.add_arguments(parser)
+    parser.epilog = f"{listed}\n\n{parser.epilog}" if listed else parser.epilog
+    return command.run(parser.parse_intermixed_args(arguments), streams)
+
+
+def _parser_of_all(prog: str, group: CommandGroup) -> Parser:
+    listed = _listed(prog, group.commands)
+    parser = Parser(prog=prog, description=group.about, epilog=listed)
     parser.add_argument("--version", action="version", version=f"mailstrom {_version()}")
-    parser.add_argument("command", choices=tuple(commands), metavar="COMMAND", help=", ".join(commands))
+    parser.add_argument(
+        "command", choices=tuple(group.commands), metavar="COMMAND", help=", ".join(group.commands)
+    )
     return parser
+
+
+def _listed(prog: str, commands: Mapping[str, Command | CommandGroup]) -> str:
+    width = max(map(len, commands))
+    listed = "\n".join(f"  {name:<{width}}  {command.about}" for name, command in commands.items())
+    return f"commands:\n{listed}\n\n'{prog} COMMAND --help' tells more."
 
 
 def _version() -> str:

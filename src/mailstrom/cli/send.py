@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from .send_arguments import SendArguments, add_arguments
 from .terminal import LogLines, Progress, Streams
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..facade import Mailstrom
     from ..status import DeliveryResult, MessageStatus, RecipientStatus
     from ..submission import Submission
@@ -23,21 +25,56 @@ __all__ = ["ABOUT", "add_arguments", "exit_code_for", "may_change_until", "run"]
 
 ABOUT = "Sends one message and waits until its recipients have an answer."
 
+LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)  # what becomes of recipients is told anyway
 LOOK_SECS = 0.25
 CLOSE_SECS = 5.0
 
 
 def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
-    """Sends, waits, and tells one line per recipient."""
-    from ..facade import Mailstrom
+    """Sends, waits, and tells one line per recipient; or leaves that to a worker."""
     from .send_config import config_for
     from .send_input import submission_for
 
     arguments = SendArguments.of(given)
+    if arguments.storage is not None and not arguments.queue_only:
+        raise CommandError(ExitCode.USAGE, "--storage is for --queue-only: nothing else is kept")
     config = config_for(arguments, os.environ)
     submission = submission_for(arguments, streams)
     progress = Progress(streams.stderr)
-    with LogLines(streams, progress, arguments.verbose), Mailstrom(config) as mailstrom:
+    with LogLines(streams, progress, LEVELS[min(arguments.verbose, 2)]):
+        if arguments.queue_only:
+            return _queue(config, submission, arguments, streams)
+        return _deliver(config, submission, arguments, streams, progress)
+
+
+def _queue(config: Config, submission: Submission, arguments: SendArguments, streams: Streams) -> ExitCode:
+    """Stores it, for a worker to deliver."""
+    from ..facade import Mailstrom
+    from .storage_option import with_storage
+
+    mailstrom = Mailstrom(with_storage(config, arguments.storage, os.environ))
+    try:
+        message_id = _submitted(mailstrom, submission)
+        status = mailstrom.query_status(message_id)
+    finally:
+        mailstrom.die()  # nothing runs here, and close() would list what else waits in the queue
+    told = json.dumps(status.to_dict(), indent=2) if arguments.json else None
+    streams.write(told or f"queued as {message_id}; a worker delivers it")
+    return ExitCode.OK
+
+
+def _deliver(
+    config: Config,
+    submission: Submission,
+    arguments: SendArguments,
+    streams: Streams,
+    progress: Progress,
+) -> ExitCode:
+    """Delivers it while somebody waits, out of a queue that lasts no longer."""
+    from ..facade import Mailstrom
+    from ..storage.memory import MemoryStorage
+
+    with Mailstrom(config, MemoryStorage()) as mailstrom:
         message_id = _submitted(mailstrom.start(), submission)
         try:
             status = _awaited(mailstrom, message_id, arguments, progress)

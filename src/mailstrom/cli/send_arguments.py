@@ -26,16 +26,19 @@ Settings come from --config, else from the environment (MAILSTROM_RELAY_URL, MAI
 MAILSTROM_DEFAULT_FROM, ...); options go before both.
 
 It ends as soon as nothing more can happen within --timeout. Nothing is kept: what was not
-delivered by then is told, and is yours to send again.
+delivered by then is told, and is yours to send again. With --queue-only it puts the message into
+a queue on SQLite or PostgreSQL instead, tells its id, and leaves the rest to a `mailstrom worker`:
+    mailstrom send --queue-only --storage sqlite:///mail.db --message letter.eml
 
 exit codes (those of sysexits.h):
-   0  delivered to every recipient
+   0  delivered to every recipient; with --queue-only: it stands in the queue
   64  the command line is wrong
   65  the message cannot be sent as it stands
   66  a file cannot be read
   69  at least one recipient failed for good
   70  mailstrom itself could not go on
-  75  none failed, but at least one had no final answer in time (deferred, or still waiting)
+  75  none failed, but at least one had no final answer in time (deferred, or still waiting);
+      with --queue-only: the queue cannot be reached, or has no room
   78  a setting cannot be used
  130  interrupted
 """
@@ -66,6 +69,8 @@ class SendArguments:
     relay_password_file: str | None = None
     relay_ca_file: str | None = None
     config: str | None = None
+    queue_only: bool = False
+    storage: str | None = field(default=None, repr=False)  # may hold a password
     helo: str | None = None
     require_tls: bool = False
     timeout: float = 60.0
@@ -165,15 +170,26 @@ def _add_delivery(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--config", metavar="FILE", help="settings from a TOML file, instead of the environment"
     )
+    group.add_argument(
+        "--queue-only", action="store_true", help="into the queue of --storage; a worker delivers it"
+    )
+    group.add_argument(
+        "--storage",
+        metavar="URL",
+        help="sqlite:///mail.db or postgresql://user@host/database; without it: `storage` in the file of "
+        "--config, or MAILSTROM_STORAGE",
+    )
     group.add_argument("--helo", metavar="NAME", help="our name in EHLO; default: this host's")
     group.add_argument("--require-tls", action="store_true", help="never in clear")
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--timeout", type=_secs, default=60.0, metavar="SECS", help="how long to wait (60)")
+    group.add_argument(
+        "--timeout", type=secs_above_zero, default=60.0, metavar="SECS", help="how long to wait (60)"
+    )
     group.add_argument(
         "--grace",
-        type=_secs,
+        type=secs_above_zero,
         default=5.0,
         metavar="SECS",
         help="how much longer for what is being sent when the time is over (5)",
@@ -182,7 +198,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-v", "--verbose", action="count", default=0, help="show the log; -vv: all of it")
 
 
-def _secs(text: str) -> float:
+def secs_above_zero(text: str) -> float:
+    """A duration in seconds, for argparse."""
     try:
         secs = float(text)
     except ValueError:

@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 import time
+import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Self, TextIO
 
@@ -35,14 +37,34 @@ class Streams:
         """One line on standard output, shown at once."""
         print(line, file=self.stdout, flush=True)
 
+    def mention(self, line: str) -> None:
+        """The same where it does not matter whether anybody still listens."""
+        try:
+            self.write(line)
+        except OSError:
+            silence(self.stdout)
+
     def complain(self, line: str) -> None:
         """One line on standard error, beginning with who says it."""
         print(f"mailstrom: {line}", file=self.stderr, flush=True)
 
 
+def silence(stream: TextIO) -> None:
+    """What is written there from now on, and what is left in its buffer, goes nowhere."""
+    with suppress(OSError):  # of a stream that is no file, too
+        descriptor, nowhere = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
 def is_live_terminal(stream: TextIO) -> bool:
     """Whether somebody watches who can be shown changing lines."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Whether more than ASCII can be written there."""
+    return (stream.encoding or "").lower().startswith("utf")
 
 
 class Progress:
@@ -71,14 +93,10 @@ class Progress:
 
 
 class LogLines(logging.Handler):
-    """Shows mailstrom's log on standard error, without tearing the progress line.
+    """Shows mailstrom's log from `level` on, on standard error, without tearing the progress line."""
 
-    `verbosity` 0 shows errors only (what becomes of recipients is told anyway), 1 what happens,
-    2 everything.
-    """
-
-    def __init__(self, streams: Streams, progress: Progress, verbosity: int) -> None:
-        super().__init__((logging.ERROR, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
+    def __init__(self, streams: Streams, progress: Progress, level: int) -> None:
+        super().__init__(level)
         self._streams = streams
         self._progress = progress
         self._logger = logging.getLogger("mailstrom")
@@ -94,6 +112,21 @@ class LogLines(logging.Handler):
         self._logger.setLevel(self._level_before)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record as one line."""
+        """Writes the record as one line. Who logs goes on even where nobody reads it any more."""
+        try:
+            self._write(record)
+        except OSError:
+            silence(self._streams.stderr)
+
+    def _write(self, record: logging.LogRecord) -> None:
         self._progress.clear()
-        self._streams.complain(f"{record.levelname.lower()}: {printable(record.getMessage())}")
+        text = printable(record.getMessage())
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f": {_name_and_text(record.exc_info[1])}"
+        self._streams.complain(f"{record.levelname.lower()}: {text}")
+        if record.exc_info and self.level <= logging.DEBUG:
+            traceback.print_exception(record.exc_info[1], file=self._streams.stderr)
+
+
+def _name_and_text(error: BaseException) -> str:
+    return printable(f"{type(error).__name__}: {error}")

@@ -227,8 +227,8 @@ def test_dkim_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
         shown = capsys.readouterr().out
         assert "mailstrom dkim COMMAND" in shown
         assert [line.split()[0] for line in shown.splitlines() if line.startswith("  keygen")] == ["keygen"]
-        assert "  record Tells" in shown
-        assert "  verify Checks" in shown
+        assert "  record  Tells" in shown
+        assert "  verify  Checks" in shown
 
 
 @pytest.mark.parametrize("command", ["keygen", "record", "verify"])

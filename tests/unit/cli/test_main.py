@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 
@@ -28,8 +29,8 @@ def test_without_a_command_the_commands_are_listed(
 
     shown = capsys.readouterr().out
     assert "mailstrom COMMAND" in shown
-    assert "send   Sends one message" in shown
-    assert "demo   Shows mail" in shown
+    assert "  send    Sends one message" in shown
+    assert "  health  Tells whether" in shown
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +61,19 @@ def test_the_help_of_send_lists_every_exit_code(capsys: pytest.CaptureFixture[st
         (("send", "-t", "--helo", "not a name"), ExitCode.BAD_CONFIG, "helo_name"),
         (("send", "--text", "x", "--from", "a@b.example", "--to", "c@"), ExitCode.BAD_MESSAGE, "to: "),
         (("send", "--message", "/nowhere/letter.eml"), ExitCode.NO_INPUT, "/nowhere/letter.eml"),
+        (("send", "-t", "--storage", "sqlite:///mail.db"), ExitCode.USAGE, "--queue-only"),
         (("demo", "--fast"), ExitCode.USAGE, "--fast"),
+        (("worker",), ExitCode.USAGE, "one in memory ends with its process"),
+        (("worker", "--storage", "memory://"), ExitCode.BAD_CONFIG, "sqlite://"),
+        (("worker", "--config", "/nowhere/mailstrom.toml"), ExitCode.NO_INPUT, "/nowhere/mailstrom.toml"),
+        (("worker", "--grace", "-1"), ExitCode.USAGE, "seconds"),
+        (("queue", "shwo"), ExitCode.USAGE, "'shwo'"),
+        (("queue", "--storage", "sqlite:////nowhere/mail.db"), ExitCode.NO_INPUT, "/nowhere/mail.db"),
+        (("queue", "cancel", "--storage", "sqlite:///mail.db"), ExitCode.USAGE, "which mail?"),
+        (("queue", "list", "--submitted-before", "soon"), ExitCode.USAGE, "instant"),
+        (("queue", "--limit", "0"), ExitCode.USAGE, "above 0"),
+        (("health", "--max-age", "none"), ExitCode.USAGE, "seconds"),
+        (("db", "upgrade"), ExitCode.USAGE, "no queue is named"),
     ],
 )
 def test_an_error_is_one_line_and_a_code(arguments: tuple[str, ...], code: ExitCode, complaint: str) -> None:
@@ -88,3 +101,49 @@ def test_progress_stays_silent_where_nobody_watches() -> None:
 
     assert stream.getvalue() == ""
     assert not is_live_terminal(stream)
+
+
+def test_queue_alone_has_options_and_commands_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"\A0\Z"):
+        ended("queue", "--help")
+
+    shown = capsys.readouterr().out
+    assert "--watch" in shown
+    assert "  release  Ends a hold" in shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("worker",), ("health",), ("queue",), ("queue", "list"), ("queue", "show"), ("queue", "cancel"),
+     ("db", "upgrade"), ("db", "version")],
+)  # fmt: skip
+def test_the_help_of_each_command_for_a_queue_says_how_it_is_named_and_how_it_ends(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"\A0\Z"):
+        ended(*command, "--help")
+
+    shown = capsys.readouterr().out
+    assert "MAILSTROM_STORAGE" in shown
+    assert "exit codes: 0 " in shown
+
+
+def test_a_password_in_the_url_of_a_queue_is_not_told() -> None:
+    _, _, complained = ended("worker", "--storage", "mysql://me:s3cret@db.example/app")
+
+    assert "s3cret" not in complained
+    assert "expected a URL that begins with" in complained
+
+
+def test_a_reader_that_has_left_is_no_error_to_tell() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open(theirs, "w", encoding="utf-8") as nobody_reads:
+        streams = Streams(stdin=io.BytesIO(), stdout=nobody_reads, stderr=io.StringIO())
+
+        code = run_command_line(
+            ("dkim", "keygen", "--domain", "a.example", "--selector", "s", "--type", "ed25519", "--out", "-"),
+            streams,
+        )
+
+    assert (code, streams.stderr.getvalue()) == (ExitCode.BROKEN, "")
