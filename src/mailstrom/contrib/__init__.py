@@ -1,0 +1,1 @@
+"""Thin faces of mailstrom for frameworks, each imported by its users only."""

@@ -1,0 +1,9 @@
+"""manage.py, as every project has it."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.interop.django_site.settings")
+execute_from_command_line(sys.argv)
