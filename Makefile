@@ -7,6 +7,7 @@
 # PYTEST_ARGS="-k mx" what to hand to pytest
 # make bench          measures composing and signing against others, and prints one table
 # make fuzz           200,000 inputs through every way in for mail; RUNS=n for another number
+# make torture        kills, freezes and cuts off the processes of durable queues; SHORT=1 for a tenth of it
 # make readers        10,000 emails, written by us, read by other people's parsers (make peers first)
 # make peers          fetches what tests/interop runs of other people's: a mail server and mail parsers
 #                     in JavaScript (needs Node.js 20 or later, with npm)
@@ -33,7 +34,7 @@ $(shell test ! -f "$(ASKED_FOR)" || test "$$(cat "$(ASKED_FOR)")" = "$(PYTHON)" 
 endif
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: demo test pytest lint clean bench fuzz peers readers
+.PHONY: demo test pytest lint clean bench fuzz torture peers readers
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.demo-installed
@@ -54,6 +55,9 @@ bench: $(VENV)/.bench-installed
 
 fuzz: $(VENV)/.fuzz-installed
 	@$(BIN)/python -m tests.fuzz --runs $(RUNS)
+
+torture: $(VENV)/.test-installed
+	@$(BIN)/python -m tests.torture $(if $(SHORT),--short)
 
 readers: $(VENV)/.test-installed peers
 	@MAILSTROM_EMAILS=$(EMAILS) $(BIN)/python -m pytest tests/interop/test_other_readers.py
