@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import mailstrom
+import mailstrom.abc
 from tests.docs.tables import Table, code_spans, tables_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "from-rust.md"
