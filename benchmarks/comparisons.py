@@ -31,12 +31,13 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One figure, and the most that it should be where there is a target."""
+    """One figure, and the most or the least that it should be where there is a target."""
 
     what: str
     figure: Callable[[Samples], float]
     unit: str
     limit: float | None = None
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Comparison:
     title: str
     measure: Callable[[], Samples]
     claims: tuple[Claim, ...] = ()
-    in_secs: bool = True  # else in multiples of the attachment
+    unit: str = "s"
 
 
 def comparisons(scale: Scale, folder: Path) -> list[Comparison]:
@@ -96,7 +97,7 @@ def _in_memory(scale: Scale, folder: Path) -> list[Comparison]:
             f"Peak memory: {title}",
             partial(_peaks, made, opened, octets),
             (claim,),
-            in_secs=False,
+            unit="× attachment",
         )
         for title, opened, octets, _ in _files(scale, folder)
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["what_runs"]
 
-PACKAGES = ("mailstrom", "email-validator", "cryptography", "dkimpy")
+PACKAGES = ("mailstrom", "email-validator", "cryptography", "dkimpy", "psycopg")
 
 
 def what_runs() -> Iterator[str]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from .comparisons import Comparison
 from .rounds import Samples
 
 __all__ = ["write_record"]
 
 
-def write_record(path: str, titles: Sequence[str], runs: Sequence[Sequence[Samples]]) -> None:
-    """Writes every sample, in seconds or multiples; what `python -m pyperf` reads."""
-    import pyperf  # type: ignore[import-not-found,unused-ignore]
+def write_record(path: str, measured: Iterable[tuple[Comparison, Sequence[Samples]]]) -> None:
+    """Writes every sample of each comparison's runs; what `python -m pyperf` reads."""
+    import pyperf  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     suite: list[pyperf.Benchmark] = []
-    for number, title in enumerate(titles):
-        unit = "integer" if title.startswith("Peak memory") else "second"
-        for name in runs[0][number]:
-            metadata = {"name": f"{title}: {name}", "unit": unit}
-            made = [pyperf.Run(run[number][name], metadata=metadata, collect_metadata=True) for run in runs]
+    for comparison, runs in measured:
+        unit = "second" if comparison.unit == "s" else "integer"
+        for name in runs[0]:
+            metadata = {"name": f"{comparison.title}: {name}", "unit": unit}
+            made = [pyperf.Run(run[name], metadata=metadata, collect_metadata=True) for run in runs]
             suite.append(pyperf.Benchmark(made))
     pyperf.BenchmarkSuite(suite).dump(path, replace=True)

@@ -9,13 +9,14 @@ the collector runs as in any program during it. A ratio is the median of the rou
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 from time import thread_time
 from typing import TypeAlias
 
-__all__ = ["Effort", "Samples", "Variant", "measured", "ratio", "surplus"]
+__all__ = ["Effort", "Samples", "Variant", "in_turn", "measured", "percentile", "ratio", "surplus"]
 
 Variant: TypeAlias = Callable[[int], object]  # gets the number of the call
 Samples: TypeAlias = dict[str, list[float]]  # seconds a call, for each round
@@ -33,17 +34,27 @@ def measured(variants: Mapping[str, Variant], effort: Effort) -> Samples:
     """The seconds that a call of each variant took, round by round."""
     calls = {name: _calls_for(run, effort.turn_secs) for name, run in variants.items()}
     samples: Samples = {name: [] for name in variants}
-    names = list(variants)
     for number in range(effort.rounds):
-        start = number % len(names)
-        for name in names[start:] + names[:start]:
+        for name in in_turn(variants, number):
             samples[name].append(_turn(variants[name], calls[name]) / calls[name])
     return samples
+
+
+def in_turn(names: Iterable[str], number: int) -> list[str]:
+    """The names in the order in which they have their turns in the round of this number."""
+    listed = list(names)
+    start = number % len(listed)
+    return listed[start:] + listed[:start]
 
 
 def ratio(samples: Samples, of: str, to: str) -> float:
     """How many times as long one takes as the other."""
     return median(a / b for a, b in zip(samples[of], samples[to], strict=True))
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The least of the values that so many percent of them are not above."""
+    return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
 
 
 def surplus(samples: Samples, of: str, over: str) -> float:

@@ -16,10 +16,10 @@ WIDTH = 44
 def block(comparison: Comparison, samples: Samples) -> Iterator[str]:
     """The lines of one comparison: medians, ratios to the first, and whether targets were met."""
     base = next(iter(samples))
-    yield f"{comparison.title}  ({len(samples[base])} rounds)" if comparison.in_secs else comparison.title
+    yield f"{comparison.title}  ({len(samples[base])} rounds)"
     for name, values in samples.items():
         middle = median(values)
-        shown = _duration(middle) if comparison.in_secs else f"{middle:.2f} × attachment"
+        shown = _duration(middle) if comparison.unit == "s" else f"{middle:.2f} {comparison.unit}"
         yield f"  {name:<{WIDTH}}{shown:>17}{ratio(samples, name, base):>9.3f} ×"
     for claim in comparison.claims:
         yield _verdict(claim, claim.figure(samples))
@@ -29,7 +29,9 @@ def _verdict(claim: Claim, figure: float) -> str:
     said = f"  → {claim.what}: {figure:.4g} {claim.unit}"
     if claim.limit is None:
         return said
-    return f"{said}, target at most {claim.limit:g}: {'met' if figure <= claim.limit else 'MISSED'}"
+    is_met = figure >= claim.limit if claim.at_least else figure <= claim.limit
+    target = f"at {'least' if claim.at_least else 'most'} {claim.limit:g}"
+    return f"{said}, target {target}: {'met' if is_met else 'MISSED'}"
 
 
 def _duration(secs: float) -> str:
