@@ -36,9 +36,8 @@ class Mailstrom:
 
     `config`: a `Config`, or a relay URL such as "smtp+starttls://user:pw@mail.example.org"; the
     default delivers to the MX of each domain. `storage`: where the queue rests, a storage or a URL
-    such as "sqlite:///mail.db"; the default is `Config.storage`, else a `MemoryStorage`, which
-    lasts as long as the process. `observers` are called with an `Event` for each thing that
-    happens, on a thread of their own.
+    such as "sqlite:///mail.db"; default `Config.storage`, else a `MemoryStorage`, which ends with
+    the process. `observers` are called with an `Event` for each thing, on a thread of their own.
 
     Nothing is sent before `start()`. Every method may be called from any thread, and in a forked
     child, which has a worker of its own, and with `MemoryStorage` a queue of its own. Use it as a
@@ -232,7 +231,12 @@ class Mailstrom:
         return self._order(Order.RETRY, message_id, chosen)
 
     def forget(self, address: str) -> int:
-        """Erases a recipient's address wherever it is completed; how many recipients that were."""
+        """Erases one person: cancels what waits for the address, erases all of it; how many recipients.
+
+        One that is being sent to at this moment stays: it is completed by that or cancelled
+        after it, and then erased by the next call.
+        """
+        self.cancel(address=address)
         return self._storage.forget(address_of(address), self._open().clock.now())
 
     # --- inside
@@ -269,10 +273,7 @@ class Mailstrom:
         return self._storage.bind_async(connection)
 
     def _order(self, order: Order, message_id: str | None, chosen: Chosen) -> MessageStatus | int:
-        life = self._open()
-        found = life.steering.carry_out(order, selection_of(message_id, chosen))
-        life.wake()
-        return found
+        return self._open().order(order, selection_of(message_id, chosen))
 
     def _events(self, after: int | None) -> Sequence[Event]:
         self._open()

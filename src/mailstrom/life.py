@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from .abc import InternalMessageStatus, SharedStorage
+from .abc import InternalMessageStatus, Order, Selection, SharedStorage
 from .config import Config
 from .engine.announce import log_lost
 from .engine.door import Door
@@ -71,7 +71,7 @@ class Life:
         self._role: Role | None = None
         self._role_in_parent = None if inherited is None else inherited._role
         self._left: tuple[MessageStatus, ...] = ()
-        self.steering = Steering(storage, self.clock.now, self.observers.tell, self.board.changed)
+        self._steering = Steering(storage, self.clock.now, self.observers.tell, self.board.changed)
         self.intake = Intake(
             config,
             storage,
@@ -129,9 +129,11 @@ class Life:
         self._tenure.wake()
         return ids
 
-    def wake(self) -> None:
-        """Something may be due that was not."""
+    def order(self, order: Order, selection: Selection) -> MessageStatus | int:
+        """As `Steering.carry_out`; what it makes due is tried at once."""
+        found = self._steering.carry_out(order, selection)
         self._tenure.wake()
+        return found
 
     def awaited_message(self, message_id: str) -> Awaited[InternalMessageStatus]:
         """A message, until nothing of it is left to do."""

@@ -1,4 +1,8 @@
-"""Statuses as plain dicts, lists and strings, and back: for JSON and for storages."""
+"""Statuses as plain dicts, lists and strings, and back: for JSON and for storages.
+
+What is read may have been written by a newer version, with which this one shares a storage: what
+it says beside is left out, and words that are not known here say so where they can.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,8 @@ RESULTS: Mapping[str, type[Queued | Deferred | Delivered | Failed]] = {
     kind.state: kind for kind in (Queued, Deferred, Delivered, Failed)
 }
 
+_CAUSES, _PHASES = frozenset(Cause), frozenset(Phase)
+
 
 def result_to_dict(result: DeliveryResult) -> dict[str, Any]:
     """A result as plain values."""
@@ -43,7 +49,7 @@ def result_to_dict(result: DeliveryResult) -> dict[str, Any]:
 
 
 def result_from_dict(given: Mapping[str, Any]) -> DeliveryResult:
-    """The result that `result_to_dict` wrote."""
+    """The result that `result_to_dict` wrote; a cause that is not known here is None."""
     code = given["enhanced_code"]
     return RESULTS[given["state"]](
         tries=given["tries"],
@@ -52,7 +58,7 @@ def result_from_dict(given: Mapping[str, Any]) -> DeliveryResult:
         enhanced_code=None if code is None else EnhancedCode.parse(code),
         next_attempt_at=instant(given["next_attempt_at"]),
         uncertain=given["uncertain"],
-        cause=None if given["cause"] is None else Cause(given["cause"]),
+        cause=Cause(given["cause"]) if given["cause"] in _CAUSES else None,
     )
 
 
@@ -69,13 +75,15 @@ def attempt_to_dict(attempt: Attempt) -> dict[str, Any]:
 
 def attempt_from_dict(given: Mapping[str, Any]) -> Attempt:
     """The attempt that `attempt_to_dict` wrote."""
+    phase, reason = _phase_from(given)
     return Attempt(
         **{
-            **given,
+            **_known(Attempt, given),
             "at": datetime.fromisoformat(given["at"]),
-            "phase": Phase(given["phase"]),
+            "phase": phase,
             "reply": _reply_from_dict(given["reply"]),
-            "tls": None if given["tls"] is None else TlsUsed(**given["tls"]),
+            "tls": None if given["tls"] is None else TlsUsed(**_known(TlsUsed, given["tls"])),
+            "reason": reason,
         }
     )
 
@@ -115,6 +123,20 @@ def _reply_from_dict(given: Mapping[str, Any] | None) -> Reply | None:
         enhanced=None if enhanced is None else EnhancedCode.parse(enhanced),
         text=given["text"],
     )
+
+
+def _phase_from(given: Mapping[str, Any]) -> tuple[Phase, str | None]:
+    """The phase and the reason; one that is not known here stands in the reason."""
+    phase, reason = given["phase"], given["reason"]
+    if phase in _PHASES:
+        return Phase(phase), reason
+    at = f"at {phase!r}, which this version does not know"
+    return Phase.CONNECT, at if reason is None else f"{at}: {reason}"
+
+
+def _known(kind: type[object], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it is a field of this dataclass."""
+    return {item.name: given[item.name] for item in dataclasses.fields(kind) if item.name in given}  # type: ignore[arg-type]
 
 
 def _text(value: object | None) -> str | None:

@@ -10,7 +10,6 @@ from mailstrom import (
     Config,
     DuplicateMessage,
     Email,
-    InternalMessageStatus,
     Mailstrom,
     MessageNotFound,
     PreparedEmail,
@@ -18,6 +17,7 @@ from mailstrom import (
     StorageError,
     StorageFull,
 )
+from mailstrom.abc import InternalMessageStatus
 
 CAPTURE = Config("h.example", mode="capture")
 

@@ -75,15 +75,15 @@ def keyword(name: str, default: Any) -> tuple[str, str, Any]:
 
 
 SIGNATURES = {
-    "start": [],
+    "start": [plain("role", "auto")],
     "pause": [],
-    "send_email": [plain("email"), *(keyword(name, None) for name in OPTIONS)],
-    "send_emails": [plain("emails")],
+    "send_email": [plain("email"), *(keyword(name, None) for name in OPTIONS), keyword("connection", None)],
+    "send_emails": [plain("emails"), keyword("connection", None)],
     "query_status": [plain("message_id")],
     "query_recent": [],
     "wait": [plain("message_id"), plain("timeout", None)],
     "drain": [plain("timeout", None)],
-    "cancel": [plain("message_id")],
+    "cancel": [plain("message_id", None), ("chosen", "VAR_KEYWORD", inspect.Parameter.empty)],
     "worker_status": [],
     "die": [],
     "close": [plain("timeout", 30.0)],
@@ -102,7 +102,7 @@ def test_a_facade_takes_config_and_storage_by_place_and_observers_by_name(facade
 
 
 def test_a_submission_has_the_options_of_send_email() -> None:
-    assert parameters(Submission) == SIGNATURES["send_email"]
+    assert [*parameters(Submission), keyword("connection", None)] == SIGNATURES["send_email"]
 
 
 @pytest.mark.parametrize(
@@ -386,6 +386,7 @@ def test_the_worker_has_the_states_that_were_promised_and_no_other() -> None:
         "NOT_STARTED",
         "OK",
         "PAUSED",
+        "STANDBY",
         "STOPPING",
         "TERMINATED",
         "STORAGE_WRITE_FAILED",

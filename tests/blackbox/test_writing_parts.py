@@ -277,7 +277,11 @@ def test_a_message_that_cannot_stand_as_it_is_is_refused(content: bytes) -> None
     assert refused.value.field == "attachments.content"
 
 
-@pytest.mark.parametrize("source", [5, None, io.StringIO("text"), "/nowhere/at/all", Path("/")], ids=repr)
+@pytest.mark.parametrize(
+    "source",
+    [5, None, io.StringIO("text"), "/nowhere/at/all", Path("/")],
+    ids=["number", "None", "text file", "no such path", "folder"],
+)
 def test_what_is_no_file_is_refused(source: Any) -> None:
     with pytest.raises(MessageError) as refused:
         least().attach(source, filename="a.txt")

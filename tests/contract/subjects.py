@@ -1,4 +1,4 @@
-"""What the tests of the storage contract share: a lease clock, and the clauses one by one."""
+"""What the tests of the storage contract share: a lease clock, empty queues, and the clauses one by one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from mailstrom.abc import Storage
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.storage_contract import Bench, Need, clauses_for
+from tests.postgres import query
 
 
 class LeaseClock:
@@ -38,3 +39,10 @@ def lifted(plain: Storage) -> Bench:
 
     reopen: Callable[[], ExclusiveStorage] | None = opened if plain.durable else None
     return Bench(storage=opened(), advance_lease_clock=clock.advance, reopen=reopen)
+
+
+def emptied(dsn: str) -> str:
+    """The same DSN, the queue there empty: a new database takes ten times as long."""
+    tables = ("messages", "bodies", "recipients", "events", "notes")
+    query(dsn, ";".join(f"DELETE FROM mailstrom.{table}" for table in tables))
+    return dsn

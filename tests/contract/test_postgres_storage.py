@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
-import pytest
 
 from mailstrom.storage.postgres import PostgresStorage
 from mailstrom.testing.storage_contract import Bench, Need, Transaction
 from tests.contract.subjects import each_clause
-from tests.postgres import Bouncer, PostgresServer, query
+from tests.postgres import Bouncer, query
 
 RETENTION = timedelta(days=30)
 EVERY_NEED: tuple[Need, ...] = ("another", "reopen", "in_transaction", "overlapping", "status_retention")
@@ -61,22 +60,3 @@ def bench_on(queue: str, opened: Callable[[], PostgresStorage]) -> Bench:
         overlapping=True,
         status_retention=RETENTION,
     )
-
-
-@pytest.fixture(scope="module")
-def database_of_module(postgres_server: PostgresServer) -> Iterator[str]:
-    """The DSN of a database with the tables."""
-    dsn = postgres_server.new_database()
-    storage = PostgresStorage(dsn)
-    storage.upgrade()
-    storage.close()
-    yield dsn
-    postgres_server.drop_database(dsn)
-
-
-@pytest.fixture
-def queue(database_of_module: str) -> str:
-    """The same, the queue in it empty: a new database takes ten times as long."""
-    tables = ("messages", "bodies", "recipients", "events", "notes")
-    query(database_of_module, ";".join(f"DELETE FROM mailstrom.{table}" for table in tables))
-    return database_of_module

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mailstrom.storage.sql.queue import SqlStorage
 from mailstrom.storage.sqlite import Durability, SqliteStorage
 from mailstrom.testing.storage_contract import Bench, Transaction
 from tests.contract.subjects import LeaseClock, each_clause
@@ -26,12 +27,12 @@ def test_sqlite_keeps_the_clause(
         clause(bench)
 
 
-def bench_on(path: Path, durability: Durability) -> Bench:
+def bench_on(path: Path, durability: Durability, opening: Callable[..., SqlStorage] = SqliteStorage) -> Bench:
     """A storage in this file, and any number of others in the same."""
     clock = LeaseClock()
 
-    def opened() -> SqliteStorage:
-        return SqliteStorage(path, durability=durability, status_retention=RETENTION, lease_clock=clock)
+    def opened() -> SqlStorage:
+        return opening(path, durability=durability, status_retention=RETENTION, lease_clock=clock)
 
     @contextmanager
     def in_transaction() -> Iterator[Transaction]:

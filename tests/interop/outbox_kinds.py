@@ -27,8 +27,8 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from tests.interop.outbox_callers import (
     Aiosqlite,
-    AsyncPsycopg,
     Asyncpg,
+    AsyncPsycopg,
     AsyncSqlAlchemy,
     Caller,
     Django,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from mailstrom import ClosedError, ConfigError, StorageError
 from mailstrom.storage.postgres import PostgresStorage
 from mailstrom.storage.sql.script import Script, Statement
-from mailstrom.testing.storage_kit import LEASE, NOW, an_entry, at_once, id_of, there
+from mailstrom.testing.storage_kit import LEASE, NOW, a_keyed, an_entry, at_once, id_of, there
 from tests.interop.mailbox import free_ports, until
 from tests.postgres import Bouncer, PostgresServer, query
 
@@ -31,6 +34,12 @@ def asked(expression: str) -> Script[str]:
 
 def backends(database: str) -> int:
     others = "datname = current_database() AND pid <> pg_backend_pid()"
+    ((count,),) = query(database, f"SELECT count(*) FROM pg_stat_activity WHERE {others}")
+    return int(count)
+
+
+def waiting_for_locks(database: str) -> int:
+    others = "datname = current_database() AND wait_event_type = 'Lock'"
     ((count,),) = query(database, f"SELECT count(*) FROM pg_stat_activity WHERE {others}")
     return int(count)
 
@@ -87,6 +96,37 @@ def test_a_process_that_stands_still_in_a_transaction_is_cut_off_by_the_server(
     assert storage._write(lambda: asked(limit)) == "20s"
     assert storage._write(lambda: asked(limit), synced=False) == "20s"
     assert storage._read(lambda: asked(limit)) == "20s"
+
+
+def test_nobody_waits_long_for_what_another_transaction_has_locked(storage: PostgresStorage) -> None:
+    """An outbox transaction that was left open, with a key that is tried again."""
+    limit = "current_setting('lock_timeout')"
+
+    assert storage._write(lambda: asked(limit)) == "10s"
+    assert storage._write(lambda: asked(limit), synced=False) == "10s"
+    assert storage._read(lambda: asked(limit)) == "10s"
+
+
+def test_stores_that_wait_for_an_open_outbox_leave_connections_to_the_engine(database: str) -> None:
+    """Row 47: else no lease could be renewed meanwhile."""
+    with (
+        closing(PostgresStorage(database, max_connections=3)) as storage,
+        psycopg.connect(database) as outbox,
+    ):
+        storage.bind(outbox).store([a_keyed("first", key="invoice 1")])
+        again = [lambda n=n: storage.store([a_keyed(f"again{n}", key="invoice 1")]) for n in range(5)]
+        stores = [threading.Thread(target=store) for store in again]
+        for store in stores:
+            store.start()
+        until(lambda: waiting_for_locks(database) > 0, 10, "a store that waits")
+
+        claims = [storage.claim(NOW, owner="w", lease=LEASE) for _ in range(20)]
+
+        assert (claims, waiting_for_locks(database)) == ([None] * 20, 1)
+        outbox.commit()
+        for store in stores:
+            store.join()
+        assert [each.message_id for each in storage.retrieve_all_incomplete()] == [id_of("first")]
 
 
 # Through PgBouncer
@@ -151,6 +191,32 @@ def test_a_pool_that_has_no_connection_in_time_is_a_storage_error(database: str)
             storage.is_idle()
 
 
+class LendingOnce:
+    """A pool that has no connection left from some moment on."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self.left = 100
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        if not self.left:
+            raise PoolTimeout
+        self.left -= 1
+        with psycopg.connect(self._database) as connection:
+            yield connection
+
+
+def test_a_message_is_stored_though_it_cannot_be_announced(database: str) -> None:
+    pool = LendingOnce(database)
+    storage = PostgresStorage(pool)
+    storage.is_idle()
+    pool.left = 1
+
+    assert storage.store([an_entry()]) == [id_of("one")]
+    assert pool.left == 0
+
+
 def test_a_pool_for_asyncio_is_refused(database: str) -> None:
     with pytest.raises(ConfigError, match="asyncio"):
         PostgresStorage(AsyncConnectionPool(database, open=False))  # type: ignore[arg-type]
@@ -159,9 +225,16 @@ def test_a_pool_for_asyncio_is_refused(database: str) -> None:
 # fork
 
 
-def exit_code_of_child(is_true: Callable[[], bool]) -> int:
+@pytest.fixture(params=[os.fork, ctypes.PyDLL(None).fork], ids=["told", "behind Python's back"])
+def fork(request: pytest.FixtureRequest) -> Callable[[], int]:
+    """Python's, and the system's: uWSGI and other programs in C have no other."""
+    forks: Callable[[], int] = request.param
+    return forks
+
+
+def exit_code_of_child(fork: Callable[[], int], is_true: Callable[[], bool]) -> int:
     """0 where it is, in a forked child."""
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             os._exit(0 if is_true() else 1)
@@ -172,12 +245,13 @@ def exit_code_of_child(is_true: Callable[[], bool]) -> int:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_has_connections_of_its_own(storage: PostgresStorage) -> None:
+def test_a_forked_child_has_connections_of_its_own(storage: PostgresStorage, fork: Callable[[], int]) -> None:
     """Row 53: the parent's go on, and serve it alone."""
     parents = backend_of(storage)
 
     code = exit_code_of_child(
-        lambda: backend_of(storage) != parents and storage.store([an_entry("child")]) == [id_of("child")]
+        fork,
+        lambda: backend_of(storage) != parents and storage.store([an_entry("child")]) == [id_of("child")],
     )
 
     assert (code, backend_of(storage)) == (0, parents)
@@ -185,7 +259,9 @@ def test_a_forked_child_has_connections_of_its_own(storage: PostgresStorage) -> 
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_that_closes_the_storage_leaves_the_parents_connections(storage: PostgresStorage) -> None:
+def test_a_child_that_closes_the_storage_leaves_the_parents_connections(
+    storage: PostgresStorage, fork: Callable[[], int]
+) -> None:
     """Row 53."""
     parents = backend_of(storage)
 
@@ -193,13 +269,13 @@ def test_a_child_that_closes_the_storage_leaves_the_parents_connections(storage:
         storage.close()
         return True
 
-    code = exit_code_of_child(closes)
+    code = exit_code_of_child(fork, closes)
 
     assert (code, backend_of(storage)) == (0, parents)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_does_not_touch_its_parents_pool(pool: ConnectionPool) -> None:
+def test_a_child_does_not_touch_its_parents_pool(pool: ConnectionPool, fork: Callable[[], int]) -> None:
     """Row 53."""
     storage = PostgresStorage(pool)
     storage.is_idle()
@@ -209,7 +285,7 @@ def test_a_child_does_not_touch_its_parents_pool(pool: ConnectionPool) -> None:
             storage.is_idle()
         return True
 
-    assert exit_code_of_child(is_refused) == 0
+    assert exit_code_of_child(fork, is_refused) == 0
     assert storage.is_idle()
 
 

@@ -99,19 +99,19 @@ def test_a_note_whose_commit_reply_was_lost_is_ours(
     assert (kept, proxy.commits_cut) == (storage.note("test", "other", NOW), 1)
 
 
-def test_a_claim_whose_commit_reply_was_lost_is_claimable_when_its_lease_ends(
-    storage: PostgresStorage, proxy: PostgresProxy, database: str
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_a_claim_whose_commit_reply_was_lost_is_the_callers(
+    storage: PostgresStorage, proxy: PostgresProxy, cut: str
 ) -> None:
-    """Row 49: nobody has the claim, so nobody sends."""
+    """Row 49: no message waits for a lease of which nobody knows, none is claimed twice."""
     storage.store([an_entry("one"), an_entry("two")])
-    proxy.cut_commit()
-    first = claimed(storage)
+    proxy.cut_commit(cut)  # type: ignore[arg-type]
 
-    query(database, "UPDATE mailstrom.recipients SET lease_until = lease_until - 61000000")
+    claims = [claimed(storage), claimed(storage)]
 
-    claims = [first, claimed(storage), claimed(storage)]
-    assert sorted(claim.recipients[0].crashes for claim in claims) == [0, 1, 1]
-    assert len({claim.token for claim in claims}) == 3
+    assert [claim.email.message_id for claim in claims] == [id_of("one"), id_of("two")]
+    assert [claim.recipients[0].crashes for claim in claims] == [0, 0]
+    assert (proxy.commits_cut, storage.renew(claims, LEASE).count(None)) == (1, 0)
 
 
 # Connections break
@@ -200,6 +200,15 @@ def test_a_full_disk_is_told_as_such_and_nothing_is_stored(storage: PostgresStor
     storage.store([an_entry("two")])
 
     assert states(database) == ["queued"]
+
+
+def test_a_lock_that_another_keeps_too_long_is_told_with_what_it_may_be(
+    storage: PostgresStorage, database: str
+) -> None:
+    raise_in_server(database, "55P03", times=1)
+
+    with pytest.raises(StorageError, match="the same Message-ID or idempotency key is still open"):
+        storage.store([an_entry()])
 
 
 def test_an_error_shows_nothing_of_what_was_to_be_stored(storage: PostgresStorage, database: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from mailstrom import ConfigError
 from mailstrom.abc import Claim, Event, Order, Selection
@@ -226,9 +229,65 @@ def test_listening_ends_though_the_server_is_never_there(database: str) -> None:
         pass
 
 
+def test_listening_ends_between_two_addresses_that_do_not_answer(database: str) -> None:
+    """A limit of libpq's holds for each address: together they would take longer than that."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        ports = ",".join(str(each.getsockname()[1]) for each in (first, second))
+        silent = make_conninfo(database, host="127.0.0.1,127.0.0.1", port=ports)
+
+        with listening(PostgresStorage(silent), ends_within=4):
+            accepted, _ = first.accept()
+
+        accepted.close()
+        gc.collect()  # psycopg leaves to it what came to no answer in time
+        second.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            second.accept()
+
+
+@pytest.mark.parametrize(("notify", "told"), [(True, ["", "", "end"]), (False, ["end"])])
+def test_nothing_is_announced_where_that_is_not_wanted(
+    database: str, opened: Callable[[], PostgresStorage], notify: bool, told: list[str]
+) -> None:
+    opened().upgrade()
+    with (
+        psycopg.connect(database, autocommit=True) as listener,
+        closing(PostgresStorage(database, notify=notify)) as storage,
+        outbox(database) as caller,
+    ):
+        listener.execute("LISTEN mailstrom_stored")
+        storage.store([an_entry("one")])
+        storage.bind(caller).store([an_entry("two")])
+        caller.commit()
+        query(database, "NOTIFY mailstrom_stored, 'end'")
+
+        assert payloads_up_to("end", listener) == told
+
+
+def test_a_store_is_announced_in_a_transaction_of_its_own(
+    database: str, opened: Callable[[], PostgresStorage]
+) -> None:
+    """Those that notify hold one lock until they are on the disk: stores would go there one by one."""
+    opened().store([an_entry()])
+
+    ((latest,),) = query(database, "SELECT query FROM pg_stat_activity WHERE application_name = 'mailstrom'")
+
+    assert latest.startswith("BEGIN")
+    assert latest.endswith("synchronous_commit TO off; NOTIFY mailstrom_stored; COMMIT")
+
+
+def payloads_up_to(last: str, listener: psycopg.Connection) -> list[str]:
+    payloads: list[str] = []
+    for heard in listener.notifies(timeout=10):
+        payloads.append(heard.payload)
+        if heard.payload == last:
+            return payloads
+    raise AssertionError(f"heard {payloads}")
+
+
 @contextmanager
-def listening(storage: PostgresStorage) -> Iterator[Callable[[], None]]:
-    """Listens on a thread; what it yields returns after the next `wake`. Ends within 2 s."""
+def listening(storage: PostgresStorage, *, ends_within: float = 2) -> Iterator[Callable[[], None]]:
+    """Listens on a thread; what it yields returns after the next `wake`. It ends in that many seconds."""
     heard, over = threading.Semaphore(0), threading.Event()
     thread = threading.Thread(target=storage.listen, args=(heard.release, over.is_set))
     thread.start()
@@ -240,7 +299,7 @@ def listening(storage: PostgresStorage) -> Iterator[Callable[[], None]]:
         yield woken
     finally:
         over.set()
-        thread.join(timeout=2)
+        thread.join(timeout=ends_within)
         assert not thread.is_alive()
 
 

@@ -4,16 +4,18 @@
     job ──settle──► waiting ─┼─► one storage.settle([...]) ──► each job hears whether its claim stood
     job ──settle──► waiting ─┘
 
-No timer and no linger: with one result at a time each has a commit of its own, at once. A commit
-that fails is tried again, with whatever has come since; until it works `is_stuck`, and nothing
-is claimed: what cannot be recorded would only be sent twice.
+No timer and no linger: with one result at a time each has a commit of its own, at once. Where
+the worker is claiming, a few claims go first: else each would wait for a commit, and each result
+have one to itself. A commit that fails is tried again, with whatever has come since; until it works
+`is_stuck`, and nothing is claimed: what cannot be recorded would only be sent twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,6 +51,8 @@ class Committer:
         self._waiting: dict[_Waiting, None] = {}  # in the order of their coming
         self._lock = threading.Lock()  # the storage's thread takes what the loop puts down
         self._arrived = asyncio.Event()
+        self._may_go = asyncio.Event()
+        self._may_go.set()
 
     async def settle(self, claim: Claim, outcomes: Sequence[Outcome]) -> bool:
         """Whether the claim still stood when these were recorded; however long that takes.
@@ -65,10 +69,24 @@ class Committer:
         finally:
             self._leave([waiting])
 
+    @contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """Meanwhile claims are made: the results that come share the commit after them."""
+        self._may_go.clear()
+        try:
+            yield
+        finally:
+            self._may_go.set()
+
+    def go_first(self) -> None:
+        """Ends the giving way: the claims do not come forward."""
+        self._may_go.set()
+
     async def run(self) -> None:
         """Commits what arrives, until it is cancelled."""
         while True:
             await self._arrived.wait()
+            await self._may_go.wait()
             self._arrived.clear()
             await self._commit()
 

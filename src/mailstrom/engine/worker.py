@@ -32,6 +32,7 @@ from .recorder import Recorder
 from .triage import sort_out
 from .world import World
 
+CLAIMS_IN_A_ROW = 10  # before results that have come since are committed
 OTHERS_CLAIM_SECS = 0.05  # what looks due and cannot be had is being claimed by another process
 
 _log = logging.getLogger("mailstrom")
@@ -61,7 +62,7 @@ class Engine:
         self._owner = owner
         clock = world.clock
         self._announcer = Announcer(clock, timedelta(seconds=config.delayed_after_secs), tell, changed)
-        self._calls = PatientCalls(world.run_storage, self._set_status, self._recovered)
+        self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
         self._committer = Committer(storage, self._calls, clock.now, self.wake)
         self._recorder = Recorder(self._policy, storage, clock, self._calls, self._committer, self._announcer)
         self._lanes = Lanes(config.max_sessions_per_lane, self.wake)
@@ -174,8 +175,8 @@ class Engine:
             while True:
                 self._wake.clear()
                 await self._claim_due(group, carrier)
-                if self._stopping and not self._jobs:
-                    break
+                if self._stopping and not self._jobs and not self._wake.is_set():
+                    break  # nothing has ended, and made room, since it was asked for work
                 await self._sleep()
             for task in tasks:
                 task.cancel()
@@ -192,16 +193,27 @@ class Engine:
 
     async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> None:
         """Claims until nothing is due that we may take, or there is no room."""
-        while self._may_claim():
+        while True:
+            with self._committer.giving_way():
+                more = await self._claim_some(group, carrier)
+            if not more:
+                return
+            await asyncio.sleep(0)  # for the commit that gave way
+
+    async def _claim_some(self, group: asyncio.TaskGroup, carrier: Carrier) -> bool:
+        for _ in range(CLAIMS_IN_A_ROW):
+            if not self._may_claim():
+                return False
             asked_at = self._world.clock.monotonic()
             self._lanes.admit_probes(asked_at)
             claim = await self._claim()
             if claim is None:
-                return
+                return False
             if self._takes_nothing.is_set():  # since we asked
                 await self._calls.write(self._storage.give_back, claim)
-                return
+                return False
             self._begin(claim, asked_at, group, carrier)
+        return True
 
     async def _claim(self) -> Claim | None:
         now, skip = self._world.clock.now(), self._lanes.closed_keys
@@ -329,6 +341,10 @@ class Engine:
         if status is not self.status:
             self.status = status
             self._announcer.worker_status(status)
+
+    def _in_trouble(self, trouble: WorkerStatus) -> None:
+        self._committer.go_first()
+        self._set_status(trouble)
 
     def _recovered(self, trouble: WorkerStatus) -> None:
         if self.status is trouble:

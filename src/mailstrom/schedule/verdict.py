@@ -109,6 +109,7 @@ class Meaning(StrEnum):
 
 
 AUTH_RETRY_AFTER = timedelta(minutes=15)  # one probe of a relay that refuses our credentials
+LEASE_RETRY_AFTER = timedelta(seconds=5)  # the host had no part in it: no need to spare it
 
 
 def read_reply(phase: Phase, code: int) -> Meaning:
@@ -235,7 +236,9 @@ _RULINGS: Mapping[FaultKind, _Ruling] = {
     FaultKind.NO_8BITMIME: _Ruling(code=EnhancedCode(5, 6, 3), state="failed", cause=Cause.UNSUPPORTED),
     FaultKind.NO_SMTPUTF8: _Ruling(code=EnhancedCode(5, 6, 7), state="failed", cause=Cause.UNSUPPORTED),
     FaultKind.LOOP: _Ruling(code=EnhancedCode(5, 4, 6), state="failed", cause=Cause.LOOP),
-    FaultKind.LEASE_LOST: _Ruling(code=EnhancedCode(4, 3, 0), counts_as_try=False),
+    FaultKind.LEASE_LOST: _Ruling(
+        code=EnhancedCode(4, 3, 0), counts_as_try=False, retry_after=LEASE_RETRY_AFTER
+    ),
     FaultKind.SHUTDOWN: _Ruling(code=SYSTEM_NOT_ACCEPTING, counts_as_try=False),
     FaultKind.CRASH: _Ruling(code=EnhancedCode(4, 3, 0), counts_as_try=False),
 }

@@ -1,6 +1,9 @@
 """Callers' connections to PostgreSQL: psycopg 3 (blocking and asyncio) and asyncpg.
 
 A script's parameters stand as `:name`; psycopg wants `%(name)s`, asyncpg `$1`.
+
+psycopg hands out octets in the place of texts where the connection's encoding is SQL_ASCII, and
+nothing compares equal to those: mail would be sent again and again. asyncpg has texts always.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigError
 from .bound_bracket import SAVEPOINT, Bracket
 from .sql.script import Batch, Row, Statement
 
@@ -40,6 +44,7 @@ class PsycopgDriver:
     """A `psycopg.Connection`. One without autocommit begins a transaction with any statement."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        _check_encodings(connection)
         self._connection = connection
 
     def bracket(self) -> Bracket:
@@ -63,6 +68,7 @@ class AsyncPsycopgDriver:
     """A `psycopg.AsyncConnection`."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        _check_encodings(connection)
         self._connection = connection
 
     async def bracket(self) -> Bracket:
@@ -106,3 +112,19 @@ class AsyncpgDriver:
 def _psycopg_bracket(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Bracket:
     is_idle = connection.info.transaction_status.name == "IDLE"
     return BY_ITSELF if connection.autocommit and is_idle else SAVEPOINT
+
+
+def _check_encodings(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Raises `ConfigError` for any but UTF8; no round trip: the server told when it let us in."""
+    of_server = connection.info.parameter_status("server_encoding")  # not every pooler hands it on
+    if of_server not in (None, "UTF8"):
+        raise ConfigError(
+            f"PostgreSQL: the database's encoding is {of_server}, the queue needs UTF8: make another one "
+            "(CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)"
+        )
+    if connection.info.encoding != "utf-8":
+        of_client = connection.info.parameter_status("client_encoding")
+        raise ConfigError(
+            f"PostgreSQL: the connection's client_encoding is {of_client}, the queue needs UTF8: "
+            "connect with client_encoding=utf8"
+        )

@@ -20,6 +20,7 @@ storage: however long that takes, other messages go on. Order: `writing`, then t
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -217,8 +218,11 @@ class ExclusiveStorage(SharedStorage):
         self._intake = Intake(self._storage, self._lock, self._index, self._journal)
         self._writer = StatusWriter(self._storage, self._lock, self._index, self._journal)
         self._claims = Claims(self._writer, self._lease_clock)
+        self._pid = os.getpid()
 
     def _load(self) -> None:
+        if self._pid != os.getpid():  # forked by something that does not tell Python
+            self._begin_empty()
         with self._loading:
             if self._loaded:
                 return

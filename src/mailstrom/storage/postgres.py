@@ -2,7 +2,7 @@
 
     storage = PostgresStorage("postgresql://app@db.mydomain.example/app")
 
-Polling is the mechanism: each worker looks every `poll_secs`. A notification with each commit that
+Polling is the mechanism: each worker looks every `poll_secs`. A notification for each commit that
 stored something only shortens that, and is heard on a direct connection of its own, so that all
 else works through PgBouncer in transaction mode. A connection that breaks is replaced by the next
 call; while the server is away calls raise `StorageError` soon, and the engine tries again for ever.
@@ -46,10 +46,12 @@ class PostgresStorage(SqlStorage):
 
     `dsn_or_pool` is a URL (`postgresql://...`), a conninfo (`host=... dbname=...`), or a
     `psycopg_pool.ConnectionPool`, which stays its owner's and belongs to one process. With a DSN,
-    connections are made when they are needed, at most `max_connections` at once.
+    connections are made when they are needed, at most `max_connections` at once, all but two of
+    which may be storing.
 
     `listen_dsn` is a direct way to the server, for LISTEN, where `dsn_or_pool` leads through
-    PgBouncer or is a pool; a pool without one is only polled.
+    PgBouncer or is a pool; a pool without one is only polled. `notify=False`: what is stored here
+    is found by polling alone; see `bind`.
 
     Bodies are kept for `retention` after their message is completed, all else for
     `status_retention`. The tables are made at first use; older ones want `upgrade()` first.
@@ -65,6 +67,7 @@ class PostgresStorage(SqlStorage):
         retention: timedelta = timedelta(0),
         status_retention: timedelta = STATUS_RETENTION,
         max_connections: int = 10,
+        notify: bool = True,
     ) -> None:
         _check(schema, poll_secs, max_connections)
         with _psycopg_needed():
@@ -72,7 +75,8 @@ class PostgresStorage(SqlStorage):
             from .postgres_transactions import Transactions
         dialect = postgres(schema)
         super().__init__(dialect, retention=retention, status_retention=status_retention)
-        self._storing = _Announced(dialect)
+        self._notifies = notify
+        self._storing_bound = _Announced(dialect) if notify else self._storing
         self._access = access_to(
             dsn_or_pool, schema=schema, listen_dsn=listen_dsn, max_connections=max_connections
         )
@@ -83,6 +87,14 @@ class PostgresStorage(SqlStorage):
 
     def __repr__(self) -> str:
         return f"PostgresStorage({self.identity!r})"
+
+    def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
+        """Keeps all of them or none; the ids under which they stand, in the same order."""
+        with self._access.connections.storing():
+            ids = super().store(entries)
+        if self._notifies:
+            self._transactions.tell(_channel(self.dialect))
+        return ids
 
     def schema_version(self) -> int:
         """The version of the tables; 0: there are none."""
@@ -99,15 +111,17 @@ class PostgresStorage(SqlStorage):
     def bind(self, connection: object) -> Binding:
         """Stores through a connection of psycopg, SQLAlchemy or Django, in its transaction.
 
-        Not in one that is to be prepared for two-phase commit: PostgreSQL allows no NOTIFY there.
+        With a NOTIFY, so that transactions that store here commit one after the other: PostgreSQL has
+        one lock for all that notify, until they are on the disk. Where that is too slow, or for
+        two-phase commit, which allows none, there is `notify=False`.
         """
-        binding = bound.bind(self.dialect, connection, self._storing.store)
+        binding = bound.bind(self.dialect, connection, self._storing_bound.store)
         self._make_ready()
         return binding
 
     def bind_async(self, connection: object) -> AsyncBinding:
         """The same through one of psycopg, asyncpg or SQLAlchemy for asyncio."""
-        binding = bound.bind_async(self.dialect, connection, self._storing.store)
+        binding = bound.bind_async(self.dialect, connection, self._storing_bound.store)
         return binding if self._is_ready else _BoundFirst(binding, self._make_ready)
 
     def listen(self, wake: Callable[[], object], is_over: Callable[[], bool]) -> None:

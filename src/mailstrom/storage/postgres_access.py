@@ -20,7 +20,8 @@ from .postgres_connections import Connections, OwnConnections, Pool, PooledConne
 
 __all__ = ["Access", "access_to"]
 
-# A server that has gone silent is noticed within 25 s, long before a lease of 60 s ends.
+# A server that has gone silent is noticed within 25 s, long before a lease of 60 s ends. Not one that
+# stands still on a machine that goes on: its kernel answers for it, and a call waits.
 _DEFAULTS: Mapping[str, str] = {
     "connect_timeout": "10",
     "fallback_application_name": "mailstrom",
@@ -29,6 +30,8 @@ _DEFAULTS: Mapping[str, str] = {
     "keepalives_count": "3",
     "tcp_user_timeout": "25000",
 }
+# Whatever the DSN and PGCLIENTENCODING say: as SQL_ASCII, texts would come as octets.
+_ALWAYS: Mapping[str, str] = {"client_encoding": "utf8"}
 _PLACE = ("host", "hostaddr", "port", "dbname", "user", "service")
 _PORTS = re.compile(r"[0-9,]*")
 
@@ -73,7 +76,7 @@ def _conninfo(name: str, dsn: object) -> Secret:
     # libpq takes what is behind the first @, : or / of a password for host, port or database
     if "@" in f"{given.get('host')}{given.get('dbname')}" or not _PORTS.fullmatch(str(given.get("port", ""))):
         raise _unreadable(name)
-    return Secret(make_conninfo("", **{**_DEFAULTS, **given}))
+    return Secret(make_conninfo("", **{**_DEFAULTS, **given, **_ALWAYS}))
 
 
 def _unreadable(name: str) -> ConfigError:

@@ -19,6 +19,7 @@ __all__ = ["OutcomeUnknown", "RolledBack", "Unreachable", "is_cut", "translated"
 
 _DISK_FULL = "53100"
 _TRY_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_LOCKED = "55P03"  # longer than lock_timeout
 _NOT_TOLD = "40003"  # statement completion unknown
 _ENDED = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})  # by the server: shut down, idle too long
 _READ_ONLY = "25006"  # the server has become a standby: its successor takes new connections
@@ -43,6 +44,11 @@ def translated(error: Exception, *, was_cut: bool = False, commit_sent: bool = F
     code, text = getattr(error, "sqlstate", None), _described(error)
     if code == _DISK_FULL:
         return StorageFull(text)
+    if code == _LOCKED:
+        return StorageError(
+            f"{text}: another transaction with the same Message-ID or idempotency key is still open, "
+            "or one that changes the tables"
+        )
     if commit_sent and (was_cut or code == _NOT_TOLD):
         return OutcomeUnknown(f"{text}; COMMIT was sent, and whether it was performed is not known")
     if was_cut or code in _TRY_AGAIN:

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 
 from ..secret import Secret
 
 __all__ = ["listen"]
 
 _LOOK_SECS = 0.5  # how often to ask whether it is over
+_CONNECT_SECS = 2  # the shortest that libpq knows
 _SHORTEST_SECS, _LONGEST_SECS = 1.0, 30.0  # between two connections
 
 _log = logging.getLogger("mailstrom.storage")
@@ -30,8 +32,7 @@ def listen(conninfo: Secret, channel: str, wake: Callable[[], object], is_over: 
     pause = _SHORTEST_SECS
     while not is_over():
         try:
-            # 2 s is the shortest that libpq knows
-            with psycopg.connect(conninfo.reveal(), autocommit=True, connect_timeout=2) as connection:
+            with _connected(conninfo, is_over) as connection:
                 connection.execute(f"LISTEN {channel}")
                 pause = _SHORTEST_SECS
                 wake()  # what came before has told nobody
@@ -40,6 +41,19 @@ def listen(conninfo: Secret, channel: str, wake: Callable[[], object], is_over: 
             _log.debug("listening on PostgreSQL ended, and begins anew: %s", error)
             _wait(pause, is_over)
             pause = min(2 * pause, _LONGEST_SECS)
+
+
+def _connected(conninfo: Secret, is_over: Callable[[], bool]) -> psycopg.Connection[Any]:
+    """To the first address that answers; the limit holds for each, so it is asked between them."""
+    for address in conninfo_attempts(conninfo_to_dict(conninfo.reveal())):
+        if is_over():
+            break
+        try:
+            bounded = make_conninfo("", **{**address, "connect_timeout": _CONNECT_SECS})
+            return psycopg.connect(bounded, autocommit=True)
+        except psycopg.OperationalError as error:
+            _log.debug("%s", error)
+    raise psycopg.OperationalError("no address has let us in")
 
 
 def _hear(

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from ..errors import MailstromError
 from .bound_postgres import PsycopgDriver
 from .postgres_connections import Connections
 from .postgres_errors import OutcomeUnknown, RolledBack, Unreachable, is_cut, translated
@@ -25,15 +27,18 @@ __all__ = ["Transactions"]
 
 T = TypeVar("T")
 
-# A process that was stopped in a transaction, or whose network is gone, must not keep its locks.
-_NOT_IDLE = "SET LOCAL idle_in_transaction_session_timeout TO '20s'"
-_SYNCED = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_NOT_IDLE}"
+# A process that was stopped in a transaction, or whose network is gone, must not keep its locks; and
+# nobody waits long for somebody else's transaction, such as an outbox's that was left open.
+_BOUNDED = "SET LOCAL idle_in_transaction_session_timeout TO '20s'; SET LOCAL lock_timeout TO '10s'"
+_SYNCED = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_BOUNDED}"
 _UNSYNCED = f"{_SYNCED}; SET LOCAL synchronous_commit TO off"
-_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_NOT_IDLE}"
+_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_BOUNDED}"
 
 _TRIES = 3
 _OUTCOME_SECS = 5.0  # how long to wait for the server that knows what became of a COMMIT
 _PAUSE_SECS = 0.1
+
+_log = logging.getLogger("mailstrom.storage")
 
 
 class Transactions:
@@ -55,6 +60,18 @@ class Transactions:
     def read(self, script: Callable[[], Script[T]]) -> T:
         """The script's result, from one snapshot."""
         return self._ended(_SNAPSHOT, script, script)
+
+    def tell(self, channel: str) -> None:
+        """Wakes whoever listens there; raises nothing, since a notification only saves waiting.
+
+        In a transaction of its own. PostgreSQL has one lock for all that notify, and it is kept
+        until the commit is on the disk: those that store would go through it one by one.
+        """
+        try:
+            with self._connections.connection() as connection:
+                connection.execute(f"{_UNSYNCED}; NOTIFY {channel}; COMMIT")
+        except (MailstromError, psycopg.Error) as error:
+            _log.debug("nobody was notified that something is stored: %s", translated(error))
 
     def _ended(self, begin: str, script: Callable[[], Script[T]], repeated: Callable[[], Script[T]]) -> T:
         try:

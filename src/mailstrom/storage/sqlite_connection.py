@@ -47,6 +47,8 @@ class Database:
             # A "-wal" that a connection has found there, it does not secure the name of.
             self.file.sync_directory()
             connection.execute("PRAGMA busy_timeout=0")  # from now on begin() waits
+            # what is purged or forgotten stands in the file no more; off in most builds of SQLite
+            connection.execute("PRAGMA secure_delete=ON")
         except BaseException:
             connection.close()
             raise
@@ -110,7 +112,7 @@ def executor(
     return execute
 
 
-def translated(error: Exception) -> MailstromError:
+def translated(error: Exception, file: PrivateFile) -> MailstromError:
     """What the error means for whoever called the storage; ours are left as they are."""
     if isinstance(error, MailstromError):
         return error
@@ -118,6 +120,8 @@ def translated(error: Exception) -> MailstromError:
         return StorageFull(f"SQLite: {error}: there is no room for it on the disk, or under max_page_count")
     if is_busy(error):
         return StorageError(f"SQLite: {error}: another program kept it locked longer than busy_timeout_secs")
+    if _code(error) == sqlite3.SQLITE_NOTADB:
+        return StorageError(f"{file.path}: {error} of SQLite's: give the path of one, or of none yet")
     return StorageError(f"SQLite: {type(error).__name__}: {error}")
 
 

@@ -36,7 +36,7 @@ class Readers:
             with self._taken() as connection:
                 return perform(script(), executor(connection, self._database.lease_clock))
         except Exception as error:
-            if (ours := translated(error)) is error:
+            if (ours := translated(error, self._database.file)) is error:
                 raise
             raise ours from error
 

@@ -65,7 +65,7 @@ class Writer:
         finally:
             del self._waiting[call]
         if call.error is not None:
-            error = translated(call.error)
+            error = translated(call.error, self._database.file)
             raise error from (None if error is call.error else call.error)
         result: T = call.result
         return result

@@ -97,7 +97,9 @@ def _decide(
             if message.would_mark(position, order):
                 claimed.add(position)
             continue
-        after = changes.ordered(order, recipient, now, expires_at=message.status.expires_at)
+        # a claim whose lease is over may have left a cancel: what was asked first comes first
+        asked = Order.CANCEL if message.mark(position) is Order.CANCEL else order
+        after = changes.ordered(asked, recipient, now, expires_at=message.status.expires_at)
         if after is not None:
             changed[position] = after
     return changed, claimed

@@ -115,6 +115,19 @@ def a_lapsed_claim_is_cancelled_at_once(bench: Bench) -> None:
     gone_by_cancel(bench)
 
 
+def a_hold_after_the_lease_ended_does_not_undo_the_cancel_before_it(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.claim()
+    bench.order(Order.CANCEL)
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    bench.storage.next_due(NOW)
+
+    bench.order(Order.HOLD)
+
+    bench.nothing_to_claim()
+    gone_by_cancel(bench)
+
+
 CANCEL_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_cancelled_message_is_not_tried_again,
     cancel_leaves_what_is_completed,
@@ -124,4 +137,5 @@ CANCEL_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_claim_given_back_after_cancel_is_a_failure,
     a_claim_whose_lease_ends_after_cancel_is_a_failure,
     a_lapsed_claim_is_cancelled_at_once,
+    a_hold_after_the_lease_ended_does_not_undo_the_cancel_before_it,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from ..abc import Claim
+from ..abc import Claim, Order, Selection
 from ..status import Delivered
 from .storage_kit import (
     LEASE,
@@ -103,6 +103,19 @@ def an_owner_cannot_settle_with_an_older_token(bench: Bench) -> None:
     _can_do_nothing(bench, lost)
 
     holds(bench.settle_all(current, Delivered(tries=1)), "settle of the current claim")
+
+
+def a_claim_of_which_a_part_was_claimed_anew_is_lost(bench: Bench) -> None:
+    """Row 52: it is not renewed for the rest, and then sent to all."""
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
+    lost = bench.claim()
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    bench.storage.order(Order.HOLD, Selection(address="b@dest.example"), NOW)
+    equal(addresses_of(bench.claim(owner="two")), ["a@dest.example"])
+
+    _can_do_nothing(bench, lost)
+
+    refuted(bench.settle(lost, delivered_to("b@dest.example")), "settle of what nobody has claimed anew")
 
 
 def a_claim_does_nothing_for_another_owner(bench: Bench) -> None:
@@ -214,6 +227,16 @@ def the_dot_sent_mark_is_seen_at_once(bench: Bench) -> None:
     equal({each.address: each.dot_sent for each in bench.status().recipients}, _MARKED)
 
 
+def the_final_dot_is_not_marked_for_some_where_another_is_settled(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
+    claim = bench.claim()
+    bench.settle(claim, delivered_to("a@dest.example"))
+
+    refuted(bench.storage.mark_dot_sent(claim, addresses_of(claim)), "mark_dot_sent for what is settled")
+
+    equal([each.dot_sent for each in bench.status().recipients], [False, False])
+
+
 def a_settle_takes_the_dot_sent_mark_away(bench: Bench) -> None:
     bench.store(an_entry())
     claim = bench.claim()
@@ -231,6 +254,7 @@ LEASE_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_claim_whose_lease_ended_may_still_settle,
     a_lost_claim_can_do_nothing,
     an_owner_cannot_settle_with_an_older_token,
+    a_claim_of_which_a_part_was_claimed_anew_is_lost,
     a_claim_does_nothing_for_another_owner,
     a_settled_claim_can_do_nothing,
     a_claim_that_was_given_back_can_do_nothing,
@@ -240,5 +264,6 @@ LEASE_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_crash_before_is_counted_after_a_claim_was_given_back,
     the_dot_sent_mark_shows_in_the_next_claim,
     the_dot_sent_mark_is_seen_at_once,
+    the_final_dot_is_not_marked_for_some_where_another_is_settled,
     a_settle_takes_the_dot_sent_mark_away,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from ..abc import EVERYTHING, Note, Order
+from ..abc import EVERYTHING, Claim, Note, Order
 from ..errors import DuplicateMessage, IdempotencyConflict
 from ..status import Delivered
 from .storage_kit import (
@@ -136,6 +136,24 @@ def of_two_that_race_for_one_recipient_one_gets_it(bench: Bench) -> None:
         equal([claim.email.message_id for claim in (*mine, *other)], [id_of(f"m{number}")])
 
 
+def of_a_late_result_and_who_takes_over_at_once_one_counts(bench: Bench) -> None:
+    """Row 52."""
+    beside = bench.beside()
+    for number in range(_RACES):
+        bench.store(an_entry(f"m{number}"))
+        late = bench.claim()
+        bench.advance_lease_clock(WHOLE_LEASE_SECS)
+        taken: list[Claim] = []
+
+        def take_over(taken: list[Claim] = taken) -> None:
+            taken += beside.claims(owner="two")
+
+        equal(at_once([partial(bench.settle_all, late, Delivered(tries=1)), take_over]), [])
+
+        equal(len(taken), 0 if bench.status(f"m{number}").completed else 1)
+        holds(all(beside.settle_all(each, Delivered(tries=2)) for each in taken), "settle by who took over")
+
+
 def two_that_settle_one_message_at_once_complete_it(bench: Bench) -> None:
     beside = bench.beside()
     for number in range(_RACES):
@@ -216,6 +234,18 @@ def a_cancel_races_a_settle_to_one_end(bench: Bench) -> None:
     equal(sorted(each.state for each in results), ["delivered"] * 10 + ["failed"] * 10)
 
 
+def a_cancel_that_races_a_deferral_ends_it(bench: Bench) -> None:
+    beside = bench.beside()
+    for number in range(_RACES):
+        bench.store(an_entry(f"m{number}"))
+        settle = partial(bench.settle_all, bench.claim(), deferred_until(LATER))
+        cancel = partial(beside.order, Order.CANCEL, name=f"m{number}")
+
+        equal(at_once([settle, cancel]), [])
+
+        equal(bench.first(f"m{number}").result.state, "failed")
+
+
 def both_are_told_the_same_events(bench: Bench) -> None:
     beside = bench.beside()
     for number in range(5):
@@ -228,18 +258,21 @@ def both_are_told_the_same_events(bench: Bench) -> None:
     equal(list(beside.storage.events(told[3].cursor)), told[4:])
 
 
-def two_that_read_events_while_two_store_are_told_the_same(bench: Bench) -> None:
+def workers_that_read_events_while_they_store_are_told_the_same(bench: Bench) -> None:
+    """Each event has a cursor of its own: who goes on behind one passes over nothing."""
     beside = bench.beside()
 
     def work(one: Bench, name: str) -> None:
-        for number in range(20):
+        for number in range(10):
             one.store(an_entry(f"{name}{number}"))
             one.storage.events()
 
-    equal(at_once([partial(work, bench, "a"), partial(work, beside, "b")]), [])
+    calls = [partial(work, one, name) for one, name in zip([bench, beside] * 3, "abcdef", strict=True)]
+    equal(at_once(calls), [])
 
     told = list(bench.storage.events())
-    equal((list(beside.storage.events()), len({each.message_id for each in told})), (told, 40))
+    equal((list(beside.storage.events()), len({each.message_id for each in told})), (told, 60))
+    equal(len({each.cursor for each in told}), 60)
 
 
 def a_note_of_one_is_known_to_the_other(bench: Bench) -> None:
@@ -290,14 +323,16 @@ SEVERAL_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     workers_at_once_share_no_recipient_and_no_token,
     tokens_grow_whoever_claims,
     of_two_that_race_for_one_recipient_one_gets_it,
+    of_a_late_result_and_who_takes_over_at_once_one_counts,
     two_that_settle_one_message_at_once_complete_it,
     an_idempotency_key_holds_between_the_two,
     of_two_that_race_for_one_idempotency_key_one_stores,
     of_two_that_race_to_store_one_id_one_succeeds,
     an_order_reaches_what_the_other_has_claimed,
     a_cancel_races_a_settle_to_one_end,
+    a_cancel_that_races_a_deferral_ends_it,
     both_are_told_the_same_events,
-    two_that_read_events_while_two_store_are_told_the_same,
+    workers_that_read_events_while_they_store_are_told_the_same,
     a_note_of_one_is_known_to_the_other,
     of_eight_that_race_for_one_note_one_wins,
     a_message_is_recent_for_one_of_the_two,

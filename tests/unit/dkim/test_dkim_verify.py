@@ -98,6 +98,20 @@ def test_a_header_without_a_body_is_verified_as_one_with_an_empty_body() -> None
         (["caf\u00e9"], "permerror"),
         ([b"\xff\xfe"], "permerror"),
     ],
+    ids=[
+        "nothing",
+        "an empty list",
+        "text",
+        "octets",
+        "one in a tuple",
+        "behind another kind",
+        "behind a revoked one",
+        "behind one that cannot be read",
+        "two that disagree",
+        "too many",
+        "not ASCII",
+        "not UTF-8",
+    ],
 )
 def test_a_look_up_returns_one_record_or_several_or_none(found: object, result: str) -> None:
     """RFC 6376 6.1.2: of several records each may be tried; four are."""

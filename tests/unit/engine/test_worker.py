@@ -68,7 +68,7 @@ class Bench:
         self._carrier = carrier
         self._make = changes.pop("make_carrier", self._made)
         self.engine = Engine(
-            CONFIG,
+            changes.pop("config", CONFIG),
             self.storage,
             self._world(changes.pop("run_storage", run_inline)),
             self._make,
@@ -261,3 +261,28 @@ def test_never_more_deliveries_at_once_than_sessions() -> None:
     run(story, carrier)
 
 
+class LateAnswers(SlowClaims):
+    """Storage calls that are done at once, and heard of later."""
+
+    async def _run(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        found = call(*args, **kwargs)
+        await asyncio.sleep(self.secs)
+        return found
+
+
+def test_work_that_became_free_while_the_storage_said_no_is_done_before_the_end() -> None:
+    """The lane was full when the storage was asked, and empty when it answered."""
+    carrier, calls = Delivers(secs=2.0), LateAnswers(5.0)
+
+    async def story(bench: Bench) -> None:
+        for number in range(3):
+            bench.store(number)
+        running = asyncio.create_task(bench.engine.run())
+        await asyncio.sleep(1)
+        bench.engine.finish(take_due=True)
+        await running
+        await calls.until_done()
+        assert len(carrier.carried) == 3
+
+    one_at_a_time = Config(helo_name="sender.example", max_sessions_per_lane=1)
+    run(story, carrier, config=one_at_a_time, storage=Blocking(), run_storage=calls)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -311,8 +313,9 @@ def test_a_completed_message_is_still_refused_as_duplicate() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("fork", [os.fork, ctypes.PyDLL(None).fork], ids=["told", "behind Python's back"])
 @pytest.mark.parametrize("loaded", [True, False], ids=["the parent had used it", "the parent had not"])
-def test_a_forked_child_claims_only_what_the_parent_does_not(loaded: bool) -> None:
+def test_a_forked_child_claims_only_what_the_parent_does_not(loaded: bool, fork: Callable[[], int]) -> None:
     """Row 53: the parent keeps its queue; a child of a parent that never looked has its own."""
     plain = PlainStorage(durable=True)
     plain.store(*an_entry())
@@ -321,7 +324,7 @@ def test_a_forked_child_claims_only_what_the_parent_does_not(loaded: bool) -> No
         storage.is_idle()
 
     with storage._lock:
-        child = os.fork()
+        child = fork()
         if child == 0:
             try:
                 claim = storage.claim(NOW, owner="child", lease=LEASE)

@@ -56,6 +56,15 @@ def test_what_the_dsn_says_of_time_limits_holds() -> None:
     assert "keepalives_idle=10" in conninfo
 
 
+def test_texts_come_as_utf8_whatever_the_dsn_says() -> None:
+    access = access_to(
+        "host=db.example client_encoding=SQL_ASCII", schema="mailstrom", listen_dsn=None, max_connections=1
+    )
+
+    assert access.listening is not None
+    assert "client_encoding=utf8" in access.listening.reveal().split()
+
+
 @pytest.mark.parametrize(
     "dsn",
     [

@@ -36,6 +36,25 @@ def test_database_and_log_are_the_owners_alone_under_any_umask(tmp_path: Path) -
     assert found == {"mail.db": 0o600, "mail.db-wal": 0o600, "mail.db-shm": 0o600}
 
 
+def test_a_file_of_another_kind_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mail.db"
+    path.write_bytes(b"From MAILER-DAEMON" * 100)
+    path.chmod(0o600)
+
+    with pytest.raises(StorageError, match=r"mail\.db: file is not a database of SQLite's"), a_life(path):
+        pass
+
+
+def test_what_is_deleted_stands_in_the_file_no_more(tmp_path: Path) -> None:
+    """By default only in some builds of SQLite, such as Debian's."""
+    path = tmp_path / "mail.db"
+    with a_life(path) as life:
+        write(life, "INSERT INTO t VALUES (:x)", x="private@dest.example" * 1000)
+        write(life, "DELETE FROM t")
+
+    assert b"private@dest.example" not in path.read_bytes()
+
+
 def test_a_file_that_is_not_there_is_made_empty_and_alone(tmp_path: Path) -> None:
     private_file(tmp_path / "mail.db")
 

@@ -12,11 +12,13 @@ On PostgreSQL what another worker is just taking is passed over.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ...abc import CLAIM_LIMIT, Claim, Outcome
-from ...status import Deferred
+from ...status import Deferred, printable
 from .. import changes
 from . import rows
 from .dialect import Dialect
@@ -26,7 +28,17 @@ from .rows import MICROSECOND, Standing
 from .script import Script, Statement
 from .writing import Change, Writing, freed, stopped
 
+_log = logging.getLogger("mailstrom.storage")
+
 MOVED_AT_ONCE = 1000  # rows of each kind, in one claim
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A claim, and its email, which is kept for the next ones once the claim is committed."""
+
+    claim: Claim
+    loaded: Loaded
 
 
 class Claiming:
@@ -58,6 +70,9 @@ class Claiming:
                 lease_until = {dialect.lease_now} + :lease, mark = NULL, marked_at = NULL
             WHERE seq = :seq AND {dialect.among.format("position", ":positions")}
             RETURNING lease_until"""
+        self._stands = f"""
+            SELECT 1 FROM {t}recipients WHERE token = :token AND owner = :owner AND lease_until = :lease_until
+                AND seq = (SELECT seq FROM {t}messages WHERE message_id = :message_id)"""
         self._lose = f"""
             UPDATE {t}recipients SET owner = NULL, token = NULL, lease_until = NULL,
                 place = CASE WHEN place = 'claimed' THEN 'ready' ELSE place END
@@ -68,7 +83,7 @@ class Claiming:
 
     def claim(
         self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str], after: str
-    ) -> Script[Claim | None]:
+    ) -> Script[Granted | None]:
         """The next due work, of the route keys behind `after` first; see `SharedStorage.claim`."""
         yield Statement(self._make_ready, {"now": rows.micros(now)})
         passed = set(skip)
@@ -76,11 +91,29 @@ class Claiming:
             found = yield from self._pick_next(now, passed, after)
             if found is None:
                 return None
-            free = yield from self._stop_marked(found, now)
-            loaded = (yield from self._loaded(free)) if free else None
-            if loaded is not None:
-                return (yield from self._grant(free, loaded, owner, lease))
-            yield from self._hold(free, now)
+            free = yield from self._stop(found, now)
+            if not free:
+                continue
+            loaded = yield from self._loaded(free)
+            if isinstance(loaded, Loaded):
+                return Granted((yield from self._grant(free, loaded, owner, lease)), loaded)
+            yield from self._hold(free, loaded, now)
+
+    def stands(self, granted: Granted) -> Script[bool]:
+        """The claim is there, though nobody answered to its COMMIT."""
+        claim = granted.claim
+        given = {
+            "token": claim.token,
+            "owner": claim.owner,
+            "lease_until": rows.micros(claim.lease_until),
+            "message_id": claim.email.message_id,
+        }
+        return bool((yield Statement(self._stands, given)))
+
+    def keep(self, granted: Granted) -> None:
+        """Keeps the email of a claim that is committed, where more of its recipients may follow."""
+        if len(granted.claim.recipients) < len(granted.loaded.email.recipients):
+            self._emails.keep(granted.loaded)
 
     def _pick_next(self, now: datetime, passed: set[str], after: str) -> Script[list[Standing] | None]:
         """Rows that are locked now, of one message and route key; None: nothing is due."""
@@ -93,33 +126,37 @@ class Claiming:
                 return None
             passed.add(busy[0][0])  # others are just taking all that is due there
 
-    def _stop_marked(self, found: Sequence[Standing], now: datetime) -> Script[list[Standing]]:
+    def _stop(self, found: Sequence[Standing], now: datetime) -> Script[list[Standing]]:
         """Carries out what was asked while an earlier claim had them; those that may be claimed."""
         free: list[Standing] = []
         marked: list[Change] = []
+        unreadable: list[Standing] = []
         for each in found:
             after = changes.lapsed(each.recipient, mark=each.mark, expires_at=each.expires_at)
-            if after is each.recipient:
+            if after is not each.recipient:
+                marked.append(Change(after=stopped(each, after, now), at=now))
+            elif each.is_readable:
                 free.append(each)
             else:
-                marked.append(Change(after=stopped(each, after, now), at=now))
+                unreadable.append(each)
         yield from self._writing.write(marked)
+        yield from self._hold(unreadable, rows.UNREADABLE, now)
         return free
 
-    def _loaded(self, free: Sequence[Standing]) -> Script[Loaded | None]:
-        """Their email; None: its octets are not there any more."""
-        seq = free[0].seq
-        loaded = self._emails.get(seq)
-        if loaded is None:
-            found = yield Statement(self._load, {"seq": seq})
-            if not found:
-                return None
-            envelope, submitted_at, send_at, content, addresses = found[0]
-            email = rows.email_of(free[0].message_id, envelope, addresses, content)
-            loaded = Loaded(email, rows.instant(submitted_at), rows.maybe_instant(send_at))
-        if len(free) < len(loaded.email.recipients):
-            self._emails.keep(seq, loaded)
-        return loaded
+    def _loaded(self, free: Sequence[Standing]) -> Script[Loaded | str]:
+        """Their email, or why it cannot be sent."""
+        message_id, fingerprint = free[0].message_id, free[0].fingerprint
+        kept = self._emails.get(message_id, fingerprint)
+        if kept is not None:
+            return kept
+        found = yield Statement(self._load, {"seq": free[0].seq})
+        if not found:
+            return "the content is gone from the storage"
+        envelope, submitted_at, send_at, content, addresses = found[0]
+        email = rows.email_of(message_id, envelope, addresses, content)
+        if email is None:
+            return "its envelope cannot be read"
+        return Loaded(email, fingerprint, rows.instant(submitted_at), rows.maybe_instant(send_at))
 
     def _grant(self, free: Sequence[Standing], loaded: Loaded, owner: str, lease: timedelta) -> Script[Claim]:
         token = int((yield self._new_token)[0][0])
@@ -145,14 +182,16 @@ class Claiming:
             lease_until=rows.instant(taken[0][0]),
         )
 
-    def _hold(self, free: Sequence[Standing], now: datetime) -> Script[None]:
-        """Lets nobody try what cannot be sent: somebody has removed the octets from outside."""
-        yield from self._writing.write([_without_content(each, now) for each in free])
+    def _hold(self, those: Sequence[Standing], reason: str, now: datetime) -> Script[None]:
+        """Lets nobody try what cannot be sent: somebody has changed the rows from outside, say."""
+        for message_id in {each.message_id for each in those}:
+            _log.error("%s: held: %s", printable(message_id), reason)
+        yield from self._writing.write([_held(each, f"held: {reason}", now) for each in those])
 
 
-def _without_content(standing: Standing, now: datetime) -> Change:
+def _held(standing: Standing, reason: str, now: datetime) -> Change:
     recipient = standing.recipient
-    held = Deferred(tries=recipient.result.tries, reason="held: the content is gone from the storage")
+    held = Deferred(tries=recipient.result.tries, reason=reason)
     after = changes.settled(recipient, Outcome(address=recipient.address, result=held), expires_at=None)
     return Change(after=freed(standing, after, now), at=now, told=True)
 

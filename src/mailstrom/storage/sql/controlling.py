@@ -15,6 +15,7 @@ from ...abc import Order, Ordered, Selection
 from .. import changes
 from . import rows
 from .dialect import Dialect
+from .keys import ready_keys
 from .rows import Standing
 from .script import Script, Statement
 from .selecting import conditions
@@ -43,9 +44,7 @@ class Controlling:
             order: f"CASE WHEN {claimed} = 1 THEN {to_claimed} ELSE {to_others} END"
             for order, (to_others, to_claimed) in _APPLIES.items()
         }
-        self._deferred_beyond = f"""
-            {self._select} m.completed_at IS NULL AND r.state = 'deferred' AND r.held = 0
-                AND r.due_at > :latest AND {claimed} = 0 {self._lock}"""
+        self._deferred_beyond = _deferred_beyond(dialect)
 
     def order(self, order: Order, selection: Selection, now: datetime, limit: int) -> Script[list[Ordered]]:
         """Those for whom the order was carried out, oldest first."""
@@ -64,26 +63,42 @@ class Controlling:
         return [_told(before, after) for before, after in done]
 
     def pull_in(self, latest: datetime) -> Script[int]:
-        """Makes deferred recipients that are due after `latest` due then; how many they were."""
-        count = 0
-        while True:
-            given = {"latest": rows.micros(latest), "limit": PULLED_AT_ONCE}
-            found = yield Statement(self._deferred_beyond, given)
-            yield from self._writing.write([_pulled_in(rows.standing_of(row), latest) for row in found])
-            count += len(found)
-            if len(found) < PULLED_AT_ONCE:
-                return count
+        """Makes some of the deferred recipients due then that are due after `latest`; how many they were."""
+        found = yield Statement(self._deferred_beyond, {"latest": rows.micros(latest), "after": ""})
+        yield from self._writing.write([_pulled_in(rows.standing_of(row), latest) for row in found])
+        return len(found)
+
+
+def _deferred_beyond(dialect: Dialect) -> str:
+    """Those that wait, or did when a clock stood ahead and called them ready, or claimed."""
+    t = dialect.prefix
+    those = f"""
+        SELECT seq, position FROM (
+            SELECT r.seq, r.position FROM {{}} WHERE {{}}
+                AND r.state = 'deferred' AND r.held = 0 AND r.due_at > :latest {{}} LIMIT {PULLED_AT_ONCE}
+        ) AS those"""
+    places = (
+        (f"{t}recipients AS r", "r.place = 'later'", "ORDER BY r.due_at DESC"),
+        (f"keys CROSS JOIN {t}recipients AS r", "r.place = 'ready' AND r.route_key = keys.route_key", ""),
+        (f"{t}recipients AS r", f"r.place = 'claimed' AND r.lease_until <= {dialect.lease_now}", ""),
+    )
+    return f"""
+        {ready_keys(dialect)}, beyond AS ({" UNION ALL ".join(those.format(*place) for place in places)})
+        {rows.standings(dialect)} (r.seq, r.position) IN (SELECT seq, position FROM beyond)
+            AND r.due_at > :latest ORDER BY r.seq, r.position {dialect.for_update.format("r")}"""
 
 
 def _ordered(order: Order, standing: Standing, now: datetime) -> Standing | None:
     """What the order makes of it; None: it does not apply."""
     mark = None if standing.lease_until is None else changes.marked(order, standing.mark)
-    marked_at = standing.marked_at if mark is standing.mark else now
+    marked = replace(standing, mark=mark, marked_at=None if mark is None else now)
     if standing.is_claimed:
-        return None if mark is standing.mark else replace(standing, mark=mark, marked_at=marked_at)
+        return None if mark is standing.mark else marked
+    if standing.mark is Order.CANCEL:  # its claim is over: what was asked first comes first
+        order = Order.CANCEL
     after = changes.ordered(order, standing.recipient, now, expires_at=standing.expires_at)
     # a late result must not undo it: a claim whose lease has ended gets the mark, too
-    return None if after is None else stopped(replace(standing, mark=mark, marked_at=marked_at), after, now)
+    return None if after is None else stopped(marked, after, now)
 
 
 def _told(before: Standing, after: Standing) -> Ordered:

@@ -1,4 +1,8 @@
-"""Emails that will be asked for again soon: those that one claim does not finish."""
+"""Emails that will be asked for again soon: those that one claim does not finish.
+
+Kept is only what a transaction has committed: what one that failed has read may never have been
+there, and its `seq` come again for another message.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ class Loaded:
     """What of a message never changes."""
 
     email: PreparedEmail
+    fingerprint: str
     submitted_at: datetime
     send_at: datetime | None
 
@@ -33,17 +38,22 @@ class RecentEmails:
     """
 
     def __init__(self) -> None:
-        self._kept: tuple[tuple[int, Loaded], ...] = ()  # by seq, the latest first
+        self._kept: tuple[Loaded, ...] = ()  # the latest first
 
-    def get(self, seq: int) -> Loaded | None:
+    def get(self, message_id: str, fingerprint: str) -> Loaded | None:
         """The message's, if it is kept."""
-        return next((loaded for kept, loaded in self._kept if kept == seq), None)
+        wanted = message_id, fingerprint
+        return next((each for each in self._kept if _identity(each) == wanted), None)
 
-    def keep(self, seq: int, loaded: Loaded) -> None:
+    def keep(self, loaded: Loaded) -> None:
         """Keeps it, and of those before it the latest that there is room for."""
-        kept, room = [(seq, loaded)], OCTETS_KEPT - loaded.octets
+        kept, room = [loaded], OCTETS_KEPT - loaded.octets
         for each in self._kept:
-            room -= each[1].octets
-            if each[0] != seq and room >= 0 and len(kept) < KEPT:
+            room -= each.octets
+            if _identity(each) != _identity(loaded) and room >= 0 and len(kept) < KEPT:
                 kept.append(each)
         self._kept = tuple(kept)
+
+
+def _identity(loaded: Loaded) -> tuple[str, str]:
+    return loaded.email.message_id, loaded.fingerprint

@@ -11,9 +11,12 @@ transaction that is left open holds up nothing.
 from __future__ import annotations
 
 from ...abc import Event
+from ...event import EventKind
 from . import rows
 from .dialect import Dialect
 from .script import Script, Statement
+
+_KINDS = ", ".join(f"'{kind}'" for kind in EventKind)  # a newer version may write others
 
 
 class Events:
@@ -26,15 +29,16 @@ class Events:
         self._told = f"""
             SELECT {cursor}, e.kind, e.at, m.message_id, e.address, e.result
             FROM {t}events AS e JOIN {t}messages AS m ON m.seq = e.seq
-            WHERE {cursor} > :after ORDER BY {cursor} LIMIT :limit"""
-        self._untold = f"SELECT 1 FROM {t}events WHERE number IS NULL LIMIT 1"
+            WHERE {cursor} > :after AND e.kind IN ({_KINDS}) ORDER BY {cursor} LIMIT :limit"""
+        self._untold = f"SELECT 1 FROM {t}events WHERE number IS NULL AND kind IN ({_KINDS}) LIMIT 1"
         # whoever numbers too waits here, and sees what this one has numbered
         self._lock = f"""
             SELECT c.value FROM {t}counters AS c WHERE c.name = 'event' {dialect.for_update.format("c")}"""
         self._number = f"""
             UPDATE {t}events AS e SET number = :last + n.place
             FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (
-                SELECT id FROM {t}events WHERE number IS NULL ORDER BY id LIMIT :limit) AS u) AS n
+                SELECT id FROM {t}events WHERE number IS NULL AND kind IN ({_KINDS})
+                ORDER BY id LIMIT :limit) AS u) AS n
             WHERE e.id = n.id RETURNING number"""
         self._count = f"UPDATE {t}counters SET value = :last WHERE name = 'event'"
 

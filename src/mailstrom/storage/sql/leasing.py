@@ -27,11 +27,15 @@ class Leasing:
             UPDATE {t}recipients SET place = 'claimed', lease_until = {dialect.lease_now} + :lease
             WHERE (seq, position) IN (SELECT seq, position FROM mine)
             RETURNING token, lease_until"""
-        named = f"""token = :token AND owner = :owner AND lease_until IS NOT NULL
-                AND address IN ({dialect.each_text.format(":addresses")})"""
+        # locked first: one that another call just ends would be left out, and the rest marked
         self._mark_dot_sent = f"""
-            UPDATE {t}recipients SET dot_sent = 1 WHERE {named}
-                AND :count = (SELECT count(DISTINCT address) FROM {t}recipients WHERE {named})
+            WITH mine AS (
+                SELECT r.seq, r.position, r.address FROM {t}recipients AS r
+                WHERE r.token = :token AND r.owner = :owner AND r.lease_until IS NOT NULL
+                    AND r.address IN ({dialect.each_text.format(":addresses")})
+                ORDER BY r.seq, r.position {dialect.for_update.format("r")})
+            UPDATE {t}recipients SET dot_sent = 1 WHERE (seq, position) IN (SELECT seq, position FROM mine)
+                AND :count = (SELECT count(DISTINCT address) FROM mine)
             RETURNING seq"""
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> Script[list[Claim | None]]:

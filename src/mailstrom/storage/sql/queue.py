@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import partial
+from typing import NoReturn, TypeVar
 
 from ...abc import (
     EVERYTHING,
@@ -21,7 +22,8 @@ from ...abc import (
     Settlement,
     SharedStorage,
 )
-from .claiming import Claiming
+from ...errors import StorageError
+from .claiming import Claiming, Granted
 from .controlling import Controlling
 from .dialect import Dialect
 from .events import Events
@@ -30,7 +32,7 @@ from .notes import Notes
 from .purging import Purging
 from .reading import Reading
 from .script import Script
-from .settling import Settling
+from .settling import End, Settling, end_of
 from .storing import Storing
 from .waiting import Waiting
 
@@ -69,6 +71,8 @@ class SqlStorage(SharedStorage):
         self._events = Events(dialect)
         self._notes = Notes(dialect)
         self._purging = Purging(dialect, retention=retention, status_retention=status_retention)
+        # what a call that failed may have recorded nevertheless; whoever made it makes it again
+        self._doubtful: set[End] = set()
         self._last_key = ""  # the route key that was served last
 
     @abstractmethod
@@ -100,13 +104,25 @@ class SqlStorage(SharedStorage):
         self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
     ) -> Claim | None:
         """The next due work, or None."""
-        claim = self._write(
-            lambda: self._claiming.claim(now, owner=owner, lease=lease, skip=skip, after=self._last_key),
-            synced=self.claims_synced,
-        )
-        if claim is not None:
-            self._last_key = claim.route_key
-        return claim
+        asked = partial(self._claiming.claim, now, owner=owner, lease=lease, skip=skip, after=self._last_key)
+        granted: Granted | None = None
+
+        def claimed() -> Script[Granted | None]:
+            nonlocal granted
+            granted = yield from asked()
+            return granted
+
+        def claimed_again() -> Script[Granted | None]:
+            if granted is not None and (yield from self._claiming.stands(granted)):
+                return granted
+            return (yield from claimed())
+
+        committed = self._write(claimed, repeated=claimed_again, synced=self.claims_synced)
+        if committed is None:
+            return None
+        self._claiming.keep(committed)
+        self._last_key = committed.claim.route_key
+        return committed.claim
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""
@@ -118,10 +134,18 @@ class SqlStorage(SharedStorage):
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
         """Records the results of some claims' recipients and ends the claims for them."""
-        return self._write(
-            lambda: self._settling.settle(settlements, now),
-            repeated=lambda: self._settling.settle_again(settlements, now),
-        )
+        ends = {end_of(settlement) for settlement in settlements}
+        doubtful = self._doubtful.intersection(ends)
+        try:
+            taken = self._write(
+                lambda: self._settling.settle(settlements, now, doubtful),
+                repeated=lambda: self._settling.settle(settlements, now, ends),
+            )
+        except StorageError:
+            self._doubtful.update(ends)
+            raise
+        self._doubtful.difference_update(ends)
+        return taken
 
     def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:
         """Undoes a claim without a try or a crash; due again at once, or at `not_before`."""
@@ -137,7 +161,10 @@ class SqlStorage(SharedStorage):
 
     def pull_in(self, latest: datetime) -> int:
         """Makes deferred recipients that are due after `latest` due then; how many they were."""
-        return self._write(lambda: self._controlling.pull_in(latest))
+        count = 0
+        while pulled := self._write(lambda: self._controlling.pull_in(latest)):  # nobody waits long for it
+            count += pulled
+        return count
 
     def retrieve_status(self, message_id: str) -> InternalMessageStatus:
         """The status; raises `MessageNotFound`."""
@@ -151,7 +178,10 @@ class SqlStorage(SharedStorage):
 
     def retrieve_all_recent(self) -> Sequence[InternalMessageStatus]:
         """Every incomplete message, and those completed since the last such call, oldest first."""
-        return self._write(self._reading.recent)
+        found = self._read(self._reading.recent)
+        if completed := [each.message_id for each in found if each.completed_at is not None]:
+            self._write(lambda: self._reading.report(completed), synced=False)
+        return found
 
     def overview(self, now: datetime) -> Overview:
         """How full the queue is at `now`."""
@@ -167,7 +197,7 @@ class SqlStorage(SharedStorage):
         self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
     ) -> Sequence[Ordered]:
         """Carries the order out for up to `limit` of the recipients it would change; those, oldest first."""
-        return self._write(lambda: self._controlling.order(order, selection, now, limit))
+        return self._write(lambda: self._controlling.order(order, selection, now, limit), repeated=_in_doubt)
 
     def purge(self, now: datetime, *, limit: int = 1000) -> int:
         """Removes what its retention is over for, a small batch in each call; 0: nothing was left."""
@@ -175,7 +205,7 @@ class SqlStorage(SharedStorage):
 
     def forget(self, address: str, now: datetime) -> int:
         """Erases this recipient address wherever it is completed; how many recipients that were."""
-        return self._write(lambda: self._purging.forget(address))
+        return self._write(lambda: self._purging.forget(address), repeated=_in_doubt)
 
     def note(self, namespace: str, key: str, now: datetime) -> Note | None:
         """The note; None where there is none, or it has expired."""
@@ -188,3 +218,10 @@ class SqlStorage(SharedStorage):
             lambda: self._notes.put(note, version, now),
             repeated=lambda: self._notes.put(note, version, now, repeated=True),
         )
+
+
+def _in_doubt() -> NoReturn:
+    """For what can be told only by whoever has done it."""
+    raise StorageError(
+        "storage: the connection broke off at the end, and it may have been carried out: look, and call again"
+    )

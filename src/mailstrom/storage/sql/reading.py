@@ -27,14 +27,16 @@ class Reading:
         self._messages = f"SELECT m.seq, {rows.columns(rows.MESSAGE, 'm')} FROM {t}messages AS m WHERE"
         self._selected = f"EXISTS (SELECT 1 FROM {t}recipients AS r WHERE r.seq = m.seq AND"
         self._one = f"{self._messages} m.message_id = :message_id"
-        self._incomplete = f"{self._messages} m.completed_at IS NULL"
-        self._these = f"{self._messages} {dialect.among.format('m.seq', ':seqs')}"
+        self._recent = tuple(
+            f"{self._messages} {which} ORDER BY m.seq"
+            for which in ("m.completed_at IS NULL", "m.reported = 0 AND m.completed_at IS NOT NULL")
+        )
         self._recipients = f"""
             SELECT r.seq, {rows.columns(rows.RECIPIENT, "r")} FROM {t}recipients AS r
             WHERE {dialect.among.format("r.seq", ":seqs")} ORDER BY r.seq, r.position"""
         self._report = f"""
-            UPDATE {t}messages SET reported = 1 WHERE reported = 0 AND completed_at IS NOT NULL
-            RETURNING seq"""
+            UPDATE {t}messages SET reported = 1
+            WHERE message_id IN ({dialect.each_text.format(":message_ids")})"""
         self._backlog = _backlog(dialect)
         self._last_delivered = f"SELECT at FROM {t}events WHERE kind = 'delivered' ORDER BY id DESC LIMIT 1"
 
@@ -58,13 +60,15 @@ class Reading:
 
     def recent(self) -> Script[list[InternalMessageStatus]]:
         """What is not completed, and what is and was not reported yet, oldest first."""
-        found = {row[0]: row for row in (yield Statement(self._incomplete, {}))}
-        reported = [seq for (seq,) in (yield Statement(self._report, {}))]
-        for some in _in_parts(reported):  # one that completes just now may be among both
-            found.update(
-                {row[0]: row for row in (yield Statement(self._these, {"seqs": rows.as_json(some)}))}
-            )
-        return (yield from self._whole([found[seq] for seq in sorted(found)]))
+        found: list[Row] = []
+        for sql in self._recent:
+            found += yield Statement(sql, {})
+        return (yield from self._whole(sorted(found, key=lambda row: int(row[0]))))
+
+    def report(self, message_ids: Sequence[str]) -> Script[None]:
+        """Notes that these were reported as completed."""
+        for some in _in_parts(message_ids):
+            yield Statement(self._report, {"message_ids": rows.as_json(some)})
 
     def overview(self, now: datetime) -> Script[Overview]:
         """How full the queue is."""
@@ -119,7 +123,7 @@ def _backlog_of(row: Row) -> Backlog:
         recipients=recipients,
         oldest_submitted_at=rows.instant(oldest),
         next_due_at=rows.maybe_instant(next_due),
-        last_reason=rows.result_of(result).reason,
+        last_reason=rows.result_of(result, standing).reason,
     )
 
 

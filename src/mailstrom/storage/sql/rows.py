@@ -2,34 +2,54 @@
 
 Instants are whole microseconds since 1970; results, attempts, metadata and what the envelope
 holds beside its recipients are JSON text, written by `status_codec`.
+
+What of a status cannot be read stops nobody: it is left out, a result says so, and the claim that
+comes to such a recipient holds it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from ...abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, PreparedEmail
 from ...event import EventKind
 from ...message.prepared import DsnOptions
-from ...status import Attempt, DeliveryResult
-from ...status_codec import attempt_from_dict, attempt_to_dict, result_from_dict, result_to_dict
+from ...status import Attempt, Deferred, DeliveryResult
+from ...status_codec import (
+    RESULTS,
+    attempt_from_dict,
+    attempt_to_dict,
+    result_from_dict,
+    result_to_dict,
+)
 from ..changes import is_held
 from .dialect import Dialect
 from .script import Row
+
+T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 _NO_ATTEMPTS = "[]"
+_NOT_AS_WRITTEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+_ORDERS = frozenset(Order)
+
+UNREADABLE = "what is stored of it cannot be read"
 
 #: Of a recipient, in the order in which `recipient_of` takes them.
-RECIPIENT = ("recipient", "address", "route_key", "result", "attempts", "due_at", "crashes", "dot_sent")
+RECIPIENT = (
+    *("recipient", "address", "route_key", "state", "result"),
+    *("attempts", "due_at", "crashes", "dot_sent"),
+)
+_RESULT = RECIPIENT.index("result") - len(RECIPIENT)
 #: Of a message, in the order in which `message_of` takes them.
 MESSAGE = (
     *("message_id", "submitted_at", "send_at", "completed_at", "expires_at"),
@@ -46,6 +66,7 @@ class Standing:
     """
 
     message_id: str
+    fingerprint: str  # the message's
     expires_at: datetime | None  # the message's
     seq: int
     position: int
@@ -56,9 +77,11 @@ class Standing:
     mark: Order | None  # takes effect when the claim ends
     marked_at: datetime | None
     is_claimed: bool  # its lease has not ended
+    is_readable: bool
     recipient: InternalRecipientStatus
 
 
+_OF_MESSAGE = ("message_id", "fingerprint", "expires_at")
 _STANDING = ("seq", "position", "place", "owner", "token", "lease_until", "mark", "marked_at")
 
 
@@ -125,15 +148,19 @@ def message_of(row: Row, recipients: Sequence[InternalRecipientStatus]) -> Inter
         send_at=maybe_instant(send_at),
         completed_at=maybe_instant(completed_at),
         expires_at=maybe_instant(expires_at),
-        metadata=json.loads(metadata),
+        metadata=_read(metadata, dict) or {},
         idempotency_key=key,
         fingerprint=fingerprint,
     )
 
 
-def email_of(message_id: str, envelope: str, recipients: str, content: bytes) -> PreparedEmail:
-    """The email; its recipients are a JSON array of addresses."""
-    given: dict[str, Any] = json.loads(envelope)
+def email_of(message_id: str, envelope: str, recipients: str, content: bytes) -> PreparedEmail | None:
+    """The email; its recipients are a JSON array of addresses. None: how to send it cannot be read."""
+    return _read(envelope, lambda given: _email_of(message_id, given, recipients, content))
+
+
+def _email_of(message_id: str, given: dict[str, Any], recipients: str, content: bytes) -> PreparedEmail:
+    # strict: what a newer version asks for here would be left out of the transaction
     dsn = given.pop("dsn")
     return PreparedEmail(
         message_id=message_id,
@@ -179,12 +206,12 @@ def place_at(recipient: InternalRecipientStatus, now: datetime) -> str:
 
 def recipient_of(row: Row) -> InternalRecipientStatus:
     """The recipient whose columns these are."""
-    recipient, address, route_key, result, attempts, due_at, crashes, dot_sent = row
+    recipient, address, route_key, state, result, attempts, due_at, crashes, dot_sent = row
     return InternalRecipientStatus(
         recipient=recipient,
         address=address,
         route_key=route_key,
-        result=result_of(result),
+        result=result_of(result, state),
         attempts=_attempts_of(attempts),
         due_at=maybe_instant(due_at),
         crashes=crashes,
@@ -200,7 +227,7 @@ def standings(dialect: Dialect) -> str:
     t = dialect.prefix
     of_message = "(SELECT m.{} FROM " + t + "messages AS m WHERE m.seq = r.seq)"
     return (
-        f"SELECT {of_message.format('message_id')}, {of_message.format('expires_at')}, {_standing(dialect)}"
+        f"SELECT {', '.join(map(of_message.format, _OF_MESSAGE))}, {_standing(dialect)}"
         f" FROM {t}recipients AS r WHERE"
     )
 
@@ -209,7 +236,7 @@ def oldest_standings(dialect: Dialect) -> str:
     """The same for messages m and all their rows r: where most that have work left are looked at."""
     t = dialect.prefix
     return (
-        f"SELECT m.message_id, m.expires_at, {_standing(dialect)}"
+        f"SELECT {columns(_OF_MESSAGE, 'm')}, {_standing(dialect)}"
         # SQLite begins with the left one of a CROSS JOIN
         f" FROM {t}messages AS m CROSS JOIN {t}recipients AS r"
         " WHERE r.seq = m.seq AND"
@@ -227,10 +254,11 @@ def claimed(dialect: Dialect) -> str:
 
 def standing_of(row: Row) -> Standing:
     """The recipient and how it stands."""
-    message_id, expires_at, *standing = row[: -len(RECIPIENT)]
+    message_id, fingerprint, expires_at, *standing = row[: -len(RECIPIENT)]
     seq, position, place, owner, token, lease_until, mark, marked_at, is_claimed = standing
     return Standing(
         message_id=message_id,
+        fingerprint=fingerprint,
         expires_at=maybe_instant(expires_at),
         seq=seq,
         position=position,
@@ -238,9 +266,10 @@ def standing_of(row: Row) -> Standing:
         owner=owner,
         token=token,
         lease_until=lease_until,
-        mark=None if mark is None else Order(mark),
+        mark=None if mark is None else _order_of(mark),
         marked_at=maybe_instant(marked_at),
         is_claimed=bool(is_claimed),
+        is_readable=_read_result(row[_RESULT]) is not None,
         recipient=recipient_of(row[-len(RECIPIENT) :]),
     )
 
@@ -251,11 +280,14 @@ def result_text(result: DeliveryResult) -> str:
     return as_json(result_to_dict(result))
 
 
+def result_of(text: str, state: str) -> DeliveryResult:
+    """The result that `result_text` wrote; where it cannot be read, one in this state that says so."""
+    return _read_result(text) or RESULTS.get(state, Deferred)(reason=UNREADABLE)
+
+
 @lru_cache(maxsize=256)
-def result_of(text: str) -> DeliveryResult:
-    """The result that `result_text` wrote."""
-    given: Mapping[str, Any] = json.loads(text)
-    return result_from_dict(given)
+def _read_result(text: str) -> DeliveryResult | None:
+    return _read(text, result_from_dict)
 
 
 def _attempts_text(attempts: Sequence[Attempt]) -> str:
@@ -263,7 +295,22 @@ def _attempts_text(attempts: Sequence[Attempt]) -> str:
 
 
 def _attempts_of(text: str) -> tuple[Attempt, ...]:
-    return () if text == _NO_ATTEMPTS else tuple(attempt_from_dict(given) for given in json.loads(text))
+    if text == _NO_ATTEMPTS:
+        return ()
+    return _read(text, lambda given: tuple(map(attempt_from_dict, given))) or ()
+
+
+def _order_of(mark: str) -> Order:
+    """One that is not known here asks for no more tries than a hold."""
+    return Order(mark) if mark in _ORDERS else Order.HOLD
+
+
+def _read(text: str, make: Callable[[Any], T]) -> T | None:
+    """What is made of the JSON; None: it is not as this version or one before it writes it."""
+    try:
+        return make(json.loads(text))
+    except _NOT_AS_WRITTEN:
+        return None
 
 
 def event_of(row: Row) -> Event:
@@ -274,6 +321,6 @@ def event_of(row: Row) -> Event:
         at=instant(at),
         message_id=message_id,
         address=address,
-        result=None if result is None else result_of(result),
+        result=None if result is None else result_of(result, kind),
         cursor=number,
     )

@@ -6,7 +6,7 @@ them. So a claim that was lost, settled or given back finds nothing, and changes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from ...abc import Claim, InternalRecipientStatus, Order, Outcome, Settlement
@@ -18,6 +18,15 @@ from .script import Script, Statement
 from .writing import Change, Writing, freed
 
 _Held = dict[tuple[int | None, str | None], list[Standing]]  # by token and owner
+
+
+End = tuple[int, str, frozenset[str]]
+
+
+def end_of(settlement: Settlement) -> End:
+    """Which claim it ends, for whom."""
+    claim = settlement.claim
+    return claim.token, claim.owner, frozenset(outcome.address for outcome in settlement.outcomes)
 
 
 class Settling:
@@ -35,8 +44,23 @@ class Settling:
             r.seq = (SELECT seq FROM {t}messages WHERE message_id = :message_id)
                 AND r.token = :token AND r.owner = :owner AND r.lease_until IS NULL"""
 
-    def settle(self, settlements: Sequence[Settlement], now: datetime) -> Script[list[bool]]:
-        """Which of the settlements are taken; see `SharedStorage.settle`."""
+    def settle(
+        self, settlements: Sequence[Settlement], now: datetime, doubtful: Collection[End] = ()
+    ) -> Script[list[bool]]:
+        """Which of the settlements are taken; see `SharedStorage.settle`.
+
+        `doubtful`: those that were committed perhaps, and nobody answered; they are taken where
+        their results stand there by this claim.
+        """
+        done: list[bool] = []
+        for settlement in settlements:
+            is_doubtful = end_of(settlement) in doubtful
+            done += [is_doubtful and (yield from self._is_done(settlement))]
+        open_ = [each for each, is_done in zip(settlements, done, strict=True) if not is_done]
+        taken = iter((yield from self._settle(open_, now)) if open_ else ())
+        return [is_done or next(taken) for is_done in done]
+
+    def _settle(self, settlements: Sequence[Settlement], now: datetime) -> Script[list[bool]]:
         held = yield from self._holding([settlement.claim for settlement in settlements])
         taken: list[bool] = []
         ended: list[Change] = []
@@ -45,14 +69,6 @@ class Settling:
             taken.append(found is not None)
             ended += found or ()
         yield from self._writing.write(ended)
-        return taken
-
-    def settle_again(self, settlements: Sequence[Settlement], now: datetime) -> Script[list[bool]]:
-        """The same after the reply to its COMMIT was lost: what stands there by this claim was taken."""
-        taken: list[bool] = []
-        for settlement in settlements:
-            is_done = yield from self._is_done(settlement)
-            taken += [True] if is_done else (yield from self.settle([settlement], now))
         return taken
 
     def give_back(self, claim: Claim, not_before: datetime | None) -> Script[None]:

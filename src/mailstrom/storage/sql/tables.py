@@ -12,13 +12,13 @@
     claimed      a claim has it until lease_until
     completed    delivered or failed
 
-and each of the first four has a partial index of its own. A claim reads nothing but these: what
-is finished is in none of them, what waits is in one that is read from its early end only, and
-what is ready is found by route key, then due time. So a claim costs as much with a million
-finished recipients as with none, and with 100,000 due as with one. On PostgreSQL each change of
-place leaves a dead entry in the index it came from; to keep those few, autovacuum looks at
-`recipients` after every hundredth part has changed, and does not pause. A transaction that is
-left open for hours keeps it from cleaning up, here as anywhere.
+and each has a partial index of its own; that of the last leads `forget` to an address. A claim
+reads nothing but the first four: what is finished is in none of them, what waits is in one that
+is read from its early end only, and what is ready is found by route key, then due time. So a
+claim costs as much with a million finished recipients as with none, and with 100,000 due as
+with one. On PostgreSQL each change of place leaves a dead entry in the index it came from; to
+keep those few, autovacuum looks at `recipients` after every hundredth part has changed, and does
+not pause. A transaction that is left open for hours keeps it from cleaning up, here as anywhere.
 
 A lease that ended leaves owner, token and `lease_until` on the row: as long as nobody else
 claims it, a late result still counts. So `lease_until` is set from the claim to its end,
@@ -106,6 +106,7 @@ _INDEXES = (  # table, what for, columns, of which rows (None: all)
     ("recipients", "held", "due_at, route_key", "place = 'held'"),
     ("recipients", "claimed", "lease_until, route_key", "place = 'claimed'"),
     ("recipients", "token", "token", "lease_until IS NOT NULL"),
+    ("recipients", "finished", "mailbox", "place = 'completed'"),
     ("events", "seq", "seq", None),
     ("events", "delivered", "id", "kind = 'delivered'"),
     ("notes", "expires_at", "expires_at", None),

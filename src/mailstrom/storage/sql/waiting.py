@@ -7,7 +7,7 @@ from datetime import datetime
 
 from . import rows
 from .dialect import Dialect
-from .keys import ready_keys
+from .keys import due_keys, ready_keys
 from .rows import MICROSECOND
 from .script import Script, Statement
 
@@ -24,6 +24,7 @@ class Waiting:
                 f" AND route_key NOT IN ({skipped}) ORDER BY {instant} LIMIT 1)"
             )
 
+        self._is_due = f"{due_keys(dialect)} SELECT 1 FROM due_keys LIMIT 1"
         self._next = f"""
             {ready_keys(dialect)}
             SELECT
@@ -41,7 +42,9 @@ class Waiting:
 
     def next_due(self, now: datetime, skip: Collection[str]) -> Script[datetime | None]:
         """When the first work falls due or its lease ends that is not in `skip`; None: there is none."""
-        given = {"skip": rows.as_json(sorted(skip)), "after": ""}
+        given = {"skip": rows.as_json(sorted(skip)), "after": "", "now": rows.micros(now)}
+        if (yield Statement(self._is_due, given)):
+            return now
         [(*due, lease_left)] = yield Statement(self._next, given)
         instants = [rows.instant(each) for each in due if each is not None]
         if lease_left is not None:

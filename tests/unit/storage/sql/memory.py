@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
 from mailstrom.abc import Claim
+from mailstrom.errors import StorageError
 from mailstrom.storage.sql import schema
 from mailstrom.storage.sql.dialect import SQLITE, Dialect
 from mailstrom.storage.sql.queue import STATUS_RETENTION, SqlStorage
@@ -30,7 +31,11 @@ NUMBERING = replace(
 
 
 class MemorySqlStorage(SqlStorage):
-    """A queue in memory. `asked` is what was asked of it; `lost_replies` COMMITs are answered by nobody."""
+    """A queue in memory. `asked` is what was asked of it, and `transactions` the same by transaction.
+
+    `lost_replies` COMMITs are answered by nobody; after `lost_ends` nobody can be asked, either.
+    `failing_commits` are answered with an error, and undone.
+    """
 
     def __init__(
         self,
@@ -41,7 +46,10 @@ class MemorySqlStorage(SqlStorage):
     ) -> None:
         super().__init__(dialect, retention=retention, status_retention=status_retention)
         self.asked: list[Statement | Batch] = []
+        self.transactions: list[list[Statement | Batch]] = []
         self.lost_replies = 0
+        self.lost_ends = 0
+        self.failing_commits = 0
         self._lease_now = 1_000_000
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -79,8 +87,10 @@ class MemorySqlStorage(SqlStorage):
         """The script's result, in one transaction."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
+            self.transactions.append([])
             try:
                 result = perform(script, self._execute)
+                self._fail_perhaps()
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
@@ -98,16 +108,25 @@ class MemorySqlStorage(SqlStorage):
         repeated: Callable[[], Script[T]] | None = None,
     ) -> T:
         result = self.perform(script())
-        if self.lost_replies and repeated is not None:
+        if self.lost_ends:
+            self.lost_ends -= 1
+            raise StorageError("whether it was performed is not known")
+        if self.lost_replies:
             self.lost_replies -= 1
-            return self.perform(repeated())
+            return self.perform((repeated or script)())
         return result
 
     def _read(self, script: Callable[[], Script[T]]) -> T:
         return self.perform(script())
 
+    def _fail_perhaps(self) -> None:
+        if self.failing_commits:
+            self.failing_commits -= 1
+            raise StorageError("the disk is full")
+
     def _execute(self, asked: Statement | Batch) -> Sequence[tuple[Any, ...]]:
         self.asked.append(asked)
+        self.transactions[-1].append(asked)
         if isinstance(asked, Batch):
             self._connection.executemany(asked.sql, [self._given(each) for each in asked.params])
             return []

@@ -46,3 +46,10 @@ def test_where_nothing_is_new_nothing_is_written(storage: MemorySqlStorage) -> N
     texts = storage.texts_of(storage.events)
 
     assert [text for text in texts if "UPDATE" in text] == []
+
+
+def test_an_event_of_a_newer_version_hides_no_others(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry("one"), an_entry("two")])
+    storage.rows("UPDATE mailstrom_events SET kind = 'forwarded' WHERE seq = 1")
+
+    assert [event.message_id for event in storage.events(limit=1)] == [id_of("two")]

@@ -22,7 +22,7 @@ def storage() -> Iterator[MemorySqlStorage]:
 
 def test_what_a_lost_commit_has_kept_is_ours(storage: MemorySqlStorage) -> None:
     """Row 49."""
-    storage.lost_replies = 1
+    storage.lost_replies = 2  # of the version, and of the note
 
     kept = there(storage.put_note(NOTE, NOW), "the note")
 
@@ -32,7 +32,7 @@ def test_what_a_lost_commit_has_kept_is_ours(storage: MemorySqlStorage) -> None:
 def test_after_a_lost_commit_the_note_of_another_is_not_ours(storage: MemorySqlStorage) -> None:
     """Row 49: another had written the same."""
     storage.put_note(NOTE, NOW)
-    storage.lost_replies = 1
+    storage.lost_replies = 2  # of the version, and of the note
 
     assert storage.put_note(NOTE, NOW) is None
 

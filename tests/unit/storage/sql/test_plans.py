@@ -37,6 +37,7 @@ CALLS: dict[str, Call] = {
     "give back": lambda storage: storage.give_back(storage.claimed()),
     "next due": lambda storage: storage.next_due(NOW, ["dest.example"]),
     "is idle": lambda storage: storage.is_idle(),
+    "pull in": lambda storage: storage.pull_in(NOW),
     "retrieve": lambda storage: storage.retrieve_status(id_of("one")),
     "cancel one": lambda storage: storage.order(Order.CANCEL, Selection(message_id=id_of("one")), NOW),
     "order many": lambda storage: storage.order(Order.HOLD, Selection(destination="dest.example"), NOW),
@@ -44,6 +45,7 @@ CALLS: dict[str, Call] = {
     "recent": lambda storage: storage.retrieve_all_recent(),
     "overview": lambda storage: storage.overview(NOW),
     "events": lambda storage: storage.events(),
+    "forget": lambda storage: storage.forget("you@dest.example", NOW),
     "purge": lambda storage: storage.purge(NOW),
 }
 

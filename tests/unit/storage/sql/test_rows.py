@@ -103,6 +103,98 @@ def test_a_message_comes_back_with_every_field() -> None:
         assert storage.retrieve_status(status.message_id) == status
 
 
+# What others wrote
+
+
+def read_as(storage: MemorySqlStorage, column: str, was: str, becomes: str) -> InternalRecipientStatus:
+    """The one recipient there is, with another text in its row."""
+    found = storage.rows(
+        f"SELECT {column} FROM mailstrom_recipients WHERE {column} LIKE :was", was=f"%{was}%"
+    )
+    assert found
+    storage.rows(
+        f"UPDATE mailstrom_recipients SET {column} = replace({column}, :was, :becomes)",
+        was=was,
+        becomes=becomes,
+    )
+    return storage.retrieve_status("one@sender.example").recipients[0]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "known"),
+    [
+        ('"cause":"refused"', '"cause":"quota"', {"cause": None}),
+        ('"tries":2', '"tries":2,"newer":[1]', {}),
+    ],
+)
+def test_a_result_of_a_newer_version_is_read_as_far_as_it_is_known(
+    was: str, becomes: str, known: dict[str, object]
+) -> None:
+    email, status = an_entry()
+    recipient = replace(status.recipients[0], result=RESULTS[-1], due_at=None)
+    with MemorySqlStorage() as storage:
+        storage.store([(email, with_first(status, recipient))])
+
+        found = read_as(storage, "result", was, becomes)
+
+    assert found == replace(recipient, result=replace(RESULTS[-1], **known))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "known"),
+    [
+        ('"port":25', '"port":25,"newer":1', {}),
+        ('"cipher"', '"newer":1,"cipher"', {}),
+        (
+            '"phase":"rcpt"',
+            '"phase":"lookup"',
+            {"phase": Phase.CONNECT, "reason": "at 'lookup', which this version does not know: busy"},
+        ),
+    ],
+)
+def test_an_attempt_of_a_newer_version_is_read_as_far_as_it_is_known(
+    was: str, becomes: str, known: dict[str, object]
+) -> None:
+    email, status = an_entry()
+    recipient = replace(status.recipients[0], attempts=(ATTEMPT,))
+    with MemorySqlStorage() as storage:
+        storage.store([(email, with_first(status, recipient))])
+
+        found = read_as(storage, "attempts", was, becomes)
+
+    assert found == replace(recipient, attempts=(replace(ATTEMPT, **known),))  # type: ignore[arg-type]
+
+
+def test_a_delivery_whose_result_cannot_be_read_is_still_a_delivery() -> None:
+    email, status = an_entry()
+    recipient = replace(status.recipients[0], result=Delivered(tries=1), due_at=None)
+    with MemorySqlStorage() as storage:
+        storage.store([(email, with_first(status, recipient))])
+
+        found = read_as(storage, "result", "{", "<")
+
+    assert found == replace(recipient, result=Delivered(reason=rows.UNREADABLE))
+
+
+def test_an_order_that_is_not_known_here_asks_for_no_more_tries() -> None:
+    with MemorySqlStorage() as storage:
+        storage.store([an_entry()])
+        claim = storage.claimed()
+        storage.rows("UPDATE mailstrom_recipients SET mark = 'forward'")
+
+        storage.give_back(claim)
+
+        assert [each.state for each in storage.overview(NOW).backlog] == ["held"]
+
+
+def test_what_was_written_beside_a_message_may_be_damaged() -> None:
+    with MemorySqlStorage() as storage:
+        storage.store([an_entry()])
+        storage.rows("UPDATE mailstrom_messages SET metadata = '{'")
+
+        assert [each.metadata for each in storage.retrieve_all_incomplete()] == [{}]
+
+
 @pytest.mark.parametrize(
     "at",
     [

@@ -8,7 +8,10 @@ from dataclasses import replace
 import pytest
 
 from mailstrom.abc import Order, Outcome, Selection, Settlement
+from mailstrom.errors import StorageError
+from mailstrom.event import EventKind
 from mailstrom.status import Cause, Delivered, Failed
+from mailstrom.storage.sql.settling import end_of
 from mailstrom.testing.storage_kit import (
     LATER,
     NOW,
@@ -72,7 +75,10 @@ def test_what_a_lost_commit_has_not_settled_is_settled_now(storage: MemorySqlSto
     done, open_ = (settlement(storage.claimed(), DELIVERED) for _ in range(2))
     storage.settle([done], NOW)
 
-    assert storage.perform(storage._settling.settle_again([done, open_], NOW)) == [True, True]
+    assert storage.perform(storage._settling.settle([done, open_], NOW, [end_of(done), end_of(open_)])) == [
+        True,
+        True,
+    ]
 
     assert list(storage.retrieve_all_incomplete()) == []
     assert len(storage.events()) == 4
@@ -89,26 +95,46 @@ def test_after_a_lost_commit_a_claim_that_was_lost_is_still_lost(storage: Memory
     assert storage.settle([settlement(lost, DELIVERED)], NOW) == [False]
 
 
-@pytest.mark.parametrize("ending", ["given back", "another result", "another recipient"])
+@pytest.mark.parametrize("ending", ["given back", "nothing", "another result", "another recipient"])
 def test_after_a_lost_commit_what_ended_otherwise_is_not_taken(
     storage: MemorySqlStorage, ending: str
 ) -> None:
     """Row 49."""
     storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
     claim = storage.claimed()
-    outcomes = (Outcome(address="a@dest.example", result=Failed(tries=1, cause=Cause.REFUSED)),)
+    refused = Failed(tries=1, cause=Cause.REFUSED)
+    outcomes: tuple[Outcome, ...] = (Outcome(address="a@dest.example", result=refused),)
     match ending:
         case "given back":
             storage.give_back(claim)
+        case "nothing":
+            storage.give_back(claim)
+            outcomes = ()
         case "another result":
             storage.settle([settlement(claim, DELIVERED)], NOW)
         case _:
             storage.settle([Settlement(claim=claim, outcomes=(delivered_to("b@dest.example"),))], NOW)
             outcomes = (delivered_to("c@dest.example"),)
 
-    again = storage._settling.settle_again([Settlement(claim=claim, outcomes=outcomes)], NOW)
+    again = Settlement(claim=claim, outcomes=outcomes)
 
-    assert storage.perform(again) == [False]
+    assert storage.perform(storage._settling.settle([again], NOW, [end_of(again)])) == [False]
+
+
+def test_what_is_settled_again_after_a_call_whose_end_nobody_knows_is_taken(
+    storage: MemorySqlStorage,
+) -> None:
+    """Row 49: the call comes again, with what has come since."""
+    storage.store([an_entry("one", "a@one.example"), an_entry("two", "b@two.example")])
+    done, new = (settlement(storage.claimed(), DELIVERED) for _ in range(2))
+    storage.lost_ends = 1
+    with pytest.raises(StorageError, match="not known"):
+        storage.settle([done], NOW)
+
+    assert storage.settle([done, new], NOW) == [True, True]
+    assert storage.settle([done, new], NOW) == [False, False]
+
+    assert [event.kind for event in storage.events()].count(EventKind.DELIVERED) == 2
 
 
 def test_a_mark_of_the_dot_needs_all_the_recipients(storage: MemorySqlStorage) -> None:
@@ -130,3 +156,16 @@ def test_an_address_that_stands_twice_in_a_message_is_settled_twice(storage: Mem
     storage.settle([Settlement(claim=claim, outcomes=(delivered_to("a@dest.example"),))], NOW)
 
     assert storage.retrieve_status(id_of("one")).completed_at == NOW
+
+
+def test_what_was_cancelled_while_it_was_claimed_is_completed_by_the_last_order(
+    storage: MemorySqlStorage,
+) -> None:
+    storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
+    claim = storage.claimed()
+    for address, now in (("a@dest.example", LATER), ("b@dest.example", NOW)):
+        storage.order(Order.CANCEL, Selection(address=address), now)
+
+    storage.give_back(claim)
+
+    assert storage.retrieve_status(id_of("one")).completed_at == LATER
