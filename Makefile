@@ -5,7 +5,8 @@
 #
 # PYTHON=python3.12   the Python to use (else the newest here that is 3.11 or later)
 # PYTEST_ARGS="-k mx" what to hand to pytest
-# make bench          measures composing and signing against others, and prints one table
+# JOBS=4              in how many processes the tests run; 2 if not said
+# make bench          measures composing and signing against others, and queues of a million; ten minutes
 # make fuzz           200,000 inputs through every way in for mail; RUNS=n for another number
 # make torture        kills, freezes and cuts off the processes of durable queues; SHORT=1 for a tenth of it
 # make readers        10,000 emails, written by us, read by other people's parsers (make peers first)
@@ -15,6 +16,7 @@
 VENV ?= .venv
 PYTHON ?=
 PYTEST_ARGS ?=
+JOBS ?= 2
 PEERS := Haraka@3.3.4 mailparser@3.14.2 postal-mime@4.0.0
 
 BIN := $(VENV)/bin
@@ -43,7 +45,7 @@ demo: $(VENV)/.demo-installed
 test: lint pytest
 
 pytest: $(VENV)/.test-installed
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.test-installed
 	@$(BIN)/python -m ruff check
