@@ -251,7 +251,8 @@ class SharedStorage(ABC):
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
         """Notes that the final dot is about to be written for these; False when the claim was lost.
 
-        Outlives the process, and need not outlive a loss of power.
+        False, and no mark at all, where it holds one of them no more. Outlives the process, and
+        need not outlive a loss of power.
         """
 
     @abstractmethod

@@ -18,6 +18,8 @@ from tests.contract.planted_bugs import POSTGRES_BUGS, SQLITE_BUGS, Bugs
 from tests.contract.planting import Opening
 from tests.contract.subjects import emptied
 
+RACES = 10
+
 SQLITE_NEEDS: tuple[Need, ...] = ("another", "reopen", "in_transaction", "status_retention")
 
 
@@ -56,8 +58,15 @@ def test_a_bug_in_postgres_breaks_a_clause(queue: str, topic: str, bug: str) -> 
 def first_broken(
     topic: str, needs: tuple[Need, ...], bench: Callable[[], Bench]
 ) -> Callable[[Bench], None] | None:
-    """A clause that does not hold; those of the topic are tried first, and then all others."""
-    for clause in sorted(clauses_for(*needs), key=lambda clause: not clause.__module__.endswith(topic)):
+    """A clause that does not hold; those of the topic are tried first, and then all others.
+
+    Some bugs show in a race only, which a correct storage always wins and they sometimes do: the
+    topic's clauses are tried several times.
+    """
+    clauses = clauses_for(*needs)
+    of_topic = [clause for clause in clauses if clause.__module__.endswith(topic)]
+    others = [clause for clause in clauses if clause not in of_topic]
+    for clause in [*of_topic * RACES, *others]:
         with bench() as opened:
             if is_broken(clause, opened):
                 return clause
