@@ -15,7 +15,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "faults.md"
-FOLDERS = ("scenarios", "contract", "unit", "interop")  # the most telling ones first
+FOLDERS = ("crashes", "scenarios", "contract", "unit", "interop")  # the most telling ones first
 TOOLS = TESTS / "unit" / "testing"  # these show what the tools can do, not what mailstrom does
 SHOWN = 3  # files in one cell
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from mailstrom import Cause, RetryPolicy
+from mailstrom import Cause, Mailstrom, RelayConfig, RetryPolicy
 from mailstrom.testing.simulation import Simulation, simulate
-from mailstrom.testing.smtp_server import SmtpServer, greylist
+from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer, greylist
 from tests.builders import a_config, an_email, with_mx
 from tests.scenarios.stages import YOU, a_message, outcome, visits
 
@@ -81,3 +81,17 @@ def test_a_greylist_that_never_opens_fails_with_its_own_words() -> None:
         assert "greylisted" in str(result)
 
     simulate(story, config=a_config(retry=RetryPolicy(tries=2, jitter=0)))
+
+
+def test_recipients_that_were_deferred_together_are_tried_together() -> None:
+    """Row 7: in one transaction again, by a clock that goes on between them, too."""
+    server = SmtpServer(on_rcpt=greylist())
+    with LoopbackServer(server) as running:
+        relay = RelayConfig("127.0.0.1", running.port, tls="none")
+        config = a_config(delivery=relay, retry=RetryPolicy(base_delay_secs=0.01))
+        with Mailstrom(config) as m:
+            m.start()
+            m.send_email(an_email(to="a@dest.example, b@dest.example, c@dest.example"))
+            assert m.drain(10)
+
+    assert [len(message.recipients) for message in server.ledger.messages] == [3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from ..abc import Claim, Clock, Outcome, Settlement, SharedStorage
 from ..schedule.retry import RetryPolicy, gives_up_at, judge_pass
@@ -99,16 +100,19 @@ class Recorder:
         )
 
     def _outcomes(self, job: Job, passed: Passed) -> list[Outcome]:
+        now = self._clock.now()  # one for all of them: deferred together, they fall due together
         still_open = [address for address in passed if address in job.open]
-        return [self._outcome(job, address, *passed[address]) for address in still_open]
+        return [self._outcome(job, address, *passed[address], now) for address in still_open]
 
-    def _outcome(self, job: Job, address: str, verdict: Verdict, attempts: Sequence[Attempt]) -> Outcome:
+    def _outcome(
+        self, job: Job, address: str, verdict: Verdict, attempts: Sequence[Attempt], now: datetime
+    ) -> Outcome:
         claim, recipient = job.claim, job.open[address]
         result = judge_pass(
             self._policy,
             verdict,
             tries=recipient.result.tries,
-            now=self._clock.now(),
+            now=now,
             gives_up=gives_up_at(self._policy, claim.waits_since, claim.expires_at),
             chance=job.chance,
             uncertain=recipient.result.uncertain,

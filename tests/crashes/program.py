@@ -1,0 +1,87 @@
+"""A process that sends one mail, delivers it, and dies at its point."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from mailstrom import Config, Email, Mailstrom, RelayConfig
+from mailstrom.storage.postgres import PostgresStorage
+from mailstrom.storage.sql.queue import SqlStorage
+from mailstrom.storage.sqlite import SqliteStorage
+from tests.crashes.dying import DyingConnections, dying
+from tests.crashes.points import Point
+from tests.torture import program as torture
+
+MESSAGE_ID = "one@sender.example"
+LEASE_SECS = 2.0
+LONGEST_SECS = 40  # then it has missed its point
+
+_LARGE = "So it goes.\n" * 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a queue rests."""
+
+    storage_class: type[SqliteStorage | PostgresStorage]
+    path_or_dsn: str
+
+    def storage(self, *, retention: timedelta = timedelta(0)) -> SqlStorage:
+        """The queue, for one process."""
+        return self.storage_class(self.path_or_dsn, retention=retention)
+
+    def dying(self, point: Point) -> SqlStorage:
+        """The same, up to that point."""
+        return dying(self.storage_class, point)(self.path_or_dsn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """One process: sends its mail, if it is to, and delivers what it finds."""
+
+    place: Place
+    port: int
+    point: Point
+    folder: Path  # where it leaves a file `promised`, once send_email has returned, and `complaints`
+    sends: bool = True
+
+    def live(self) -> None:
+        """Up to its point; a child's whole life."""
+        signal.alarm(LONGEST_SECS)
+        complaints = os.open(self.folder / "complaints", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(complaints, 2)
+        connections = DyingConnections(self.point)
+        asyncio.set_event_loop_policy(connections)
+        m = Mailstrom(config(self.port), self.place.dying(self.point))
+        if self.sends:
+            send(m, large=self.point.call == "block")
+            (self.folder / "promised").touch()
+        m.start(role="always")
+        if self.point.call == "give_back":
+            connections.mail_written.wait()
+            m.close(timeout=0)
+        threading.Event().wait()
+
+
+def config(port: int) -> Config:
+    """Tries again soon; the host is on this machine."""
+    relay = RelayConfig("127.0.0.1", port, tls="none")
+    return replace(torture.config, delivery=relay, lease_secs=LEASE_SECS)
+
+
+def send(m: Mailstrom, *, large: bool = False) -> str:
+    """Hands in the one mail, again if it was before."""
+    mail = Email(
+        from_="me@sender.example",
+        to="you@dest.example",
+        subject="Hello",
+        text=_LARGE if large else "So it goes.\n",
+        message_id=MESSAGE_ID,
+    )
+    return m.send_email(mail, idempotency_key="one")
