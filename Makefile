@@ -8,7 +8,8 @@
 # JOBS=4              in how many processes the tests run; 2 if not said
 # make bench          measures composing and signing against others, and queues of a million; ten minutes
 # make fuzz           200,000 inputs through every way in for mail; RUNS=n for another number
-# make torture        kills, freezes and cuts off the processes of durable queues; SHORT=1 for a tenth of it
+# make torture        kills, freezes and cuts off the processes of durable queues, half an hour of it;
+#                     SHORT=1 for a tenth
 # make readers        10,000 emails, written by us, read by other people's parsers (make peers first)
 # make peers          fetches what tests/interop runs of other people's: a mail server and mail parsers
 #                     in JavaScript (needs Node.js 20 or later, with npm)
@@ -60,6 +61,7 @@ fuzz: $(VENV)/.fuzz-installed
 
 torture: $(VENV)/.test-installed
 	@$(BIN)/python -m tests.torture $(if $(SHORT),--short)
+	@$(if $(SHORT),true,MAILSTROM_OUTAGE_SECS=30 $(BIN)/python -m pytest tests/interop/test_outages.py)
 
 readers: $(VENV)/.test-installed peers
 	@MAILSTROM_EMAILS=$(EMAILS) $(BIN)/python -m pytest tests/interop/test_other_readers.py
