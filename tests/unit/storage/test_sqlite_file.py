@@ -16,7 +16,7 @@ from tests.unit.storage.sqlite_kit import a_life, write
 
 
 @pytest.fixture(params=(0o000, 0o022, 0o777), ids=oct)
-def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+def _umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:  # the folder is made before
     before = os.umask(request.param)
     yield
     os.umask(before)
