@@ -85,7 +85,11 @@ class SqliteStorage(SqlStorage):
         )
         self.identity = f"sqlite:{self.main_file}"
         self._begin(Life(self._database, syncs=durability == "full"))
-        self._make_tables()
+        try:
+            self._make_tables()
+        except BaseException:
+            self._life.close()
+            raise
         self._life.rest()
         call_around_fork(self._before_fork, self._after_fork)
         call_in_forked_child(self._in_child)

@@ -73,11 +73,9 @@ class Database:
 
     def reader(self) -> sqlite3.Connection:
         """A connection that changes nothing."""
-        connection = self._connect()
-        connection.execute("PRAGMA query_only=ON")
-        return connection
+        return self._connect("PRAGMA query_only=ON")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *settings: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.file.uri,
             uri=True,
@@ -85,11 +83,18 @@ class Database:
             isolation_level=None,  # each BEGIN is ours
             check_same_thread=False,
         )
-        connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync() alone leaves it in the drive's cache
-        connection.execute("PRAGMA checkpoint_fullfsync=ON")
+        settings += (
+            "PRAGMA fullfsync=ON",  # macOS: fsync() alone leaves it in the drive's cache
+            "PRAGMA checkpoint_fullfsync=ON",
+        )
         if is_reset_unsafe():
-            connection.execute("PRAGMA wal_autocheckpoint=0")
-            connection.execute("PRAGMA journal_size_limit=0")
+            settings += ("PRAGMA wal_autocheckpoint=0", "PRAGMA journal_size_limit=0")
+        try:
+            for setting in settings:
+                connection.execute(setting)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
