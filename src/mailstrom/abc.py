@@ -249,10 +249,9 @@ class SharedStorage(ABC):
 
     @abstractmethod
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        """Notes that the final dot is about to be written for these; False when the claim was lost.
+        """Notes that the final dot is about to be written for these: for a kill, not for a loss of power.
 
-        False, and no mark at all, where it holds one of them no more. Outlives the process, and
-        need not outlive a loss of power.
+        False, and no mark at all, when the claim was lost, or holds one of `addresses` no more.
         """
 
     @abstractmethod

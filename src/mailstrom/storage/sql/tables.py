@@ -32,69 +32,78 @@ from .dialect import Dialect
 
 def first_tables(dialect: Dialect) -> list[str]:
     """Version 1."""
-    t, word, number = dialect.prefix, dialect.word, dialect.number
-    tables = [
-        f"""CREATE TABLE {t}messages (
-            seq {dialect.serial},
-            message_id {word} NOT NULL UNIQUE,
-            sender TEXT NOT NULL, -- the reverse-path in lower case
-            envelope TEXT NOT NULL,
-            submitted_at {number} NOT NULL,
-            send_at {number},
-            expires_at {number},
-            completed_at {number},
-            metadata TEXT NOT NULL,
-            idempotency_key {word} UNIQUE,
-            fingerprint TEXT NOT NULL,
-            remaining INTEGER NOT NULL, -- recipients that are not completed
-            has_body INTEGER NOT NULL DEFAULT 1,
-            reported INTEGER NOT NULL DEFAULT 0 -- as completed, by retrieve_all_recent
-        )""",
-        f"CREATE TABLE {t}bodies (seq {number} PRIMARY KEY, content {dialect.octets} NOT NULL)",
-        f"""CREATE TABLE {t}recipients (
-            seq {number} NOT NULL,
-            position INTEGER NOT NULL, -- in the message, from 0
-            place {word} NOT NULL,
-            route_key {word} NOT NULL,
-            due_at {number},
-            recipient TEXT NOT NULL,
-            address TEXT NOT NULL,
-            mailbox {word} NOT NULL, -- the address in lower case
-            state TEXT NOT NULL,
-            held INTEGER NOT NULL,
-            result TEXT NOT NULL,
-            attempts TEXT NOT NULL,
-            crashes INTEGER NOT NULL,
-            dot_sent INTEGER NOT NULL,
-            owner TEXT,
-            token {number},
-            lease_until {number},
-            mark TEXT, -- what an order asks for when the claim ends
-            marked_at {number},
-            PRIMARY KEY (seq, position)
-        ){dialect.busy}""",
-        f"""CREATE TABLE {t}events (
-            id {dialect.serial},
-            number {number}, -- where transactions do not commit in order: the cursor; see `events`
-            seq {number} NOT NULL,
-            at {number} NOT NULL,
-            kind TEXT NOT NULL,
-            address TEXT,
-            result TEXT
-        )""",
-        f"""CREATE TABLE {t}notes (
-            namespace {word} NOT NULL,
-            key {word} NOT NULL,
-            value TEXT NOT NULL,
-            expires_at {number} NOT NULL,
-            version {number} NOT NULL,
-            PRIMARY KEY (namespace, key)
-        )""",
-        f"CREATE TABLE {t}counters (name {word} PRIMARY KEY, value {number} NOT NULL)",
-    ]
+    words = {
+        "t": dialect.prefix,
+        "word": dialect.word,
+        "number": dialect.number,
+        "serial": dialect.serial,
+        "octets": dialect.octets,
+        "busy": dialect.busy,
+    }
+    tables = [table.format_map(words) for table in _TABLES]
     indexes = _INDEXES if dialect.commits_in_order else (*_INDEXES, *_INDEXES_OF_NUMBERS)
     return [*tables, *dialect.own_tables, *(_index(dialect, *index) for index in indexes)]
 
+
+_TABLES = (
+    """CREATE TABLE {t}messages (
+        seq {serial},
+        message_id {word} NOT NULL UNIQUE,
+        sender TEXT NOT NULL, -- the reverse-path in lower case
+        envelope TEXT NOT NULL,
+        submitted_at {number} NOT NULL,
+        send_at {number},
+        expires_at {number},
+        completed_at {number},
+        metadata TEXT NOT NULL,
+        idempotency_key {word} UNIQUE,
+        fingerprint TEXT NOT NULL,
+        remaining INTEGER NOT NULL, -- recipients that are not completed
+        has_body INTEGER NOT NULL DEFAULT 1,
+        reported INTEGER NOT NULL DEFAULT 0 -- as completed, by retrieve_all_recent
+    )""",
+    "CREATE TABLE {t}bodies (seq {number} PRIMARY KEY, content {octets} NOT NULL)",
+    """CREATE TABLE {t}recipients (
+        seq {number} NOT NULL,
+        position INTEGER NOT NULL, -- in the message, from 0
+        place {word} NOT NULL,
+        route_key {word} NOT NULL,
+        due_at {number},
+        recipient TEXT NOT NULL,
+        address TEXT NOT NULL,
+        mailbox {word} NOT NULL, -- the address in lower case
+        state TEXT NOT NULL,
+        held INTEGER NOT NULL,
+        result TEXT NOT NULL,
+        attempts TEXT NOT NULL,
+        crashes INTEGER NOT NULL,
+        dot_sent INTEGER NOT NULL,
+        owner TEXT,
+        token {number},
+        lease_until {number},
+        mark TEXT, -- what an order asks for when the claim ends
+        marked_at {number},
+        PRIMARY KEY (seq, position)
+    ){busy}""",
+    """CREATE TABLE {t}events (
+        id {serial},
+        number {number}, -- where transactions do not commit in order: the cursor; see `events`
+        seq {number} NOT NULL,
+        at {number} NOT NULL,
+        kind TEXT NOT NULL,
+        address TEXT,
+        result TEXT
+    )""",
+    """CREATE TABLE {t}notes (
+        namespace {word} NOT NULL,
+        key {word} NOT NULL,
+        value TEXT NOT NULL,
+        expires_at {number} NOT NULL,
+        version {number} NOT NULL,
+        PRIMARY KEY (namespace, key)
+    )""",
+    "CREATE TABLE {t}counters (name {word} PRIMARY KEY, value {number} NOT NULL)",
+)
 
 _INDEXES = (  # table, what for, columns, of which rows (None: all)
     ("messages", "open", "seq", "completed_at IS NULL"),
