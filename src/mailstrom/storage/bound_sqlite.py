@@ -8,7 +8,7 @@ that vanishes with the power would have been promised all the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,8 @@ class AiosqliteDriver:
     async def bracket(self) -> Bracket:
         """As for the connection of sqlite3 behind it."""
         cursor = await self._connection.cursor()
-        return _bracket(cursor.connection)
+        run: Callable[..., Awaitable[Bracket]] = self._connection._execute
+        return await run(_bracket, cursor.connection)  # `autocommit` is told in its own thread only
 
     async def execute(self, statement: Statement | Batch) -> Sequence[Row]:
         """As `SqliteDriver.execute`."""
