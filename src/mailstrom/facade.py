@@ -12,6 +12,7 @@ from .abc import AsyncBinding, Event, Order, Overview, SharedStorage, Storage
 from .config import Config
 from .engine.events import Observer
 from .engine.local import Outbox
+from .engine.platform import Platform
 from .engine.tenure import Role, checked_role
 from .engine.thread import run_inline
 from .intake import naming_the_index
@@ -21,8 +22,8 @@ from .secret import Secret
 from .selection import Chosen, address_of, selection_of
 from .status import MessageStatus, WorkerStatus
 from .storage.fork import call_in_forked_child
-from .submission import Entry, Submission, message_id_of, new_id
-from .wiring import config_of, storage_of, system_world
+from .submission import Entry, Submission, message_id_of
+from .wiring import SystemPlatform, config_of, storage_of
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -44,6 +45,8 @@ class Mailstrom:
     context manager, or call `close()`. After that each method raises `ClosedError`.
     """
 
+    _platform: Platform = SystemPlatform()
+
     def __init__(
         self,
         config: Config | str | None = None,
@@ -56,7 +59,7 @@ class Mailstrom:
         del config, storage  # a traceback may show the locals of every frame
         self._config = config_of(hidden)
         self._storage = storage_of(self._config.storage if place is None else place)
-        self._life = Life(self._config, self._storage, tuple(observers), self._make_runtime)
+        self._life = Life(self._config, self._storage, tuple(observers), self._make_runtime, self._platform)
         call_in_forked_child(self._in_child)
 
     # --- the worker
@@ -288,9 +291,10 @@ class Mailstrom:
         return Runtime(
             self._config,
             self._storage,
-            lambda: system_world(self._config, life.clock, run_storage),
+            lambda: self._platform.world(self._config, life.clock, run_storage),
             carrier_maker(life.outbox),
-            owner=f"{os.getpid()}-{new_id()[:8]}",
+            platform=self._platform,
+            owner=f"{os.getpid()}-{self._platform.new_id()[:8]}",
             tell=life.observers.tell,
             now=life.clock.now,
             changed=life.board.changed,

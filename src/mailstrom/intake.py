@@ -10,6 +10,7 @@ from .abc import Clock, SharedStorage
 from .config import Config
 from .engine.door import Door
 from .engine.events import Board, Observers
+from .engine.platform import Platform
 from .engine.waiting import with_room
 from .errors import ClosedError, MailstromError
 from .event import Event, EventKind
@@ -21,7 +22,6 @@ from .submission import (
     UnsignedDomains,
     entries_for,
     entry_for,
-    new_id,
     newly_stored,
     submissions_of,
     with_index,
@@ -36,7 +36,7 @@ CLOSING = "this Mailstrom is closing: it takes no more mail and is not started a
 class Intake:
     """Makes entries of emails, and stores them while the door is open. Any thread.
 
-    `wall` is the caller's clock, `steady` the queue's. `is_lost` says that what was stored will
+    `steady` is the queue's clock. `is_lost` says that what was stored will
     not be found any more.
     """
 
@@ -45,7 +45,7 @@ class Intake:
         config: Config,
         storage: SharedStorage,
         *,
-        wall: Clock,
+        platform: Platform,
         steady: Clock,
         door: Door,
         board: Board,
@@ -54,7 +54,7 @@ class Intake:
     ) -> None:
         self._config = config
         self._storage = storage
-        self._wall = wall
+        self._platform = platform
         self._steady = steady
         self._door = door
         self._board = board
@@ -64,11 +64,11 @@ class Intake:
 
     def entry(self, submission: Submission) -> Entry:
         """What is stored for one email."""
-        return entry_for(submission, self._config, self._moment(), new_id(), self._unsigned)
+        return entry_for(submission, self._config, self._moment(), self._platform.new_id(), self._unsigned)
 
     def entries(self, emails: Iterable[Email | Message | bytes | Submission]) -> list[Entry]:
         """What is stored for several; an error names the index."""
-        submissions, new_ids = submissions_of(emails), iter(new_id, None)
+        submissions, new_ids = submissions_of(emails), iter(self._platform.new_id, None)
         return entries_for(submissions, self._config, self._moment(), new_ids, self._unsigned)
 
     def store(self, entries: Sequence[Entry]) -> list[str]:
@@ -78,7 +78,9 @@ class Intake:
             if not is_open:
                 raise ClosedError(CLOSING)
             wait_secs, is_shut = self._config.queue_full_wait_secs, lambda: self._door.is_shut
-            ids = with_room(lambda: self._storage.store(entries), self._board, wait_secs, is_shut)
+            ids = with_room(
+                lambda: self._storage.store(entries), self._board, self._platform, wait_secs, is_shut
+            )
             if self._is_lost():
                 raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
             if self._observers.are_there:
@@ -91,7 +93,7 @@ class Intake:
             self._observers.tell(Event(kind=EventKind.ACCEPTED, at=now, message_id=message_id))
 
     def _moment(self) -> Moment:
-        return Moment(wall=self._wall.now(), steady=self._steady.now())
+        return Moment(wall=self._platform.clock.now(), steady=self._steady.now())
 
 
 @contextmanager

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from .engine.announce import log_lost
 from .engine.door import Door
 from .engine.events import Board, Observer, Observers
 from .engine.local import Outbox
+from .engine.platform import Platform
 from .engine.steering import Steering
 from .engine.tenure import Role, Tenure
 from .engine.thread import StorageThread
@@ -24,7 +23,6 @@ from .engine.waiting import Awaited, awaited_idle, awaited_message
 from .engine.world import SteadyClock
 from .errors import ClosedError, NotRunningError, StorageError
 from .intake import CLOSING, Intake
-from .net.clock import SystemClock
 from .status import MessageStatus, WorkerStatus
 from .submission import Entry
 from .wiring import warn_of_prefork
@@ -52,22 +50,24 @@ class Life:
         storage: SharedStorage,
         observers: Sequence[Observer],
         make_runtime: Callable[[], Runtime],
+        platform: Platform,
         *,
         inherited: Life | None = None,
     ) -> None:
         self.pid = os.getpid()
-        self.clock = SteadyClock(SystemClock())
+        self.clock = SteadyClock(platform.clock)
         self.board = Board()
-        self.observers = Observers(observers)
+        self.observers = Observers(observers, platform)
         self.outbox = Outbox()
-        self.storage_thread = StorageThread()
+        self.storage_thread = StorageThread(platform.calls("mailstrom-storage"))
         self.is_closed: bool = inherited is not None and inherited.is_closed
         self._inherited = inherited
-        self._arguments = (config, storage, observers, make_runtime)
+        self._arguments = (config, storage, observers, make_runtime, platform)
+        self._platform = platform
         self._storage = storage
         self._lock = threading.RLock()
         self._door = Door()
-        self._tenure = Tenure(make_runtime, storage.identity)
+        self._tenure = Tenure(platform, make_runtime, storage.identity)
         self._role: Role | None = None
         self._role_in_parent = None if inherited is None else inherited._role
         self._left: tuple[MessageStatus, ...] = ()
@@ -75,7 +75,7 @@ class Life:
         self.intake = Intake(
             config,
             storage,
-            wall=SystemClock(),
+            platform=platform,
             steady=self.clock,
             door=self._door,
             board=self.board,
@@ -138,12 +138,12 @@ class Life:
     def awaited_message(self, message_id: str) -> Awaited[InternalMessageStatus]:
         """A message, until nothing of it is left to do."""
         self.enter()
-        return awaited_message(self._storage, self.board, message_id, self._is_vain)
+        return awaited_message(self._storage, self.board, message_id, self._is_vain, self._platform)
 
     def awaited_idle(self) -> Awaited[bool]:
         """The whole queue, until nothing is left to try."""
         self.enter()
-        return awaited_idle(self._storage, self.board, self._is_vain)
+        return awaited_idle(self._storage, self.board, self._is_vain, self._platform)
 
     def worker_ended(self) -> None:
         """An engine has come to its end."""
@@ -153,7 +153,7 @@ class Life:
     def close(self, timeout: float, *, drain: bool) -> tuple[MessageStatus, ...]:
         """Ends the worker in good order; what is not completed. Again: the same answer."""
         self._role_in_parent = None
-        deadline = time.monotonic() + timeout
+        deadline = self._platform.clock.monotonic() + timeout
         self._door.shut()
         self.board.wake_all()  # who waits for room waits in vain
         with ExitStack() as without_lock, self._lock:
@@ -161,7 +161,7 @@ class Life:
                 return self._left
             without_lock.callback(self._end_threads)
             self._door.wait_until_empty(timeout)
-            self._tenure.finish(take_due=drain, timeout=max(deadline - time.monotonic(), 0.0))
+            self._tenure.finish(take_due=drain, timeout=max(deadline - self._platform.clock.monotonic(), 0.0))
             self._leave(count_left=True)
         return self._left
 
@@ -198,7 +198,7 @@ class Life:
     def _begin(self, role: Role) -> None:
         if self._role is None:
             warn_of_prefork(self._storage)
-            atexit.register(self._at_exit)
+            self._platform.at_exit(self._at_exit)
         self._role = role
         self._tenure.begin(role)
 
@@ -214,7 +214,7 @@ class Life:
             self._left = self._incomplete() if count_left else ()
         finally:
             self.board.wake_all()
-            atexit.unregister(self._at_exit)
+            self._platform.not_at_exit(self._at_exit)
         if not self._storage.durable:
             log_lost(self._left)
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from .abc import Clock, SharedStorage, Storage, StorageRunner
 from .config import Config, RemoteDeliveryConfig
+from .engine.host_lock import HostLock
+from .engine.platform import Calls, Flag, Looks, Loop, Platform, Turn
 from .engine.prefork import prefork_server
+from .engine.thread import CallThread, LookThread, LoopThread
 from .errors import ConfigError
+from .net.clock import SystemClock
 from .secret import Secret
 from .storage.exclusive import ExclusiveStorage
 from .storage.memory import MemoryStorage
 from .storage.urls import storage_from_url
+from .submission import new_id
 
 if TYPE_CHECKING:
     from .abc import Resolver
@@ -61,6 +69,39 @@ def warn_of_prefork(storage: SharedStorage) -> None:
             "name one for all: Mailstrom(storage='sqlite:///mail.db')",
             server,
         )
+
+
+class SystemPlatform(Platform):
+    """This process and this machine, as they are."""
+
+    clock = SystemClock()
+
+    def new_id(self) -> str:
+        return new_id()
+
+    def flag(self) -> Flag:
+        return threading.Event()
+
+    def calls(self, name: str) -> Calls:
+        return CallThread(name)
+
+    def looks(self, name: str, secs: float, look: Callable[[], bool]) -> Looks:
+        return LookThread(name, secs, look)
+
+    def loop(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> Loop:
+        return LoopThread(main, on_crash)
+
+    def turn(self, identity: str) -> Turn:
+        return HostLock(identity)
+
+    def at_exit(self, call: Callable[[], object]) -> None:
+        atexit.register(call)
+
+    def not_at_exit(self, call: Callable[[], object]) -> None:
+        atexit.unregister(call)
+
+    def world(self, config: Config, clock: Clock, run_storage: StorageRunner) -> World:
+        return system_world(config, clock, run_storage)
 
 
 def system_world(config: Config, clock: Clock, run_storage: StorageRunner) -> World:

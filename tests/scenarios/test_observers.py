@@ -17,6 +17,7 @@ from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.clock import START
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
+from mailstrom.wiring import SystemPlatform
 from tests.builders import a_config, an_email, with_mx
 from tests.scenarios.stages import YOU
 from tests.scenarios.test_process_life import Fragile, FragileMailstrom
@@ -191,7 +192,7 @@ def test_an_observer_that_never_returns_holds_up_nothing(blocked: threading.Even
 def test_an_observer_that_is_too_slow_loses_events_not_memory(
     blocked: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
-    observers = Observers([lambda _: blocked.wait()])
+    observers = Observers([lambda _: blocked.wait()], SystemPlatform())
     event = Event(kind=EventKind.DELIVERED, at=START)
     with caplog.at_level(logging.WARNING, logger="mailstrom"):
         for _ in range(QUEUE_LIMIT + 100):

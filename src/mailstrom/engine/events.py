@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..event import Event, EventKind
-from .thread import CallThread
+from .platform import Calls, Platform
 
 QUEUE_LIMIT = 10_000
 
@@ -26,9 +26,9 @@ Observer = Callable[[Event], object]
 class Observers:
     """Hands events to the observers. Any thread may tell; observers run on one thread of theirs."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
+    def __init__(self, observers: Sequence[Observer], platform: Platform) -> None:
         self._observers = tuple(observers)
-        self._thread = CallThread("mailstrom-observers") if observers else None
+        self._thread = platform.calls("mailstrom-observers") if observers else None
         self._dropped = 0
         self._lock = threading.Lock()  # what is told of one message stays in order
         self._accepting: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class Observers:
             with self._lock:
                 self._accepted(self._thread, message_ids)
 
-    def _accepted(self, thread: CallThread, message_ids: Sequence[str]) -> None:
+    def _accepted(self, thread: Calls, message_ids: Sequence[str]) -> None:
         self._accepting.subtract(message_ids)
         for message_id in set(message_ids):
             if not self._accepting[message_id]:
@@ -75,7 +75,7 @@ class Observers:
                 for event in self._kept.pop(message_id, ()):
                     self._queue(thread, event)
 
-    def _queue(self, thread: CallThread, event: Event) -> None:
+    def _queue(self, thread: Calls, event: Event) -> None:
         if thread.waiting >= QUEUE_LIMIT:
             self._dropped += 1
             if self._dropped & (self._dropped - 1) == 0:

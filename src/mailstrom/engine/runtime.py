@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -13,7 +12,7 @@ from ..config import Config
 from ..event import Event, EventKind
 from ..status import WorkerStatus
 from .job import MakeCarrier
-from .thread import CallThread, LoopThread
+from .platform import Platform
 from .worker import Engine
 from .world import World
 
@@ -36,6 +35,7 @@ class Runtime:
         make_world: Callable[[], World],
         make_carrier: MakeCarrier,
         *,
+        platform: Platform,
         owner: str,
         tell: Callable[[Event], None],
         now: Callable[[], datetime],
@@ -48,14 +48,15 @@ class Runtime:
         self._engine_class = Engine
         self._tell = tell
         self._now = now
+        self._clock = platform.clock
         self._ended = ended
         self._engine: Engine | None = None
         self._asked: dict[str, Callable[[Engine], None]] = {}  # the latest in each matter
         self._lock = threading.Lock()
         self._crashed = False
-        self._thread = LoopThread(self._main, self._on_crash)
+        self._thread = platform.loop(self._main, self._on_crash)
         self._over = threading.Event()
-        self._listener = CallThread("mailstrom-listener")
+        self._listener = platform.calls("mailstrom-listener")
         self._others_store = storage.poll_secs is not None
         self._listen = lambda: storage.listen(self.wake, self._over.is_set)
 
@@ -94,12 +95,12 @@ class Runtime:
         self._listener.close(LISTENER_END_SECS)
 
     def _finish(self, take_due: bool, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
+        deadline = self._clock.monotonic() + timeout
         self._ask("finish", lambda engine: engine.finish(take_due=take_due))
         if self._thread.join(timeout):
             return
         self._ask("abort before dot", Engine.abort_before_dot)
-        if not self._thread.join(max(deadline - time.monotonic(), 1.0)):
+        if not self._thread.join(max(deadline - self._clock.monotonic(), 1.0)):
             self.die()
 
     def drain_dots(self, timeout: float) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from ..errors import ConfigError, NotRunningError
 from ..status import WorkerStatus
-from .host_lock import HostLock
-from .thread import CallThread
+from .platform import Looks, Platform
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -36,14 +35,16 @@ class Tenure:
     `status`, `wake` and `die` may be called from any thread, the others by one at a time.
     """
 
-    def __init__(self, make_runtime: Callable[[], Runtime], identity: str | None) -> None:
+    def __init__(
+        self, platform: Platform, make_runtime: Callable[[], Runtime], identity: str | None
+    ) -> None:
         self.runtime: Runtime | None = None
+        self._platform = platform
         self._make_runtime = make_runtime
         self._others_may_deliver = identity is not None
-        self._host_lock = None if identity is None else HostLock(identity)
-        self._standby: CallThread | None = None
+        self._turn = None if identity is None else platform.turn(identity)
+        self._standby: Looks | None = None
         self._leaves_it_to_others = False
-        self._over = threading.Event()
         self._lock = threading.Lock()  # a pause and the turn may come at once
         self._is_paused = False
 
@@ -64,8 +65,7 @@ class Tenure:
         elif self._has_turn() or role == "always":
             self._deliver()
         else:
-            self._standby = CallThread("mailstrom-standby")
-            self._standby.submit(self._wait_for_turn)
+            self._standby = self._platform.looks("mailstrom-standby", LOOK_AGAIN_SECS, self._takes_turn)
 
     def pause(self) -> None:
         """Takes no new work, also when the turn comes meanwhile."""
@@ -109,8 +109,8 @@ class Tenure:
 
     def leave_to_parent(self) -> None:
         """In a forked child: the parent goes on with all of it."""
-        if self._host_lock is not None:
-            self._host_lock.leave_to_parent()
+        if self._turn is not None:
+            self._turn.leave_to_parent()
 
     def _resume(self) -> None:
         with self._lock:
@@ -119,19 +119,19 @@ class Tenure:
             self._is_paused = False
 
     def _has_turn(self) -> bool:
-        if self._host_lock is None:
+        if self._turn is None:
             return True
         try:
-            return self._host_lock.try_acquire()
+            return self._turn.try_acquire()
         except OSError as error:
             _log.warning("delivering without asking who else does on this host: %s", error)
             return True
 
-    def _wait_for_turn(self) -> None:
-        while not self._over.wait(LOOK_AGAIN_SECS):
-            if self._has_turn():
-                self._deliver()
-                return
+    def _takes_turn(self) -> bool:
+        if not self._has_turn():
+            return False
+        self._deliver()
+        return True
 
     def _deliver(self) -> None:
         try:
@@ -146,11 +146,10 @@ class Tenure:
         runtime.start()
 
     def _end_standby(self) -> None:
-        self._over.set()
         if self._standby is not None:
             self._standby.close(STANDBY_END_SECS)
 
     def _release(self) -> None:
         with self._lock:
-            if self._host_lock is not None:
-                self._host_lock.release()
+            if self._turn is not None:
+                self._turn.release()

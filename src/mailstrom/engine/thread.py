@@ -1,6 +1,7 @@
 """Every thread mailstrom makes, except the short ones of a name look-up (net.tcp).
 
-    CallThread   runs calls one after the other: storage calls, observers, listening, standing by
+    CallThread   runs calls one after the other: storage calls, observers, listening
+    LookThread   looks at something now and then: whether its turn has come
     LoopThread   owns an asyncio event loop and the coroutine that is the engine
 
 They are daemon threads: an application that ends does not hang on them. What must still be
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
+
+    from .platform import Calls
 
 RESTARTS_PER_MINUTE = 3
 
@@ -73,11 +76,32 @@ class CallThread:
             return self._calls.popleft() if self._calls else None
 
 
-class StorageThread:
-    """A `StorageRunner` over a thread: the loop goes on while the storage is at work."""
+class LookThread:
+    """Calls `look` every `secs` seconds on a daemon thread, until it says True or `close` is called."""
 
-    def __init__(self) -> None:
-        self._thread = CallThread("mailstrom-storage")
+    def __init__(self, name: str, secs: float, look: Callable[[], bool]) -> None:
+        self._secs = secs
+        self._look = look
+        self._over = threading.Event()
+        self._thread = CallThread(name)
+        self._thread.submit(self._run)
+
+    def close(self, timeout: float) -> None:
+        """Looks no more; waits for the look that is under way, at most `timeout` seconds."""
+        self._over.set()
+        self._thread.close(timeout)
+
+    def _run(self) -> None:
+        while not self._over.wait(self._secs):
+            if self._look():
+                return
+
+
+class StorageThread:
+    """A `StorageRunner` over calls made elsewhere: the loop goes on while the storage is at work."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     def run(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """The call's result or exception, as a future of the running loop."""
@@ -93,13 +117,13 @@ class StorageThread:
                 result, error = None, _as_exception(raised)
             _tell(loop, future, result, error)
 
-        if not self._thread.submit(work):
+        if not self._calls.submit(work):
             future.set_exception(RuntimeError("the storage is closed"))
         return future
 
     def close(self, timeout: float) -> None:
         """Ends the thread after what is queued."""
-        self._thread.close(timeout)
+        self._calls.close(timeout)
 
 
 async def run_inline(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 from ..errors import ClosedError, QueueFull
 from .events import Board
+from .platform import Platform
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,17 +37,18 @@ class Awaited(Generic[T]):
     is_vain: Callable[[], bool]
     watch: Callable[[Callable[[], object]], Callable[[], None]]
     poll_secs: float | None
+    platform: Platform
 
     def wait(self, timeout: float | None) -> T:
         """What was seen last: over, in vain, or `timeout` seconds later."""
-        until = None if timeout is None else time.monotonic() + timeout
-        changed = threading.Event()
+        until = self._until(timeout)
+        changed = self.platform.flag()
         forget = self.watch(changed.set)
         try:
             while True:
                 changed.clear()
                 found = self.look()
-                if self._ends(found, left := _left(until)):
+                if self._ends(found, left := self._left(until)):
                     return found
                 changed.wait(self._look_again_in(left))
         finally:
@@ -61,18 +61,24 @@ class Awaited(Generic[T]):
         import asyncio  # callers without a loop never pay for it
 
         loop = asyncio.get_running_loop()
-        until = None if timeout_secs is None else time.monotonic() + timeout_secs
+        until = self._until(timeout_secs)
         changed = asyncio.Event()
         forget = self.watch(partial(_set_in, loop, changed))
         try:
             while True:
                 changed.clear()
                 found = await run(self.look)
-                if self._ends(found, left := _left(until)):
+                if self._ends(found, left := self._left(until)):
                     return found
                 await _wait_for(changed, self._look_again_in(left))
         finally:
             forget()
+
+    def _until(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self.platform.clock.monotonic() + timeout
+
+    def _left(self, until: float | None) -> float | None:
+        return None if until is None else max(until - self.platform.clock.monotonic(), 0.0)
 
     def _ends(self, found: T, left: float | None) -> bool:
         return self.is_over(found) or left == 0.0 or self.is_vain()
@@ -88,7 +94,7 @@ def _set_in(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:
 
 
 def awaited_message(
-    storage: SharedStorage, board: Board, message_id: str, is_vain: Callable[[], bool]
+    storage: SharedStorage, board: Board, message_id: str, is_vain: Callable[[], bool], platform: Platform
 ) -> Awaited[InternalMessageStatus]:
     """A message, until nothing of it is left to do."""
     return Awaited(
@@ -97,10 +103,13 @@ def awaited_message(
         is_vain=is_vain,
         watch=lambda wake: board.watch(message_id, wake),
         poll_secs=_poll_secs(storage),
+        platform=platform,
     )
 
 
-def awaited_idle(storage: SharedStorage, board: Board, is_vain: Callable[[], bool]) -> Awaited[bool]:
+def awaited_idle(
+    storage: SharedStorage, board: Board, is_vain: Callable[[], bool], platform: Platform
+) -> Awaited[bool]:
     """The whole queue, until nothing is left to try."""
     return Awaited(
         look=storage.is_idle,
@@ -108,6 +117,7 @@ def awaited_idle(storage: SharedStorage, board: Board, is_vain: Callable[[], boo
         is_vain=is_vain,
         watch=lambda wake: board.watch(None, wake),
         poll_secs=_poll_secs(storage),
+        platform=platform,
     )
 
 
@@ -118,10 +128,12 @@ def _poll_secs(storage: SharedStorage) -> float | None:
     return POLL_SECS if storage.durable else None
 
 
-def with_room(store: Callable[[], T], board: Board, wait_secs: float, is_shut: Callable[[], bool]) -> T:
+def with_room(
+    store: Callable[[], T], board: Board, platform: Platform, wait_secs: float, is_shut: Callable[[], bool]
+) -> T:
     """What `store` returns; where it finds the queue full it is called again, for `wait_secs`."""
-    until = time.monotonic() + wait_secs
-    changed = threading.Event()
+    until = platform.clock.monotonic() + wait_secs
+    changed = platform.flag()
     forget = board.watch(None, changed.set)
     try:
         while True:
@@ -131,14 +143,10 @@ def with_room(store: Callable[[], T], board: Board, wait_secs: float, is_shut: C
             except QueueFull:
                 if is_shut():
                     raise ClosedError("this Mailstrom was closed while waiting for room") from None
-                if not changed.wait(max(until - time.monotonic(), 0.0)):
+                if not changed.wait(max(until - platform.clock.monotonic(), 0.0)):
                     raise
     finally:
         forget()
-
-
-def _left(until: float | None) -> float | None:
-    return None if until is None else max(until - time.monotonic(), 0.0)
 
 
 async def off_loop(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

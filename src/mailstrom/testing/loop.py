@@ -1,19 +1,25 @@
-"""An event loop whose time jumps to the next timer instead of waiting for it.
+"""Event loops whose time jumps to the next timer instead of waiting for it.
 
 A schedule of five days runs in milliseconds, and always in the same order. There is nothing
-real behind this loop: no sockets, no executor threads. What would wait for ever raises
+real behind these loops: no sockets, no executor threads. What would wait for ever raises
 `DeadlockError`, which tells what every task was waiting at.
+
+Several loops on one `Timeline` stand for several processes: one runs at a time, all on this
+thread, and time goes on when none of them has anything to do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import selectors
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from contextvars import Context
 
     from _typeshed import FileDescriptorLike
 
@@ -21,6 +27,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _SETTLING_ROUNDS = 500  # turns of the loop that tasks get to end after the main one returned
+_STOPS_SHORT = 0.25  # how often a loop that has more to do lets another one go first
 
 
 class DeadlockError(RuntimeError):
@@ -31,34 +38,85 @@ class LeakedTaskError(AssertionError):
     """Tasks were still there when the main coroutine had returned."""
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time, which starts at 0.0.
+class Timeline:
+    """Virtual time, from 0.0, and the loops that live in it beside the main one.
 
-    With `wakes_from_threads` another thread may call `call_soon_threadsafe`: where the loop has
-    nothing to do it then waits (really) for that, instead of raising `DeadlockError`.
+    `chance` chooses which of the loops that can run goes first, and how far; without it that is
+    the one made first, as far as it gets.
     """
 
-    def __init__(self, *, wakes_from_threads: bool = False) -> None:
-        self._virtual_now = 0.0
-        self._wakes_from_threads = wakes_from_threads
-        self.unhandled: list[Mapping[str, object]] = []  # what the exception handler was told
-        self._jumping = _JumpingSelector(self._nothing_ready)
+    def __init__(self, chance: random.Random | None = None) -> None:
+        self.now = 0.0
+        self.unhandled: list[Mapping[str, object]] = []  # what exception handlers were told
+        self.chance = chance
+        self._beside: list[SideLoop] = []
+
+    def loop(self, name: str) -> SideLoop:
+        """A loop beside the main one; close it when its life is over."""
+        made = SideLoop(self, name)
+        self._beside.append(made)
+        return made
+
+    def block(self, is_over: Callable[[], bool], secs: float | None) -> bool:
+        """What a blocking call does: the other loops go on until `is_over()`, for at most `secs` seconds.
+
+        Called from within a loop, which stands still meanwhile. False when the time was up.
+        """
+        until = math.inf if secs is None else self.now + secs
+        while not is_over():
+            if not self.run_beside(until):
+                if until == math.inf:
+                    raise DeadlockError(f"nothing left to happen at {self.now:g} s: {self.waiting()}")
+                self.now = until
+                return is_over()
+        return True
+
+    def run_beside(self, until: float) -> bool:
+        """Runs one of the loops beside the main one, whose turn it is; False: none before `until`."""
+        idle = [loop for loop in self._beside if loop.may_run]
+        wakes_at = min((loop.wakes_at for loop in idle), default=math.inf)
+        if wakes_at > until or wakes_at == math.inf:
+            return False
+        self.now = max(self.now, wakes_at)
+        due = [loop for loop in idle if loop.wakes_at <= self.now]
+        (due[0] if self.chance is None else self.chance.choice(due)).run_a_bit()
+        return True
+
+    def forget(self, loop: SideLoop) -> None:
+        """The loop is closed."""
+        if loop in self._beside:
+            self._beside.remove(loop)
+
+    def waiting(self) -> str:
+        """What the tasks beside the main loop wait at."""
+        return "; ".join(filter(None, (_waiting(loop) for loop in self._beside)))
+
+    def close(self) -> None:
+        """Closes the loops that are left."""
+        for loop in tuple(self._beside):
+            loop.close()
+
+
+class _TimelineLoop(asyncio.SelectorEventLoop):
+    """What the main loop and those beside it have in common: their time, and that nothing is real."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+        self._jumping = _JumpingSelector(self._nothing_ready, self._goes_on)
         super().__init__(self._jumping)
         self._jumping.sealed = True
         self.set_exception_handler(_keep_unhandled)
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made."""
-        return self._virtual_now
+        """Virtual seconds since the timeline was made."""
+        return self.timeline.now
 
     def _nothing_ready(self, timeout: float | None) -> float | None:
-        """Jumps by `timeout`; returns how long to wait for real: 0, or None for another thread."""
-        if timeout is not None:
-            self._virtual_now += max(timeout, 0.0)
-            return 0.0
-        if self._wakes_from_threads:
-            return None
-        raise DeadlockError(f"nothing left to happen at {self._virtual_now:g} s: {_waiting(self)}")
+        """There is nothing to run for `timeout` seconds; returns how long to wait for real."""
+        raise NotImplementedError
+
+    def _goes_on(self) -> None:
+        """There is more to run."""
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
@@ -67,17 +125,118 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         raise RuntimeError("a VirtualLoop runs nothing in threads: pass the call through a seam")
 
 
+class VirtualLoop(_TimelineLoop):
+    """The main loop of a timeline, in virtual time, which starts at 0.0.
+
+    With `wakes_from_threads` another thread may call `call_soon_threadsafe`: where the loop has
+    nothing to do it then waits (really) for that, instead of raising `DeadlockError`.
+    """
+
+    def __init__(self, timeline: Timeline | None = None, *, wakes_from_threads: bool = False) -> None:
+        self._wakes_from_threads = wakes_from_threads
+        super().__init__(timeline or Timeline())
+
+    def _nothing_ready(self, timeout: float | None) -> float | None:
+        """Jumps by `timeout`; returns how long to wait for real: 0, or None for another thread."""
+        now = self.timeline.now
+        until = math.inf if timeout is None else now + max(timeout, 0.0)
+        if self.timeline.run_beside(until):
+            return 0.0  # it may have left something to do
+        if timeout is not None:
+            self.timeline.now = until
+            return 0.0
+        if self._wakes_from_threads:
+            return None
+        everybody = "; ".join(filter(None, (_waiting(self), self.timeline.waiting())))
+        raise DeadlockError(f"nothing left to happen at {now:g} s: {everybody}")
+
+
+class SideLoop(_TimelineLoop):
+    """A loop beside the main one: the event loop of a process, which may stand still for a while.
+
+    Used from other loops of the same timeline like one of another thread's, though there is no
+    other thread: `call_soon`, `call_at` and results of futures wake it.
+    """
+
+    def __init__(self, timeline: Timeline, name: str) -> None:
+        self.name = name
+        self.wakes_at = math.inf  # when it has something to do
+        self.is_frozen = False  # as by SIGSTOP
+        self._runs = False
+        super().__init__(timeline)
+
+    def __repr__(self) -> str:
+        return f"<SideLoop {self.name}>"
+
+    @property
+    def may_run(self) -> bool:
+        """It neither runs (and blocks) already, nor is it frozen."""
+        return not (self._runs or self.is_frozen)
+
+    def run_a_bit(self) -> None:
+        """Runs until nothing is ready, or for chance's sake not so far."""
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        self._runs = True
+        try:
+            self.run_forever()
+        finally:
+            self._runs = False
+            asyncio._set_running_loop(outer)
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As any loop's; wakes this one."""
+        self.wakes_at = self.timeline.now
+        return super().call_soon(callback, *args, context=context)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """The same: there are no threads."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As any loop's; wakes this one then."""
+        self.wakes_at = min(self.wakes_at, when)
+        return super().call_at(when, callback, *args, context=context)
+
+    def close(self) -> None:
+        """Its tasks, if any are left, never go on."""
+        self.timeline.forget(self)
+        super().close()
+
+    def _nothing_ready(self, timeout: float | None) -> float | None:
+        """Lets the timeline go on, with others or with time."""
+        self.wakes_at = math.inf if timeout is None else self.timeline.now + timeout
+        self.stop()
+        return 0.0
+
+    def _goes_on(self) -> None:
+        chance = self.timeline.chance
+        if chance is not None and chance.random() < _STOPS_SHORT:
+            self.wakes_at = self.timeline.now
+            self.stop()
+
+
 class _JumpingSelector(selectors.BaseSelector):
     """Polls the loop's own wake-up pipe only; asks the loop what to do when nothing is ready."""
 
-    def __init__(self, nothing_ready: Callable[[float | None], float | None]) -> None:
+    def __init__(
+        self, nothing_ready: Callable[[float | None], float | None], goes_on: Callable[[], None]
+    ) -> None:
         self._inner = selectors.DefaultSelector()
         self._nothing_ready = nothing_ready
+        self._goes_on = goes_on
         self.sealed = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._inner.select(0)
         if ready or (timeout is not None and timeout <= 0):
+            self._goes_on()
             return ready
         return self._inner.select(self._nothing_ready(timeout))
 
@@ -109,7 +268,8 @@ def run_virtual(coro: Coroutine[Any, Any, T], *, loop: VirtualLoop | None = None
             left = runner.run(_settle())
         finally:
             runner.run(_cancel_others())
-    _raise_unhandled(virtual)
+            virtual.timeline.close()
+    _raise_unhandled(virtual.timeline)
     if left:
         raise LeakedTaskError(f"tasks were left behind: {left}")
     return result
@@ -152,13 +312,13 @@ def _place(task: asyncio.Task[Any]) -> str:
 
 
 def _keep_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    if isinstance(loop, VirtualLoop):
-        loop.unhandled.append(dict(context))
+    if isinstance(loop, _TimelineLoop):
+        loop.timeline.unhandled.append(dict(context))
     loop.default_exception_handler(context)
 
 
-def _raise_unhandled(loop: VirtualLoop) -> None:
-    for context in loop.unhandled:
+def _raise_unhandled(timeline: Timeline) -> None:
+    for context in timeline.unhandled:
         cause = context.get("exception")
         if isinstance(cause, BaseException):
             raise cause

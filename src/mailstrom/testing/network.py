@@ -67,7 +67,8 @@ class MemoryNetwork(Network):
     """A network in memory; `connects` and `open_transports` tell what was done with it.
 
     `hosts` is what `resolve_host` knows: addresses, or the `OSError` to raise. `fqdn`,
-    `addresses` and `source_ips` describe the sending host itself. Belongs to one event loop.
+    `addresses` and `source_ips` describe the sending host itself. Servers run in `loop`, or else in
+    that of the client.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class MemoryNetwork(Network):
         addresses: frozenset[str] = frozenset({"192.0.2.1", "2001:db8::1"}),
         latency_secs: float = 0.0,
         pipe_capacity: int = PIPE_CAPACITY,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.hosts: dict[str, tuple[str, ...] | OSError] = dict(hosts or {})
         self.fqdn = fqdn
@@ -85,6 +87,7 @@ class MemoryNetwork(Network):
         self.connects: list[Connect] = []
         self._latency_secs = latency_secs
         self._pipe_capacity = pipe_capacity
+        self._loop = loop
         self._known: dict[tuple[str, int | None], _Host] = {}
         self._open: dict[MemoryTransport, None] = {}
         self._handling: set[asyncio.Task[None]] = set()
@@ -197,9 +200,11 @@ class MemoryNetwork(Network):
     def _join(
         self, protocol: asyncio.Protocol, host: _Host, handler: Handler, ends: tuple[_Extra, _Extra]
     ) -> asyncio.Transport:
-        loop = asyncio.get_running_loop()
+        here = asyncio.get_running_loop()
+        there = self._loop or here
         client, server = connected_pair(
-            loop,
+            here,
+            there,
             client_extra=ends[0],
             server_extra=ends[1],
             on_lost=self._forget,
@@ -210,7 +215,7 @@ class MemoryNetwork(Network):
         peer = Peer()
         server.start(peer)
         client.start(protocol)
-        task = loop.create_task(serve(handler, peer), name=f"server {ends[1]['sockname'][:2]}")
+        task = there.create_task(serve(handler, peer), name=f"server {ends[1]['sockname'][:2]}")
         self._handling.add(task)
         task.add_done_callback(self._served)
         return client

@@ -25,8 +25,7 @@ _Lost = Callable[["MemoryTransport"], None]
 class _Pipe:
     """One direction: octets on their way to `receiver`, then an end of stream."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, latency_secs: float, capacity: int) -> None:
-        self._loop = loop
+    def __init__(self, latency_secs: float, capacity: int) -> None:
         self._latency_secs = latency_secs
         self._capacity = capacity
         self._travelling: deque[Callable[[], None]] = deque()
@@ -66,14 +65,17 @@ class _Pipe:
         if self._end_arrived and not self._arrived and self.receiver.is_receiving():
             self._end_arrived = False
             self.receiver.take_end()
-        self.sender.fill_pipe()
+        if self.sender.loop is self.receiver.loop:
+            self.sender.fill_pipe()
+        else:
+            self.sender.loop.call_soon(self.sender.fill_pipe)
 
     def _send(self, arrival: Callable[[], None]) -> None:
         self._travelling.append(arrival)
         if self._latency_secs:
-            self._loop.call_later(self._latency_secs, self._arrive, self._generation)
+            self.receiver.loop.call_later(self._latency_secs, self._arrive, self._generation)
         else:
-            self._loop.call_soon(self._arrive, self._generation)
+            self.receiver.loop.call_soon(self._arrive, self._generation)
 
     def _arrive(self, generation: int) -> None:
         """The oldest arrives first: timers of one instant fire in any order."""
@@ -106,7 +108,7 @@ class MemoryTransport(asyncio.Transport):
         on_lost: _Lost,
     ) -> None:
         super().__init__(extra)
-        self._loop = loop
+        self.loop = loop
         self._incoming = incoming
         self._outgoing = outgoing
         self._on_lost = on_lost
@@ -186,8 +188,8 @@ class MemoryTransport(asyncio.Transport):
 
     def _lose(self, exc: BaseException | None) -> None:
         self._lost = True
-        self._loop.call_soon(self._tell_lost, exc)
-        self._loop.call_soon(self._incoming.deliver)  # what was never read is answered with a reset
+        self.loop.call_soon(self._tell_lost, exc)
+        self.loop.call_soon(self._incoming.deliver)  # what was never read is answered with a reset
 
     def _tell_lost(self, exc: BaseException | None) -> None:
         self._on_lost(self)
@@ -209,7 +211,7 @@ class MemoryTransport(asyncio.Transport):
         if self._closing or not self._reading_paused:
             return
         self._reading_paused = False
-        self._loop.call_soon(self._incoming.deliver)
+        self.loop.call_soon(self._incoming.deliver)
 
     def take(self, chunk: bytes) -> None:
         """Octets arrived."""
@@ -228,7 +230,7 @@ class MemoryTransport(asyncio.Transport):
         try:
             return feed(*args)
         except Exception as error:  # as asyncio's own transports do
-            self._loop.call_exception_handler(
+            self.loop.call_exception_handler(
                 {"message": "a protocol failed", "exception": error, "transport": self}
             )
             self._force_close(error)
@@ -335,7 +337,8 @@ def _feed_end(protocol: asyncio.BaseProtocol) -> object:
 
 
 def connected_pair(
-    loop: asyncio.AbstractEventLoop,
+    client_loop: asyncio.AbstractEventLoop,
+    server_loop: asyncio.AbstractEventLoop,
     *,
     client_extra: dict[str, Any],
     server_extra: dict[str, Any],
@@ -343,9 +346,9 @@ def connected_pair(
     latency_secs: float = 0.0,
     capacity: int = PIPE_CAPACITY,
 ) -> tuple[MemoryTransport, MemoryTransport]:
-    """Both ends of a new connection, client first; call `start` on each."""
-    up = _Pipe(loop, latency_secs, capacity)
-    down = _Pipe(loop, latency_secs, capacity)
-    client = MemoryTransport(loop, down, up, client_extra, on_lost)
-    server = MemoryTransport(loop, up, down, server_extra, on_lost)
+    """Both ends of a new connection, client first, each in its loop; call `start` on each."""
+    up = _Pipe(latency_secs, capacity)
+    down = _Pipe(latency_secs, capacity)
+    client = MemoryTransport(client_loop, down, up, client_extra, on_lost)
+    server = MemoryTransport(server_loop, up, down, server_extra, on_lost)
     return client, server

@@ -13,7 +13,7 @@ from mailstrom.engine.thread import run_inline
 from mailstrom.net.clock import SystemClock
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
-from mailstrom.wiring import system_world
+from mailstrom.wiring import SystemPlatform, system_world
 
 
 def a_runtime() -> Runtime:
@@ -23,6 +23,7 @@ def a_runtime() -> Runtime:
         ExclusiveStorage(MemoryStorage()),
         lambda: system_world(config, SystemClock(), run_inline),
         carrier_maker(Outbox()),
+        platform=SystemPlatform(),
         owner="me",
         tell=lambda _: None,
         now=lambda: datetime.now(UTC),

@@ -28,7 +28,7 @@ def on_storage_thread(*calls: Callable[[], object]) -> list[object]:
     """The results of the calls; an exception's name where one was raised."""
 
     async def main() -> list[object]:
-        storage = StorageThread()
+        storage = StorageThread(CallThread("storage-calls"))
         found: list[object] = []
         for call in calls:
             try:
@@ -50,7 +50,7 @@ def test_a_storage_call_that_raises_anything_is_answered_and_the_next_one_too() 
 
 def test_a_storage_call_after_the_end_fails() -> None:
     async def main() -> None:
-        storage = StorageThread()
+        storage = StorageThread(CallThread("storage-calls"))
         storage.close(30)
         with pytest.raises(RuntimeError):
             await asyncio.wait_for(storage.run(lambda: 1), 30)

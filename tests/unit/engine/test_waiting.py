@@ -11,6 +11,7 @@ import pytest
 from mailstrom.engine.events import Board
 from mailstrom.engine.waiting import Awaited
 from mailstrom.errors import NotRunningError
+from mailstrom.wiring import SystemPlatform
 
 
 def awaited(look: Callable[[], int], board: Board | None = None, **fields: object) -> Awaited[int]:
@@ -20,6 +21,7 @@ def awaited(look: Callable[[], int], board: Board | None = None, **fields: objec
         "is_vain": lambda: False,
         "watch": lambda wake: (board or Board()).watch("id", wake),
         "poll_secs": None,
+        "platform": SystemPlatform(),
     }
     return Awaited(**{**given, **fields})
 
