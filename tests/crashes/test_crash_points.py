@@ -6,7 +6,6 @@ is what the host took, and what the queue tells of it.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,28 +17,16 @@ import pytest
 from mailstrom import Mailstrom
 from mailstrom.abc import Event
 from mailstrom.storage.postgres import PostgresStorage
-from mailstrom.storage.sqlite import SqliteStorage
 from mailstrom.testing.smtp_server import Action, LoopbackServer, SmtpServer
-from tests.crashes.dying import DIED
-from tests.crashes.points import DELIVERY, PURGE, TWICE_FLAGGED, Fate, Point, Side, point
-from tests.crashes.program import MESSAGE_ID, Life, Place, config, send
+from tests.crashes.conftest import live
+from tests.crashes.points import DELIVERY, NOT_SENT, ONCE, PURGE, TWICE_FLAGGED, Fate, Point, Side, point
+from tests.crashes.program import MESSAGE_ID, Life, OutboxLife, Place, config, send
 from tests.postgres import query
 from tests.torture.oracle import judge
 from tests.torture.sqlite_kills import all_events
 
 WHILE_SENDING = [each for each in DELIVERY if each.call == "store"]
 WORK_OFF_SECS = 20.0
-
-# Each is forked from a process that has no threads, and has loaded what start() loads.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    [
-        "tests.crashes.program",
-        "mailstrom.engine.carriers",
-        "mailstrom.engine.runtime",
-        "mailstrom.engine.delivery",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +41,7 @@ class Scene:
     def dies(self, at: Point, *, sends: bool = True) -> None:
         """A process lives until that point; its claims are free from then on."""
         life = Life(place=self.place, port=self.port, point=at, folder=self.folder, sends=sends)
-        process = _processes.Process(target=life.live)
-        process.start()
-        process.join()
-        assert process.exitcode == DIED, (self.folder / "complaints").read_text()
+        live(life.live, self.folder)
         self._end_leases()
 
     def work_off(self, *, retention: timedelta = timedelta(0), sends: bool = False) -> None:
@@ -89,19 +73,9 @@ class Scene:
 
     def _end_leases(self) -> None:
         """On PostgreSQL the lease clock goes on; on SQLite the kernel tells that the owner is dead."""
-        if self.place.storage_class is PostgresStorage:
+        if issubclass(self.place.storage_class, PostgresStorage):
             ends = "UPDATE mailstrom.recipients SET lease_until = 0 WHERE place = 'claimed'"
             query(self.place.path_or_dsn, ends)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "sqlite":
-        return Place(storage_class=SqliteStorage, path_or_dsn=str(tmp_path / "mail.db"))
-    found = Place(storage_class=PostgresStorage, path_or_dsn=request.getfixturevalue("database"))
-    with closing(found.storage()) as storage:
-        assert storage.is_idle()  # its tables are made
-    return found
 
 
 @pytest.fixture
@@ -133,6 +107,18 @@ def test_a_caller_that_died_in_send_email_and_repeats_it_with_its_key_sends_once
     scene.work_off(sends=True)
 
     assert scene.fate() == Fate(copies=1)
+
+
+@pytest.mark.parametrize(("side", "fate"), [(Side.BEFORE, NOT_SENT), (Side.AFTER, ONCE)], ids=str)
+def test_mail_in_an_outbox_is_sent_if_its_transaction_was_committed(
+    scene: Scene, side: Side, fate: Fate
+) -> None:
+    outbox = OutboxLife(place=scene.place, port=scene.port, side=side, folder=scene.folder)
+    live(outbox.live, scene.folder)
+
+    scene.work_off()
+
+    assert scene.fate() == fate
 
 
 @pytest.mark.parametrize(

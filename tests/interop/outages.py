@@ -11,30 +11,29 @@ from __future__ import annotations
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 from mailstrom import StorageError, StorageFull
 from mailstrom.abc import Settlement, SharedStorage
 from mailstrom.storage.postgres import PostgresStorage
-from mailstrom.storage.sql.script import Script, Statement
 from mailstrom.storage.sqlite import SqliteStorage
 from tests.interop.mailbox import until
 from tests.pg_proxy import PostgresProxy
 from tests.postgres import PostgresServer, query
+from tests.unit.storage.sqlite_kit import UNBOUNDED, Bounded
 
-_UNBOUNDED = 1_073_741_823  # https://sqlite.org/limits.html: the default of max_page_count, once
-
-T = TypeVar("T")
+_MARGIN_SECS = 5.0  # for a machine that has other things to do
 
 
 class Outage(ABC):
     """A storage, and how it ceases to work."""
 
-    error: ClassVar[type[StorageError]] = StorageError  # what a caller gets meanwhile
+    error: ClassVar[type[StorageError]] = StorageError  # what a caller gets meanwhile ...
+    answer_secs = _MARGIN_SECS  # ... after that long at the latest
 
     @abstractmethod
     def storage(self) -> SharedStorage:
@@ -51,6 +50,8 @@ class Locked(Outage):
     def __init__(self, path: Path, *, busy_timeout_secs: float) -> None:
         self._path = path
         self._busy_timeout_secs = busy_timeout_secs
+        # a call waits for the turn of another, which waits for the file, and then for the file itself
+        self.answer_secs = 2 * busy_timeout_secs + _MARGIN_SECS
 
     def storage(self) -> SharedStorage:
         return SqliteStorage(self._path, busy_timeout_secs=self._busy_timeout_secs)
@@ -68,19 +69,18 @@ class FileFull(Outage):
     error = StorageFull
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._max_pages = _UNBOUNDED
+        self._storage = Bounded(path)
 
     def storage(self) -> SharedStorage:
-        return _Bounded(self._path, lambda: self._max_pages)
+        return self._storage
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        self._max_pages = 1  # no less than it has
+        self._storage.max_pages = 1  # no less than it has
         try:
             yield
         finally:
-            self._max_pages = _UNBOUNDED
+            self._storage.max_pages = UNBOUNDED
 
 
 class ServerGone(Outage):
@@ -158,21 +158,6 @@ class ReplyLost(Outage):
         until(lambda: self._proxy.commits_cut == 1 or over.is_set(), 20.0, "the COMMIT of results")
         with self._proxy.closed():
             over.wait()
-
-
-class _Bounded(SqliteStorage):
-    """Sets a limit to the pages of the file, on whatever connection it writes with."""
-
-    def __init__(self, path: Path, max_pages: Callable[[], int]) -> None:
-        self._max_pages = max_pages
-        super().__init__(path)
-
-    def _write(self, script: Callable[[], Script[T]], **how: Any) -> T:
-        def bounded() -> Script[T]:
-            yield Statement(f"PRAGMA max_page_count = {self._max_pages()}", {})
-            return (yield from script())
-
-        return super()._write(bounded, **how)
 
 
 class _CutAtSettle(PostgresStorage):

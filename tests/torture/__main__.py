@@ -14,7 +14,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.short:
         sqlite_kills.main(seeds=4)
-        postgres_kills.main(seeds=1, messages=300, kills=4, freezes=1)
+        postgres_kills.main(seeds=1, messages=300, kills=4, freezes=2, each_way=False)
     else:
         sqlite_kills.main()
         postgres_kills.main()

@@ -17,6 +17,7 @@ from dataclasses import replace
 from mailstrom import Config, Email, Mailstrom, RelayConfig, RetryPolicy, SmtpTimeouts
 
 THREADS = 4
+DOT_SECS = 5.0  # how long to wait for the reply to a final dot
 
 reading = threading.Lock()
 
@@ -24,7 +25,7 @@ config = Config(
     helo_name="sender.example",
     delivery=RelayConfig("127.0.0.1", 25, tls="none"),
     retry=RetryPolicy(tries=1000, base_delay_secs=0.05, factor=1.0, uncertain_delay_secs=0.05),
-    timeouts=SmtpTimeouts(connect_secs=5.0, dot_secs=5.0),
+    timeouts=SmtpTimeouts(connect_secs=5.0, dot_secs=DOT_SECS),
     max_sessions_per_lane=8,
 )
 

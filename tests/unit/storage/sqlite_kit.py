@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -12,25 +13,60 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar
+
+import pytest
 
 from mailstrom.storage.sql.script import Row, Script, Statement
+from mailstrom.storage.sqlite import SqliteStorage
 from mailstrom.storage.sqlite_connection import Database
 from mailstrom.storage.sqlite_file import private_file
 from mailstrom.storage.sqlite_life import Life
+
+T = TypeVar("T")
+
+UNBOUNDED = 1_073_741_823  # https://sqlite.org/limits.html: the default of max_page_count, once
 
 
 class LeaseClock:
     """A lease clock that only the test moves."""
 
-    def __init__(self) -> None:
-        self.secs = 1000.0
+    def __init__(self, secs: float = 1000.0) -> None:
+        self.secs = secs
 
     def __call__(self) -> float:
         return self.secs
 
     def advance(self, secs: float) -> None:
         self.secs += secs
+
+
+class Bounded(SqliteStorage):
+    """A storage whose file may not grow beyond `max_pages`, or beyond what it has."""
+
+    max_pages = UNBOUNDED
+
+    def _write(self, script: Callable[[], Script[T]], **how: Any) -> T:
+        def bounded() -> Script[T]:
+            yield Statement(f"PRAGMA max_page_count = {self.max_pages}", {})
+            return (yield from script())
+
+        return super()._write(bounded, **how)
+
+
+@contextmanager
+def keeping_what_is_deleted() -> Iterator[None]:
+    """New connections overwrite nothing that is deleted, as in most builds of SQLite; Debian's is another."""
+    connect = sqlite3.connect
+
+    def connected(*given: Any, **settings: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*given, **settings)
+        connection.execute("PRAGMA secure_delete=OFF")
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", connected)
+        yield
 
 
 @contextmanager

@@ -49,6 +49,34 @@ def test_a_version_without_returning_is_refused() -> None:
         check_version((3, 34, 1))
 
 
+def test_no_connection_makes_checkpoints_by_itself_where_that_is_not_safe(tmp_path: Path) -> None:
+    usual_pages = 1000
+    with a_life(tmp_path / "mail.db") as life:
+        found = [each(life, "PRAGMA wal_autocheckpoint") for each in (write, read)]
+
+    assert found == [[(0 if is_reset_unsafe() else usual_pages,)]] * 2
+
+
+OPENS_TWO = """
+    import logging, sys
+    from contextlib import closing
+    from mailstrom.storage.sqlite import SqliteStorage
+    logging.basicConfig(level="INFO", stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+    for name in ("one.db", "two.db"):
+        with closing(SqliteStorage(f"{sys.argv[1]}/{name}")) as storage:
+            storage.is_idle()
+"""
+
+
+def test_one_line_of_the_log_says_so_in_each_process(tmp_path: Path) -> None:
+    """At INFO: all is taken care of, and whoever has such a version has it for years."""
+    with Program(OPENS_TWO, tmp_path) as program:
+        told = program.end().splitlines()
+
+    said = f"INFO mailstrom.storage SQLite {sqlite3.sqlite_version} has the WAL-reset bug"
+    assert [line.partition(":")[0] for line in told] == ([said] if is_reset_unsafe() else [])
+
+
 def connection(path: Path) -> sqlite3.Connection:
     found = sqlite3.connect(path, isolation_level=None, timeout=0)
     found.execute("PRAGMA wal_autocheckpoint = 0")

@@ -12,7 +12,7 @@ import pytest
 
 from mailstrom.errors import ConfigError, StorageError
 from mailstrom.storage.sqlite_file import private_file
-from tests.unit.storage.sqlite_kit import a_life, write
+from tests.unit.storage.sqlite_kit import a_life, keeping_what_is_deleted, write
 
 
 @pytest.fixture(params=(0o000, 0o022, 0o777), ids=oct)
@@ -46,9 +46,8 @@ def test_a_file_of_another_kind_is_told_by_its_name(tmp_path: Path) -> None:
 
 
 def test_what_is_deleted_stands_in_the_file_no_more(tmp_path: Path) -> None:
-    """By default only in some builds of SQLite, such as Debian's."""
     path = tmp_path / "mail.db"
-    with a_life(path) as life:
+    with keeping_what_is_deleted(), a_life(path) as life:
         write(life, "INSERT INTO t VALUES (:x)", x="private@dest.example" * 1000)
         write(life, "DELETE FROM t")
 

@@ -13,6 +13,7 @@ import pytest
 from mailstrom.errors import ClosedError, StorageError
 from mailstrom.storage.fork import call_around_fork, call_in_forked_child
 from mailstrom.storage.sql.script import Row, Script, Statement
+from mailstrom.storage.sqlite_file import private_file
 from mailstrom.storage.sqlite_life import Life
 from tests.unit.storage.sqlite_kit import Program, a_life, forked, in_threads, read, write
 
@@ -57,14 +58,16 @@ def queue(path: Path) -> Iterator[Queue]:
         yield Queue(life)
 
 
-def test_nothing_is_open_in_a_child(queue: Queue) -> None:
+def test_nothing_is_open_in_a_child(queue: Queue, path: Path) -> None:
+    file = private_file(path)
+
     def child(pause: Callable[[], None]) -> None:
         pause()
-        assert not queue.life._database.file.is_open_here()
+        assert not file.is_open_here()
 
     queue.store("before")
     assert queue.all() == [("before",)]
-    assert queue.life._database.file.is_open_here()
+    assert file.is_open_here()
 
     with forked(child):
         pass
@@ -236,11 +239,12 @@ def test_children_of_children_go_on_too(queue: Queue) -> None:
 UNTOLD = """
     import ctypes, gc, os, sys
     from pathlib import Path
+    from mailstrom.storage.sqlite_file import private_file
     from tests.unit.storage.sqlite_kit import a_life, read, write
 
     opened = a_life(Path(sys.argv[1]))
     life = opened.__enter__()
-    file = life._database.file
+    file = private_file(sys.argv[1])
     {before}
     if ctypes.PyDLL(None).fork() == 0:  # no hook of Python's is called
         life = life.of_child(told=False)

@@ -243,6 +243,14 @@ def test_connections_that_asked_at_once_are_not_all_kept(tmp_path: Path) -> None
         assert len(life.readers.connections) == 2
 
 
+def is_closed(life: Life) -> bool:
+    try:
+        life.check()
+    except ClosedError:
+        return True
+    return False
+
+
 def test_closing_waits_for_what_is_under_way(tmp_path: Path) -> None:
     under_way, go_on = threading.Event(), threading.Event()
 
@@ -255,7 +263,7 @@ def test_closing_waits_for_what_is_under_way(tmp_path: Path) -> None:
         writing = in_threads(lambda: life.writer.run(slow, synced=True, repeated=None))
         under_way.wait()
         closing_ = in_threads(life.close)
-        until(lambda: life._is_closed)
+        until(lambda: is_closed(life))
         go_on.set()
         for thread in (*writing, *closing_):
             thread.join()
