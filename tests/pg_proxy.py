@@ -5,6 +5,9 @@
         proxy.cut_commit()             the next COMMIT is performed, and its reply lost
         proxy.cut_commit("before")     the next COMMIT never arrives
         proxy.cut_commit(refused=3)    ... and the next 3 connections are broken at once
+        proxy.cut_commit("silent")     the next COMMIT is performed, and nothing is said of it
+        proxy.freeze_at(b"BEGIN")      whoever says so next is heard no more, and none who comes
+        proxy.thaw()                   until now
         proxy.cut()                    every connection breaks now; new ones are let through
         with proxy.closed():           ... and none is let through
             ...
@@ -25,7 +28,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 _COMMIT = b"COMMIT\0"  # a message of its own, however the statement is sent
 _READY = b"Z\0\0\0\5I"  # ReadyForQuery, outside of a transaction
 
-_Cut = Literal["before", "after"]
+_Cut = Literal["before", "after", "silent"]
 
 
 class PostgresProxy:
@@ -41,15 +44,38 @@ class PostgresProxy:
         self._next_cut: tuple[_Cut, int] | None = None
         self._refused = 0  # connections that will be
         self._open = True
+        self._frozen_at: bytes | None = None
+        self._flows = threading.Event()
+        self._flows.set()
         self._lock = threading.Lock()
         self._links: set[_Link] = set()
         self._threads: list[threading.Thread] = []
         self._run(self._accept)
 
     def cut_commit(self, when: _Cut = "after", *, refused: int = 0) -> None:
-        """Cuts the connection of whoever commits next, after the server has, or before."""
+        """Cuts the connection of whoever commits next, after the server has, or before; or says no more."""
         with self._lock:
             self._next_cut = when, refused
+
+    def freeze_at(self, words: bytes) -> None:
+        """Hands nothing on any more, from the next request with these words on."""
+        self._frozen_at = words
+
+    def thaw(self) -> None:
+        """Hands on what has come meanwhile, and all that comes."""
+        self._frozen_at = None
+        self._flows.set()
+
+    @property
+    def is_frozen(self) -> bool:
+        """Somebody has said so."""
+        return not self._flows.is_set()
+
+    def wait_to_flow(self, request: bytes = b"") -> None:
+        """Returns as soon as something may be handed on."""
+        if self._frozen_at is not None and self._frozen_at in request:
+            self._flows.clear()
+        self._flows.wait()
 
     def cut(self) -> None:
         """Breaks every connection that is there."""
@@ -69,6 +95,7 @@ class PostgresProxy:
     def end(self) -> None:
         """Breaks everything and waits for its threads."""
         self._open = False
+        self.thaw()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
@@ -126,7 +153,7 @@ class _Link:
 
     def __init__(self, proxy: PostgresProxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy, self._client, self._server = proxy, client, server
-        self._drops_reply = False
+        self._drops_reply = self._stays_silent = False
 
     def carry(self) -> None:
         """Hands on what comes until one side ends, then ends both."""
@@ -150,8 +177,10 @@ class _Link:
                     match self._proxy.take_cut():
                         case "before":
                             break
-                        case "after":
+                        case "after" | "silent" as cut:
                             self._drops_reply = True
+                            self._stays_silent = cut == "silent"
+                self._proxy.wait_to_flow(octets)
                 self._server.sendall(octets)
         self.cut()
 
@@ -159,8 +188,9 @@ class _Link:
         with suppress(OSError):
             while octets := self._server.recv(65536):
                 if not self._drops_reply:
+                    self._proxy.wait_to_flow()
                     self._client.sendall(octets)
-                elif _READY in octets:
+                elif _READY in octets and not self._stays_silent:
                     break
         self.cut()
 

@@ -7,9 +7,13 @@ import sys
 
 def main() -> None:
     """Runs the command line of this process and ends it with the exit code."""
-    from .cli.main import run_command_line
+    try:
+        from .cli.main import run_command_line
 
-    sys.exit(run_command_line(sys.argv[1:]))
+        code = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:  # while this was imported
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

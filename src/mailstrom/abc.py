@@ -21,8 +21,10 @@ from .message.prepared import PreparedEmail
 from .records import (
     CLAIM_LIMIT,
     EVERYTHING,
+    START,
     Backlog,
     Claim,
+    Cursor,
     InternalMessageStatus,
     InternalRecipientStatus,
     Note,
@@ -32,6 +34,7 @@ from .records import (
     Overview,
     Selection,
     Settlement,
+    Waits,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ __all__ = [
     "Storage",
     "StorageRunner",
 ]
+
+_NO_BINDING = "connection: {} cannot store in a caller's transaction; SqliteStorage and PostgresStorage can"
 
 
 class Clock(ABC):
@@ -221,17 +226,17 @@ class SharedStorage(ABC):
 
         Raises `ConfigError` where this storage cannot, or not with this kind of connection.
         """
-        raise _has_no_transactions(self)
+        raise ConfigError(_NO_BINDING.format(type(self).__name__))
 
     def bind_async(self, connection: object) -> AsyncBinding:
         """The same for a connection whose calls are awaited."""
-        raise _has_no_transactions(self)
+        raise ConfigError(_NO_BINDING.format(type(self).__name__))
 
     # --- working off
 
     @abstractmethod
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
         """The next due work, or None.
 
@@ -240,7 +245,7 @@ class SharedStorage(ABC):
         mail does not hide another. Within a key what fell due first comes first, then what was stored
         first. The claim is written ahead: each recipient's `crashes` is one higher until it is settled or
         given back. Once its lease ended without that, they are claimable again with the crash counted, and
-        with `dot_sent`.
+        with `dot_sent`: at once, or so long after `now` as `backoff` says for so many crashes.
         """
 
     @abstractmethod
@@ -251,7 +256,7 @@ class SharedStorage(ABC):
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
         """Notes that the final dot is about to be written for these: for a kill, not for a loss of power.
 
-        False, and no mark at all, when the claim was lost, or holds one of `addresses` no more.
+        False, and no mark: the claim was lost, lacks one of `addresses`, or CANCEL or HOLD waits for one.
         """
 
     @abstractmethod
@@ -284,9 +289,9 @@ class SharedStorage(ABC):
 
     @abstractmethod
     def pull_in(self, latest: datetime) -> int:
-        """Makes deferred recipients that are due after `latest` due then; how many they were.
+        """Makes recipients due at `latest` that are deferred or crashed until later; how many they were.
 
-        After a wall clock that stood far ahead. What is held or queued keeps its time.
+        After a wall clock that stood far ahead. What is held, or queued without a crash, keeps its time.
         """
 
     def listen(self, wake: Callable[[], object], is_over: Callable[[], bool]) -> None:
@@ -322,21 +327,22 @@ class SharedStorage(ABC):
 
         Of each message "accepted" (at `submitted_at`), and of each recipient what `settle` and
         `Order.CANCEL` made of it (at their `now`): "deferred", "delivered" or "failed", from the
-        oldest that is kept. With the same cursor the same is told again; a change that commits
-        late is told late, with a higher cursor than all told before it, and holds up nothing.
+        oldest that is kept. Fewer than `limit`: no more are there. With the same cursor the same is told
+        again; a change that commits late is told late, with a higher cursor, and holds up nothing.
         """
 
     # --- steering
 
     @abstractmethod
     def order(
-        self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
+        self, order: Order, selection: Selection, now: datetime, *, after: Cursor = START, limit: int = 1000
     ) -> Sequence[Ordered]:
         """Carries the order out for up to `limit` of the recipients it would change; those, oldest first.
 
-        Empty: none is left. What is held has no `next_attempt_at` and falls due at `expires_at`;
-        what is made due now has `now` for both. What is claimed is being tried: CANCEL and HOLD
-        come after that, RELEASE takes such a HOLD back, RETRY changes nothing.
+        Behind `after` alone: in parts, each behind the last that was changed, it meets everyone once,
+        whatever becomes of them. Empty: none is left. What is held has no `next_attempt_at` and falls due
+        at `expires_at`; what is made due now has `now` for both; what RELEASE finds never tried is queued.
+        What is claimed is being tried: CANCEL and HOLD come then; RELEASE undoes a HOLD, RETRY does nothing.
         """
 
     @abstractmethod
@@ -390,11 +396,5 @@ class AsyncBinding(ABC):
         """As `Binding.store`."""
 
 
-#: Runs one storage call off the event loop and returns its result; a simulation runs it inline.
-#: `await run(storage.claim, now, owner=..., lease=...)`
+#: Runs one storage call off the event loop, or inline: `await run(storage.claim, now, owner=..., lease=...)`
 StorageRunner = Callable[..., Awaitable[Any]]
-
-
-def _has_no_transactions(storage: SharedStorage) -> ConfigError:
-    what = f"{type(storage).__name__} cannot store in a caller's transaction"
-    return ConfigError(f"connection: {what}; SqliteStorage and PostgresStorage can")

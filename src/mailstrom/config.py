@@ -4,7 +4,8 @@
     ├── delivery: RemoteDeliveryConfig (to the MX of each domain) | RelayConfig (all to one host)
     ├── retry: RetryPolicy
     ├── timeouts: SmtpTimeouts
-    └── dkim: DkimSigner, any number of them
+    ├── dkim: DkimSigner, any number of them
+    └── storage: StorageConfig, or a URL
 
 `Config.from_dict`, `from_toml` and `from_env` read the same settings from outside. Secrets are
 `Secret` values: they have a blank repr and never reach a log or an exception.
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal, Self, cast
 
 from . import config_checks as check
+from .config_storage import StorageConfig, check_storage
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
 from .secret import Secret, sealing
@@ -65,8 +67,7 @@ class SmtpTimeouts:
     session_secs: float = 1800.0
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            check.positive(f"SmtpTimeouts.{item.name}", getattr(self, item.name))
+        check.durations("SmtpTimeouts", {item.name: getattr(self, item.name) for item in fields(self)})
 
     def with_command_timeout(self, secs: float) -> SmtpTimeouts:
         """The same with `secs` for connect, greeting and each command's reply.
@@ -244,7 +245,7 @@ class RemoteDeliveryConfig:
 
     def __post_init__(self) -> None:
         check.port("RemoteDeliveryConfig.port", self.port)
-        check.positive("RemoteDeliveryConfig.dns_timeout_secs", self.dns_timeout_secs)
+        check.secs("RemoteDeliveryConfig.dns_timeout_secs", self.dns_timeout_secs)
         resolver_setup = "ResolverSetup.system() or such"
         check.kind("RemoteDeliveryConfig.resolver_setup", self.resolver_setup, ResolverSetup, resolver_setup)
         check.flag("RemoteDeliveryConfig.allow_private_addresses", self.allow_private_addresses)
@@ -261,7 +262,7 @@ class RemoteDeliveryConfig:
         check.source_ip("RemoteDeliveryConfig.source_ipv6", self.source_ipv6, 6)
 
 
-_DURATIONS = ("base_resend_delay", "max_session_age", "session_idle", "delayed_after", "lease")
+_DURATIONS = ("base_resend_delay_secs", "max_session_age_secs", "session_idle_secs", "delayed_after_secs")
 
 
 @sealing("storage")
@@ -297,16 +298,16 @@ class Config:
     delayed_after_secs: float = 14_400.0  # a "delayed" event for what waits longer
     queue_full_wait_secs: float = 0.0  # how long send_email waits for room before QueueFull
     lease_secs: float = 60.0  # how long a worker that died keeps its mail from others, where no lock tells
-    storage: str | Secret | None = None  # the queue's URL, "sqlite:///mail.db"; kept as a Secret
+    storage: str | Secret | StorageConfig | None = None  # a URL, "sqlite:///mail.db", is kept as a Secret
 
     def __post_init__(self) -> None:
         if self.helo_name is not None:
             check.helo_name("Config.helo_name", self.helo_name)
         if self.smtp_timeout_secs is not None:
-            check.positive("Config.smtp_timeout_secs", self.smtp_timeout_secs)
-        for name in _DURATIONS:
-            check.positive(f"Config.{name}_secs", getattr(self, f"{name}_secs"))
-        check.not_negative("Config.queue_full_wait_secs", self.queue_full_wait_secs)
+            check.secs("Config.smtp_timeout_secs", self.smtp_timeout_secs)
+        check.durations("Config", {name: getattr(self, name) for name in _DURATIONS})
+        check.secs("Config.lease_secs", self.lease_secs, least=1)
+        check.secs("Config.queue_full_wait_secs", self.queue_full_wait_secs, least=0)
         for name in ("max_sessions", "max_sessions_per_lane", "max_messages_per_session"):
             check.count(f"Config.{name}", getattr(self, name))
         check.flag("Config.require_tls", self.require_tls)
@@ -316,7 +317,7 @@ class Config:
         check.kind("Config.timeouts", self.timeouts, SmtpTimeouts, "SmtpTimeouts(...)")
         check.choice("Config.mode", self.mode, MODES)
         object.__setattr__(self, "dkim", check.signers("Config.dkim", self.dkim))
-        check.storage_url("Config.storage", self.storage)
+        check_storage("Config.storage", self.storage)
         if self.require_tls and isinstance(self.delivery, RelayConfig) and self.delivery.tls == "none":
             raise ConfigError("Config.require_tls: expected a relay over TLS, got one with tls='none'")
         self._check_texts()
@@ -327,11 +328,10 @@ class Config:
 
         `delivery` is `{"relay": {...}}`, `{"remote": {...}}` or a relay URL; `retry` and
         `timeouts` are tables; `resolver_setup` is a name ("system", "google", ...) or a table.
-        `dkim` is a table, or a list of them. For `password` and `private_key` there may be
-        `..._file` (a path) or `..._env` (a variable's name). An unknown key is a `ConfigError`.
+        `dkim` is a table, or a list of them; `storage` a URL or a table. For `password`, `private_key`,
+        `url` there may be `..._file` (a path) or `..._env` (a variable). An unknown key is a `ConfigError`.
         """
         from .config_sources import config_settings, sealed
-
         given = sealed(given)
         return cls(**config_settings(given))
 
@@ -346,9 +346,9 @@ class Config:
     def from_env(cls, environ: Mapping[str, str] | None = None, prefix: str = "MAILSTROM_") -> Self:
         """The settings of environment variables: `MAILSTROM_HELO_NAME`, `MAILSTROM_RELAY_URL`, ...
 
-        One for each setting of this class, and `RELAY_...`, `REMOTE_...`, `RETRY_...`,
-        `TIMEOUTS_...`, `DKIM_...` (one signer) for those of its parts. Lists are separated by
-        commas. An empty one counts as not set; `MAILSTROM_RELAY_PASSWORD_FILE` names a file.
+        One for each setting of this class, and `RELAY_...`, `REMOTE_...`, `RETRY_...`, `TIMEOUTS_...`,
+        `STORAGE_...`, `DKIM_...` (one signer) for those of its parts. Lists are separated by commas.
+        An empty one counts as not set; `MAILSTROM_RELAY_PASSWORD_FILE` names a file.
         """
         from .config_environment import environment_tables, sealed_environment
         from .config_sources import config_settings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError, MessageError
@@ -15,6 +15,8 @@ from .secret import Secret
 
 if TYPE_CHECKING:
     from .dkim import DkimSigner
+
+LONGEST_SECS = 3_153_600_000  # a hundred years: what is added to an instant stays one
 
 STORAGE_SCHEMES = ("sqlite", "postgresql", "postgres")
 
@@ -25,10 +27,20 @@ def positive(name: str, number: object) -> None:
         raise ConfigError(f"{name}: expected a number above 0, got {shown(number)}")
 
 
-def not_negative(name: str, number: object) -> None:
-    """A number, 0 or more."""
-    if not _is_number(number) or not 0 <= number < float("inf"):  # type: ignore[operator]
-        raise ConfigError(f"{name}: expected a number, 0 or more, got {shown(number)}")
+def secs(name: str, number: object, *, least: float | None = None) -> None:
+    """A duration: above 0 seconds, or `least` of them and more, and a hundred years at most."""
+    bound = "above 0" if least is None else f"{least} or more"
+    is_enough = _is_number(number) and (number > 0 if least is None else number >= least)  # type: ignore[operator]
+    if not is_enough or not number <= LONGEST_SECS:  # type: ignore[operator]
+        expected = f"a number of seconds, {bound}, at most {LONGEST_SECS}"
+        raise ConfigError(f"{name}: expected {expected}, got {shown(number)}")
+
+
+def durations(owner: str, given: Mapping[str, object]) -> None:
+    """Settings by name: seconds where the name says so, else numbers above 0."""
+    for name, number in given.items():
+        check = secs if name.endswith("_secs") else positive
+        check(f"{owner}.{name}", number)
 
 
 def count(name: str, count: object) -> None:

@@ -10,7 +10,8 @@ from dataclasses import fields
 
 from . import config_checks as check
 from .config import Config, RelayConfig, RemoteDeliveryConfig, SmtpTimeouts
-from .config_sources import AUTH_KEYS, DKIM_KEYS, Settings, nearest
+from .config_sources import AUTH_KEYS, DKIM_KEYS, STORAGE_KEYS, Settings, nearest
+from .config_storage import StorageConfig
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
 from .secret import Secret
@@ -44,6 +45,8 @@ def environment_tables(variables: Mapping[str, Secret], prefix: str) -> Settings
         target = settings
         for part in table:
             target = target.setdefault(part, {})
+        if key in target:  # STORAGE and STORAGE_URL
+            raise ConfigError(f"{prefix}{name}: expected one of STORAGE and STORAGE_URL, got both")
         target[key] = _from_text(prefix + name, text, kind)
     return settings
 
@@ -56,14 +59,18 @@ def _environment_names() -> dict[str, tuple[tuple[str, ...], str, str]]:
         ("TIMEOUTS_", ("timeouts",), SmtpTimeouts),
         ("RELAY_", ("delivery", "relay"), RelayConfig),
         ("REMOTE_", ("delivery", "remote"), RemoteDeliveryConfig),
+        ("STORAGE_", ("storage",), StorageConfig),
     ]
     names = {
         prefix + item.name.upper(): (table, item.name, str(item.type))
         for prefix, table, part in parts
         for item in fields(part)
-        if item.name not in ("delivery", "retry", "timeouts", "dkim", "auth")
+        if item.name not in ("delivery", "retry", "timeouts", "dkim", "auth", "storage")
     }
     names["RETRY"] = (), "retry", "str"
+    names["STORAGE"] = ("storage",), "url", "Secret"
+    for key in STORAGE_KEYS:
+        names.setdefault(f"STORAGE_{key.upper()}", (("storage",), key, "str"))
     names["RELAY_URL"] = ("delivery", "relay"), "url", "Secret"
     for key in AUTH_KEYS:
         kind = "Secret" if key == "password" else "str"

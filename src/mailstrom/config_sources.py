@@ -25,6 +25,7 @@ from .config import (
     SmtpAuth,
     SmtpTimeouts,
 )
+from .config_storage import StorageConfig
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
 from .secret import Secret
@@ -49,6 +50,11 @@ DKIM_KEYS = (
     "expires_after_secs",
     "every_author",
 )
+STORAGE_SECRETS = ("url", "listen_dsn")
+STORAGE_KEYS = (
+    *(item.name for item in fields(StorageConfig)),
+    *(f"{name}_{place}" for name in STORAGE_SECRETS for place in ("file", "env")),
+)
 RESOLVER_KEYS = ("address", "nameservers", "port", "protocol", "tls_dns_name", "socket")
 
 
@@ -66,7 +72,13 @@ def sealed(given: object) -> Any:
 def config_settings(given: object) -> Settings:
     """The arguments of `Config`."""
     settings = _table(given, "Config", [item.name for item in fields(Config)])
-    readers = {"delivery": _delivery, "retry": _retry, "timeouts": _timeouts, "dkim": _dkim}
+    readers = {
+        "delivery": _delivery,
+        "retry": _retry,
+        "timeouts": _timeouts,
+        "dkim": _dkim,
+        "storage": _storage,
+    }
     return {key: readers[key](value) if key in readers else value for key, value in settings.items()}
 
 
@@ -116,7 +128,7 @@ class _RelayUrl:
 
 def _sealed_item(key: object, value: object) -> object:
     # misspelt keys as well: they are about to be refused, with their values in the locals
-    named_so = re.search("pas+w|pas+$|auth|token|secret|key", str(key).lower())
+    named_so = re.search("pas+w|pas+$|auth|token|secret|key|dsn", str(key).lower())
     is_place = str(key).endswith(("_file", "_env"))
     if isinstance(value, str) and named_so and (not is_place or _is_pem(value)):
         return Secret(value)
@@ -207,6 +219,24 @@ def _retry(given: object) -> object:
         check.positive("Config.retry.max_age (seconds)", max_age)
         settings["max_age"] = timedelta(seconds=min(max_age, 1e11))
     return RetryPolicy(**settings)
+
+
+def _storage(given: object) -> object:
+    if not isinstance(given, Mapping):
+        return given
+    name = "Config.storage"
+    settings = _table(given, name, STORAGE_KEYS)
+    for key in ("retention", "status_retention"):
+        if key in settings and not isinstance(settings[key], timedelta):
+            check.secs(f"{name}.{key}", settings[key], least=0)
+            settings[key] = timedelta(seconds=settings[key])
+    for key in STORAGE_SECRETS:
+        sources = [each for each in (key, f"{key}_file", f"{key}_env") if each in settings]
+        if len(sources) > 1:
+            raise ConfigError(f"{name}: expected one of them, got {' and '.join(sources)}")
+        if sources:
+            settings[key] = _secret(name, sources[0], settings.pop(sources[0]))
+    return settings["url"] if [*settings] == ["url"] else StorageConfig(**settings)
 
 
 def _timeouts(given: object) -> object:

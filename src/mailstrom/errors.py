@@ -99,7 +99,13 @@ class ClosedError(MailstromError, RuntimeError):
 
 
 class StorageError(MailstromError):
-    """The storage failed; what was being stored was not accepted."""
+    """The storage failed; what was being stored was not accepted.
+
+    `transaction_lost`: with `connection=`, the caller's own transaction went with it. It is rolled
+    back already, or can only be: what was written in it before has to be written again.
+    """
+
+    transaction_lost: bool = False
 
 
 class StorageFull(StorageError):

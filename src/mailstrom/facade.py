@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from .abc import AsyncBinding, Event, Order, Overview, SharedStorage, Storage
 from .config import Config
-from .engine.events import Observer
+from .engine.events import Observer, checked_observers
 from .engine.local import Outbox
 from .engine.platform import Platform
 from .engine.tenure import Role, checked_role
 from .engine.thread import run_inline
+from .engine.waiting import stored
 from .intake import naming_the_index
 from .life import Life
 from .message.email import Email
@@ -22,7 +23,14 @@ from .secret import Secret
 from .selection import Chosen, address_of, selection_of
 from .status import MessageStatus, WorkerStatus
 from .storage.fork import call_in_forked_child
-from .submission import Entry, Submission, message_id_of
+from .submission import (
+    Entry,
+    Submission,
+    cursor_of,
+    message_id_of,
+    timeout_secs,
+    timeout_secs_or_none,
+)
 from .wiring import SystemPlatform, config_of, storage_of
 
 if TYPE_CHECKING:
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
     from .engine.runtime import Runtime
     from .message.address import Addresses
 
+EVENTS_AT_ONCE = 1000  # that a storage is asked for
+
 
 class Mailstrom:
     """Sends mail: takes an email, returns its id at once, delivers it on a thread of its own.
@@ -38,7 +48,8 @@ class Mailstrom:
     `config`: a `Config`, or a relay URL such as "smtp+starttls://user:pw@mail.example.org"; the
     default delivers to the MX of each domain. `storage`: where the queue rests, a storage or a URL
     such as "sqlite:///mail.db"; default `Config.storage`, else a `MemoryStorage`, which ends with
-    the process. `observers` are called with an `Event` for each thing, on a thread of their own.
+    the process. It belongs to this Mailstrom, which closes it: give each one its own, two of them may
+    lead to the same queue. `observers` are called with an `Event` for each thing, on a thread of their own.
 
     Nothing is sent before `start()`. Every method may be called from any thread, and in a forked
     child, which has a worker of its own, and with `MemoryStorage` a queue of its own. Use it as a
@@ -59,7 +70,8 @@ class Mailstrom:
         del config, storage  # a traceback may show the locals of every frame
         self._config = config_of(hidden)
         self._storage = storage_of(self._config.storage if place is None else place)
-        self._life = Life(self._config, self._storage, tuple(observers), self._make_runtime, self._platform)
+        told = checked_observers(observers)
+        self._life = Life(self._config, self._storage, told, self._make_runtime, self._platform)
         call_in_forked_child(self._in_child)
 
     # --- the worker
@@ -69,7 +81,8 @@ class Mailstrom:
 
         Where other processes may deliver from the same storage, "auto" runs one worker per host:
         this one, or the next when that ends; "always" runs one whoever else does; "never" leaves
-        delivery to others.
+        delivery to others. Raises `NotRunningError` where the system has no thread to give:
+        nothing is lost then, call it again.
         """
         checked_role(role)
         self._here().start(role)
@@ -89,9 +102,10 @@ class Mailstrom:
 
         With a storage that dies with the process, every queued recipient gets its first try
         within `timeout` seconds, and what is left is logged with count and ids. With a
-        durable one nothing new is begun, and the answer holds the 1000 oldest at most.
+        durable one nothing new is begun, and the answer holds the 1000 oldest at most. A storage
+        that does not answer adds ten seconds at most, and what is left is then not listed.
         """
-        return self._here().close(float(timeout), drain=not self._storage.durable)
+        return self._here().close(timeout_secs(timeout), drain=not self._storage.durable)
 
     def die(self) -> None:
         """Ends the worker at once; connections are aborted, and this Mailstrom is closed."""
@@ -167,13 +181,21 @@ class Mailstrom:
     def wait(self, message_id: str, timeout: float | None = None) -> MessageStatus:
         """The status once every recipient is completed, or as it is after `timeout` seconds.
 
-        Raises `NotRunningError` when nobody can deliver: call `start()`. `close` wakes it.
+        Raises `NotRunningError` when nobody can deliver: call `start()`. With a durable storage
+        another process may: then it waits, and after a few seconds the log says so. `close` wakes it.
+
+        A storage that fails is asked again until `timeout`; only if it still fails then, or never
+        answered, that is raised, as `StorageError`. Without `timeout` it is raised at once.
         """
-        return self._here().awaited_message(message_id_of(message_id)).wait(timeout).public()
+        secs = timeout_secs_or_none(timeout)
+        return self._here().awaited_message(message_id_of(message_id)).wait(secs).public()
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Waits until everything queued is completed (or held); False at the timeout."""
-        return self._here().awaited_idle().wait(timeout)
+        """Waits until everything queued is completed (or held); False at the timeout.
+
+        Raises as `wait` does.
+        """
+        return self._here().awaited_idle().wait(timeout_secs_or_none(timeout))
 
     def events(self, after: int | None = None) -> Iterator[Event]:
         """What has become of messages, in order, until now: from the oldest kept, or behind a cursor.
@@ -181,9 +203,7 @@ class Mailstrom:
         Go on later behind the `cursor` of the last event you have seen. An event comes at least
         once, in whichever process it arose.
         """
-        while batch := self._events(after):
-            yield from batch
-            after = batch[-1].cursor
+        return self._told(cursor_of(after), self._open().clock.now())
 
     def overview(self) -> Overview:
         """How full the queue is, by destination and state, and whether it moves."""
@@ -205,7 +225,7 @@ class Mailstrom:
     def cancel(self, message_id: str | None = None, **chosen: Unpack[Chosen]) -> MessageStatus | int:
         """Stops trying: what is not completed fails with `Cause.CANCELLED`.
 
-        A recipient that is being sent to at this moment keeps what comes of that.
+        Nothing is sent to them any more, but for whom the last octet of the content is on its way.
         """
         return self._order(Order.CANCEL, message_id, chosen)
 
@@ -267,7 +287,9 @@ class Mailstrom:
 
     def _store(self, entries: Sequence[Entry], connection: object | None) -> list[str]:
         if connection is None:
-            return self._open().store(entries)
+            life = self._open()
+            room = life.intake.awaited_room(lambda: life.store(entries))
+            return stored(room.wait(self._config.queue_full_wait_secs))
         self._here().enter_for_work()
         return self._storage.bind(connection).store(entries)
 
@@ -278,9 +300,21 @@ class Mailstrom:
     def _order(self, order: Order, message_id: str | None, chosen: Chosen) -> MessageStatus | int:
         return self._open().order(order, selection_of(message_id, chosen))
 
-    def _events(self, after: int | None) -> Sequence[Event]:
+    def _told(self, after: int | None, until: datetime) -> Iterator[Event]:
+        goes_on = True
+        while goes_on:
+            events, goes_on = self._events(after, until)
+            yield from events
+            after = events[-1].cursor if goes_on else None
+
+    def _events(self, after: int | None, until: datetime) -> tuple[Sequence[Event], bool]:
+        """The next events, and whether more of those that arose until then may follow.
+
+        Who sends mail at each event would else be told of that, too, without end.
+        """
         self._open()
-        return self._storage.events(after)
+        events = self._storage.events(after, limit=EVENTS_AT_ONCE)
+        return events, len(events) == EVENTS_AT_ONCE and events[-1].at <= until
 
     def _make_runtime(self) -> Runtime:
         from .engine.carriers import carrier_maker  # the worker's parts are loaded when it starts

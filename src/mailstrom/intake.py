@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .abc import Clock, SharedStorage
 from .config import Config
 from .engine.door import Door
 from .engine.events import Board, Observers
 from .engine.platform import Platform
-from .engine.waiting import with_room
-from .errors import ClosedError, MailstromError
+from .engine.waiting import Awaited, awaited_room
+from .errors import ClosedError, MailstromError, QueueFull
 from .event import Event, EventKind
 from .message.email import Email
 from .submission import (
@@ -30,11 +30,13 @@ from .submission import (
 if TYPE_CHECKING:
     from email.message import Message
 
+T = TypeVar("T")
+
 CLOSING = "this Mailstrom is closing: it takes no more mail and is not started again"
 
 
 class Intake:
-    """Makes entries of emails, and stores them while the door is open. Any thread.
+    """Makes entries of emails, and stores them while the door is open and there is room. Any thread.
 
     `steady` is the queue's clock. `is_lost` says that what was stored will
     not be found any more.
@@ -71,16 +73,17 @@ class Intake:
         submissions, new_ids = submissions_of(emails), iter(self._platform.new_id, None)
         return entries_for(submissions, self._config, self._moment(), new_ids, self._unsigned)
 
+    def awaited_room(self, store: Callable[[], T]) -> Awaited[T | QueueFull]:
+        """What `store` returns as soon as the queue has room for it."""
+        return awaited_room(store, self._storage, self._board, self._platform)
+
     def store(self, entries: Sequence[Entry]) -> list[str]:
-        """Stores all or none, waiting for room as the configuration says; tells what is new."""
+        """Stores all or none; tells what is new."""
         accepting = self._observers.accepting([email.message_id for email, _ in entries])
         with self._door.within() as is_open, accepting:
             if not is_open:
                 raise ClosedError(CLOSING)
-            wait_secs, is_shut = self._config.queue_full_wait_secs, lambda: self._door.is_shut
-            ids = with_room(
-                lambda: self._storage.store(entries), self._board, self._platform, wait_secs, is_shut
-            )
+            ids = self._storage.store(entries)
             if self._is_lost():
                 raise ClosedError("this Mailstrom was closed in the meantime: the mail was not taken")
             if self._observers.are_there:

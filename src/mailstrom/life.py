@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .abc import InternalMessageStatus, Order, Selection, SharedStorage
@@ -16,22 +17,23 @@ from .engine.door import Door
 from .engine.events import Board, Observer, Observers
 from .engine.local import Outbox
 from .engine.platform import Platform
+from .engine.shared_clock import queue_clock
 from .engine.steering import Steering
-from .engine.tenure import Role, Tenure
+from .engine.tenure import Role, Tenure, Wish
 from .engine.thread import StorageThread
-from .engine.waiting import Awaited, awaited_idle, awaited_message
-from .engine.world import SteadyClock
+from .engine.waiting import GRACE_SECS, Awaited, answer_within, awaited_idle, awaited_message
 from .errors import ClosedError, NotRunningError, StorageError
 from .intake import CLOSING, Intake
-from .status import MessageStatus, WorkerStatus
+from .status import MessageStatus, WorkerStatus, printable
 from .submission import Entry
-from .wiring import warn_of_prefork
+from .wiring import load_worker, warn_of_prefork
 
 if TYPE_CHECKING:
     from .engine.runtime import Runtime
 
 DOTS_AT_EXIT_SECS = 10.0
 THREAD_END_SECS = 5.0
+PATIENCE_SECS = 5.0  # of who waits where nothing was started, before the log is told
 LEFT_LISTED = 1000  # messages that close() lists of a queue that goes on without us
 
 _log = logging.getLogger("mailstrom")
@@ -55,21 +57,25 @@ class Life:
         inherited: Life | None = None,
     ) -> None:
         self.pid = os.getpid()
-        self.clock = SteadyClock(platform.clock)
+        self.clock = queue_clock(platform.clock, storage)
         self.board = Board()
         self.observers = Observers(observers, platform)
         self.outbox = Outbox()
-        self.storage_thread = StorageThread(platform.calls("mailstrom-storage"))
+        self._storage_calls = platform.calls("mailstrom-storage")
+        self.storage_thread = StorageThread(self._storage_calls)
         self.is_closed: bool = inherited is not None and inherited.is_closed
         self._inherited = inherited
         self._arguments = (config, storage, observers, make_runtime, platform)
+        self._config = config
         self._platform = platform
         self._storage = storage
         self._lock = threading.RLock()
-        self._door = Door()
-        self._tenure = Tenure(platform, make_runtime, storage.identity)
-        self._role: Role | None = None
-        self._role_in_parent = None if inherited is None else inherited._role
+        self._door = Door()  # of those who store
+        self._waiting = Door()  # of those who wait: they look once more before the storage is closed
+        self._is_to_exit = False  # the end of the process is told to us
+        self._has_warned = False
+        wish = Wish() if inherited is None else inherited._tenure.wish
+        self._tenure: Tenure = Tenure(platform, make_runtime, storage.identity, inherited=wish)
         self._left: tuple[MessageStatus, ...] = ()
         self._steering = Steering(storage, self.clock.now, self.observers.tell, self.board.changed)
         self.intake = Intake(
@@ -91,7 +97,7 @@ class Life:
     def enter(self) -> None:
         """At the door of every method: raises `ClosedError` when it is over."""
         self._check_open()
-        if self._role_in_parent is not None:
+        if self._tenure.is_to_begin:
             self._begin_as_in_parent()
 
     def enter_for_work(self) -> None:
@@ -111,8 +117,7 @@ class Life:
         with self._lock:
             self._check_open()  # it may have been closed while we waited
             self._check_door()
-            self._begin(role)
-            self._role_in_parent = None
+            self._begin(Wish(role=role))
 
     def pause(self) -> None:
         """Takes no new work until `start`."""
@@ -125,6 +130,8 @@ class Life:
         """Stores all or none, and wakes the worker."""
         if self.status is WorkerStatus.CRASHED:
             raise NotRunningError("the worker crashed too often: see the log, and make a new Mailstrom")
+        if not self._storage.durable:
+            self._note_exit()  # what nobody delivers is lost then
         ids = self.intake.store(entries)
         self._tenure.wake()
         return ids
@@ -138,12 +145,14 @@ class Life:
     def awaited_message(self, message_id: str) -> Awaited[InternalMessageStatus]:
         """A message, until nothing of it is left to do."""
         self.enter()
-        return awaited_message(self._storage, self.board, message_id, self._is_vain, self._platform)
+        vain = partial(self._is_vain, self._platform.clock.monotonic())
+        return awaited_message(self._storage, self.board, message_id, vain, self._platform, self._waiting)
 
     def awaited_idle(self) -> Awaited[bool]:
         """The whole queue, until nothing is left to try."""
         self.enter()
-        return awaited_idle(self._storage, self.board, self._is_vain, self._platform)
+        vain = partial(self._is_vain, self._platform.clock.monotonic())
+        return awaited_idle(self._storage, self.board, vain, self._platform, self._waiting)
 
     def worker_ended(self) -> None:
         """An engine has come to its end."""
@@ -152,30 +161,30 @@ class Life:
 
     def close(self, timeout: float, *, drain: bool) -> tuple[MessageStatus, ...]:
         """Ends the worker in good order; what is not completed. Again: the same answer."""
-        self._role_in_parent = None
         deadline = self._platform.clock.monotonic() + timeout
         self._door.shut()
         self.board.wake_all()  # who waits for room waits in vain
         with ExitStack() as without_lock, self._lock:
             if self.is_closed:
                 return self._left
-            without_lock.callback(self._end_threads)
+            without_lock.callback(self._end_threads, deadline)
             self._door.wait_until_empty(timeout)
-            self._tenure.finish(take_due=drain, timeout=max(deadline - self._platform.clock.monotonic(), 0.0))
-            self._leave(count_left=True)
+            self._tenure.finish(take_due=drain, timeout=self._until(deadline))
+            self._leave(deadline, count_left=True)
         return self._left
 
     def die(self) -> None:
         """Ends the worker at once; connections are aborted."""
-        self.enter()
+        self._check_open()
+        now = self._platform.clock.monotonic()
         self._tenure.die()  # before the lock: a close() under way is cut short
         self._door.shut()
         with ExitStack() as without_lock, self._lock:
             if self.is_closed:
                 return
-            without_lock.callback(self._end_threads)
+            without_lock.callback(self._end_threads, now)
             self._tenure.die()  # it may have begun since
-            self._leave(count_left=not self._storage.durable)
+            self._leave(now, count_left=not self._storage.durable)
 
     def _check_open(self) -> None:
         if self.is_closed:
@@ -185,57 +194,87 @@ class Life:
         if self._door.is_shut:
             raise ClosedError(CLOSING)
 
-    def _is_vain(self) -> bool:
+    def _until(self, deadline: float) -> float:
+        return max(deadline - self._platform.clock.monotonic(), 0.0)
+
+    def _is_vain(self, since: float) -> bool:
         """Whether waiting has no more sense: closed. Raises when nobody delivers."""
         if self.is_closed:
             return True
         if self.status is WorkerStatus.CRASHED:
             raise NotRunningError("the worker crashed too often and stays down: see the log")
-        if self.status is WorkerStatus.NOT_STARTED and not self._storage.durable:
-            raise NotRunningError("nobody delivers: call start() before waiting")
+        if self.status is WorkerStatus.NOT_STARTED:
+            if not self._storage.durable:
+                raise NotRunningError("nobody delivers: call start() before waiting")
+            if self._platform.clock.monotonic() - since >= PATIENCE_SECS:
+                self._warn_of_no_worker()
         return False
 
-    def _begin(self, role: Role) -> None:
-        if self._role is None:
+    def _warn_of_no_worker(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning("who waits here waits for another process to deliver: in this one, call start()")
+
+    def _begin(self, wish: Wish) -> None:
+        is_first = not self._tenure.has_begun
+        if wish.role != "never":
+            load_worker(self._config)  # before there is a thread that would do it under a fork
+        self._tenure.begin(wish)
+        self._note_exit()
+        if is_first:
             warn_of_prefork(self._storage)
+
+    def _note_exit(self) -> None:
+        if not self._is_to_exit:
+            self._is_to_exit = True
             self._platform.at_exit(self._at_exit)
-        self._role = role
-        self._tenure.begin(role)
 
     def _begin_as_in_parent(self) -> None:
+        if self._door.is_shut:
+            return
         with self._lock:
-            if self._role_in_parent is not None:
-                self._begin(self._role_in_parent)
-                self._role_in_parent = None
+            if self._tenure.is_to_begin and not self._door.is_shut:
+                self._begin(self._tenure.wish)
 
-    def _leave(self, *, count_left: bool) -> None:
+    def _leave(self, deadline: float, *, count_left: bool) -> None:
         self.is_closed = True  # from here on nothing is taken that would not be found left
         try:
-            self._left = self._incomplete() if count_left else ()
+            self._left = self._incomplete(deadline) if count_left else ()
         finally:
             self.board.wake_all()
             self._platform.not_at_exit(self._at_exit)
         if not self._storage.durable:
             log_lost(self._left)
 
-    def _incomplete(self) -> tuple[MessageStatus, ...]:
+    def _incomplete(self, deadline: float) -> tuple[MessageStatus, ...]:
+        """None of them where the storage fails now: that stands in the log, and stops no end."""
+        secs = max(self._until(deadline), GRACE_SECS)
+        try:
+            if self._storage.never_blocks:
+                return self._listed()
+            return answer_within(secs, self._listed, self._storage_calls, self._platform)
+        except (StorageError, ClosedError) as error:
+            _log.warning("what is left in the queue cannot be listed: %s", printable(str(error)))
+            return ()
+
+    def _listed(self) -> tuple[MessageStatus, ...]:
         limit = LEFT_LISTED if self._storage.durable else None
         return tuple(status.public() for status in self._storage.retrieve_all_incomplete(limit=limit))
 
-    def _end_threads(self) -> None:
+    def _end_threads(self, deadline: float) -> None:
         """Called without the lock: an observer may be about to close this Mailstrom too."""
         self.observers.close(THREAD_END_SECS)
-        self.storage_thread.close(THREAD_END_SECS)
+        self.storage_thread.close(max(min(self._until(deadline), THREAD_END_SECS), GRACE_SECS))
+        self._waiting.shut()
+        self._waiting.wait_until_empty(GRACE_SECS)
         self._storage.close()
 
     def _at_exit(self) -> None:
         """The interpreter ends: no new work, wait for the replies to final dots, tell what is lost."""
         if self.pid != os.getpid() or self.is_closed:
             return
+        deadline = self._platform.clock.monotonic() + DOTS_AT_EXIT_SECS
         self._tenure.drain_dots(DOTS_AT_EXIT_SECS)
         self.is_closed = True
-        try:
-            self._left = () if self._storage.durable else self._incomplete()
-        except StorageError as error:
-            _log.warning("what is lost with this process cannot be told: %s", error)
+        self._left = () if self._storage.durable else self._incomplete(deadline)
         log_lost(self._left)

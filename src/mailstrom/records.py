@@ -9,11 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from .message.prepared import PreparedEmail
 from .status import Attempt, DeliveryResult, MessageStatus, RecipientStatus
@@ -21,8 +21,10 @@ from .status import Attempt, DeliveryResult, MessageStatus, RecipientStatus
 __all__ = [
     "CLAIM_LIMIT",
     "EVERYTHING",
+    "START",
     "Backlog",
     "Claim",
+    "Cursor",
     "InternalMessageStatus",
     "InternalRecipientStatus",
     "Note",
@@ -32,9 +34,12 @@ __all__ = [
     "Overview",
     "Selection",
     "Settlement",
+    "Waits",
 ]
 
 CLAIM_LIMIT = 100  # recipients of one message in one claim, and RCPT in one transaction
+
+Waits: TypeAlias = Sequence[timedelta]  # the waits after one crash, two in a row ...; then none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +144,7 @@ class Order(StrEnum):
 
     CANCEL = "cancel"  # fail them: try no more
     HOLD = "hold"  # keep them, and try them only after RELEASE
-    RELEASE = "release"  # end a hold: due now, with no crash counted
+    RELEASE = "release"  # end a hold: due now, with no crash counted; queued again if never tried
     RETRY = "retry"  # due now instead of later; what is held stays held
 
 
@@ -164,15 +169,20 @@ class Selection:
 
 EVERYTHING = Selection()
 
+Cursor: TypeAlias = tuple[int, int]  # the place of a recipient, for the storage that told it
+START: Cursor = (-1, -1)  # before everyone
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
     """A recipient that an order has changed.
 
     One that was claimed is being tried at this moment: `after` equals `before`, and the order
-    takes effect when the claim ends without completing it.
+    takes effect when the claim ends without completing it. `cursor` is its place in the queue,
+    behind which the order goes on.
     """
 
+    cursor: Cursor
     message_id: str
     before: InternalRecipientStatus
     after: InternalRecipientStatus

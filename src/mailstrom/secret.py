@@ -48,16 +48,17 @@ class Secret:
         raise TypeError("a Secret is never pickled")
 
 
-def sealing(name: str) -> Callable[[type[T]], type[T]]:
-    """For a class whose argument `name` may be a text with a password: sealed before a frame shows it."""
+def sealing(*names: str) -> Callable[[type[T]], type[T]]:
+    """For a class whose arguments `names` may be texts with a password: sealed before a frame shows them."""
 
     def decorate(decorated: type[T]) -> type[T]:
         init: Callable[..., None] = vars(decorated)["__init__"]
 
         @wraps(init)
         def sealed_init(self: T, *args: Any, **given: Any) -> None:
-            if isinstance(given.get(name), str):
-                given[name] = Secret(given[name])
+            for name in names:
+                if isinstance(given.get(name), str):
+                    given[name] = Secret(given[name])
             init(self, *args, **given)
 
         type.__setattr__(decorated, "__init__", sealed_init)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, TypedDict
 
 from .errors import MessageError
 from .message.address import parse_mailbox
 from .message.domain import a_label_domain
 from .records import Selection
-from .submission import message_id_of
+from .submission import aware_instant, may_be_stored, message_id_of
 
 NOTHING_NAMED = "a message id, a selection such as domain='example.org', or everything=True alone"
 
@@ -36,10 +37,10 @@ class Chosen(TypedDict, total=False):
 def selection_of(message_id: str | None, chosen: Chosen) -> Selection:
     """The selection; `MessageError` for what cannot be one, and where nothing at all is named."""
     named: dict[str, Any] = {**chosen}
-    everything = named.pop("everything", False)
+    everything = _flag("everything", named.pop("everything", False))
     if message_id is not None:
         named["message_id"] = message_id
-    if bool(everything) is bool(named):
+    if everything is bool(named):
         raise MessageError("selection", given=chosen, expected=NOTHING_NAMED)
     if unknown := named.keys() - _READERS.keys():
         raise TypeError(f"there is no keyword {min(unknown)!r}; expected one of {', '.join(_READERS)}")
@@ -58,7 +59,7 @@ def _domain(given: Any) -> str:
 
 
 def _destination(given: Any) -> str:
-    if not isinstance(given, str):
+    if not isinstance(given, str) or not may_be_stored(given):
         raise MessageError("destination", given=given, expected="a domain, or relay:NAME")
     return given.lower()
 
@@ -73,15 +74,9 @@ def _state(given: Any) -> Any:
     return given
 
 
-def _held(given: Any) -> bool:
-    if not isinstance(given, bool):
-        raise MessageError("held", given=given, expected="True or False")
-    return given
-
-
-def _instant(given: Any) -> datetime:
-    if not isinstance(given, datetime) or given.tzinfo is None:
-        raise MessageError("submitted_before", given=given, expected="an aware datetime")
+def _flag(name: str, given: Any) -> bool:
+    if not isinstance(given, bool):  # the text "false" would count as true
+        raise MessageError(name, given=given, expected="True or False")
     return given
 
 
@@ -92,6 +87,6 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "destination": _destination,
     "sender": _sender,
     "state": _state,
-    "held": _held,
-    "submitted_before": _instant,
+    "held": partial(_flag, "held"),
+    "submitted_before": partial(aware_instant, "submitted_before"),
 }

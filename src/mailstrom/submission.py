@@ -6,13 +6,14 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, SharedStorage
 from .config import Config
-from .errors import MailstromError, MessageError
+from .config_checks import LONGEST_SECS, is_unicode
+from .errors import MailstromError, MessageError, MessageNotFound
 from .message.email import Email
 from .message.prepare import Seal, SealFor, fingerprint, prepare
 from .route.addresses import route_key_for
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 METADATA_LIMIT = 4096  # characters of all keys and values
 KEY_LIMIT = 255  # characters of an idempotency key
+CURSOR_LIMIT = 2**63  # what the cursor of an event is below
 
 FIRST = datetime(1, 1, 1, tzinfo=UTC)  # what a datetime can hold
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -36,39 +38,17 @@ _log = logging.getLogger("mailstrom")
 Entry = tuple[PreparedEmail, InternalMessageStatus]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Submission:
     """An email for `send_emails` with the options of `send_email`."""
 
     email: Email | Message | bytes
-    recipients: Addresses | None = None
-    return_path: str | None = None
-    send_at: datetime | None = None
-    expires_at: datetime | None = None
-    idempotency_key: str | None = None
-    metadata: Mapping[str, str] | None = None
-
-    def __init__(
-        self,
-        email: Email | Message | bytes,
-        *,
-        recipients: Addresses | None = None,
-        return_path: str | None = None,
-        send_at: datetime | None = None,
-        expires_at: datetime | None = None,
-        idempotency_key: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        for name, value in (
-            ("email", email),
-            ("recipients", recipients),
-            ("return_path", return_path),
-            ("send_at", send_at),
-            ("expires_at", expires_at),
-            ("idempotency_key", idempotency_key),
-            ("metadata", metadata),
-        ):
-            object.__setattr__(self, name, value)
+    recipients: Addresses | None = field(default=None, kw_only=True)
+    return_path: str | None = field(default=None, kw_only=True)
+    send_at: datetime | None = field(default=None, kw_only=True)
+    expires_at: datetime | None = field(default=None, kw_only=True)
+    idempotency_key: str | None = field(default=None, kw_only=True)
+    metadata: Mapping[str, str] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +186,48 @@ def with_index(error: MailstromError, index: int) -> MailstromError:
 
 
 def message_id_of(given: object) -> str:
-    """A message id as it is stored: without <>. Whether there is such a message is not looked at."""
+    """A message id as it is stored: without <>; `MessageNotFound` for one that no message can have."""
     if not isinstance(given, str):
         raise MessageError("message_id", given=given, expected="the text that send_email returned")
-    return given.strip().removeprefix("<").removesuffix(">")
+    message_id = given.strip().removeprefix("<").removesuffix(">")
+    if not may_be_stored(message_id):
+        raise MessageNotFound(message_id)
+    return message_id
+
+
+def may_be_stored(text: str) -> bool:
+    """Without NUL and lone surrogates, which the databases do not even search for."""
+    return "\0" not in text and is_unicode(text)
+
+
+def aware_instant(name: str, given: object) -> datetime:
+    """An instant: a datetime that knows how far it is from UTC."""
+    # a tzinfo alone is not enough: it may answer None
+    if not isinstance(given, datetime) or given.utcoffset() is None:
+        expected = "an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)"
+        raise MessageError(name, given=given, expected=expected)
+    return given
+
+
+def timeout_secs(given: object) -> float:
+    """How many seconds to wait, within what the clock can add up; a time that is over is 0."""
+    if not isinstance(given, (int, float)) or isinstance(given, bool) or given != given:  # NaN
+        raise MessageError("timeout", given=given, expected="a number of seconds")
+    return float(max(0, min(given, LONGEST_SECS)))
+
+
+def timeout_secs_or_none(given: object) -> float | None:
+    """The same, or None: as long as it takes."""
+    return None if given is None else timeout_secs(given)
+
+
+def cursor_of(given: object) -> int | None:
+    """Behind which event to go on; None: at the oldest."""
+    if given is None:
+        return None
+    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < CURSOR_LIMIT:
+        raise MessageError("after", given=given, expected="the cursor of an event, or None")
+    return given
 
 
 def _is_repeat(status: InternalMessageStatus, storage: SharedStorage) -> bool:
@@ -223,21 +241,14 @@ def _is_repeat(status: InternalMessageStatus, storage: SharedStorage) -> bool:
 
 
 def _check_options(submission: Submission, now: datetime) -> None:
-    _check_instant("send_at", submission.send_at)
-    _check_instant("expires_at", submission.expires_at)
     expires_at, send_at = submission.expires_at, submission.send_at
+    for name, at in (("send_at", send_at), ("expires_at", expires_at)):
+        if at is not None:
+            aware_instant(name, at)
     if expires_at is not None and expires_at <= max(now, send_at or now):
         raise MessageError("expires_at", given=expires_at, expected="an instant after now and after send_at")
     _check_key(submission.idempotency_key)
     _check_metadata(submission.metadata)
-
-
-def _check_instant(name: str, at: object) -> None:
-    if at is None:
-        return
-    if not isinstance(at, datetime) or at.tzinfo is None:
-        expected = "an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)"
-        raise MessageError(name, given=at, expected=expected)
 
 
 def _check_key(key: object) -> None:

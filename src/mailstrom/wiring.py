@@ -8,10 +8,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .abc import Clock, SharedStorage, Storage, StorageRunner
 from .config import Config, RemoteDeliveryConfig
+from .config_storage import StorageConfig
 from .engine.host_lock import HostLock
 from .engine.platform import Calls, Flag, Looks, Loop, Platform, Turn
 from .engine.prefork import prefork_server
@@ -20,13 +22,34 @@ from .errors import ConfigError
 from .net.clock import SystemClock
 from .secret import Secret
 from .storage.exclusive import ExclusiveStorage
+from .storage.fork import call_around_fork, call_in_forked_child
 from .storage.memory import MemoryStorage
-from .storage.urls import storage_from_url
+from .storage.urls import storage_from, storage_from_url
 from .submission import new_id
 
 if TYPE_CHECKING:
     from .abc import Resolver
     from .engine.world import World
+
+_WORKER = ("asyncio", "ssl", "mailstrom.engine.carriers", "mailstrom.engine.runtime", "mailstrom.net.tcp")
+_CARRIER = ("aiosmtplib", "encodings.idna", "mailstrom.net.tls")  # idna: the system looks names up with it
+_RESOLVER = (
+    "dns.exception",
+    "dns.message",
+    "dns.resolver",
+    "dns.rdtypes.ANY.CNAME",
+    "dns.rdtypes.ANY.DNAME",
+    "dns.rdtypes.ANY.MX",
+    "dns.rdtypes.ANY.NS",
+    "dns.rdtypes.ANY.OPT",
+    "dns.rdtypes.ANY.RRSIG",
+    "dns.rdtypes.ANY.SOA",
+    "dns.rdtypes.ANY.TSIG",
+    "dns.rdtypes.IN.A",
+    "dns.rdtypes.IN.AAAA",
+    "mailstrom.net.dns",
+)
+_RESOLVER_BY_HTTPS = ("dns.asyncquery", "dns._asyncio_backend")
 
 _log = logging.getLogger("mailstrom")
 
@@ -42,12 +65,14 @@ def config_of(given: Config | Secret | None) -> Config:
     raise ConfigError(f"config: expected a Config, a relay URL or None, got {type(given).__name__}")
 
 
-def storage_of(given: Storage | SharedStorage | str | Secret | None) -> SharedStorage:
-    """What the engine works with: a plain storage lifted, that of a URL; none at all is memory."""
+def storage_of(given: Storage | SharedStorage | StorageConfig | str | Secret | None) -> SharedStorage:
+    """What the engine works with: a plain storage lifted, that of a URL or settings; without one memory."""
     if given is None:
         return ExclusiveStorage(MemoryStorage())
     if isinstance(given, (str, Secret)):
         return storage_from_url(given)
+    if isinstance(given, StorageConfig):
+        return storage_from(given)
     if isinstance(given, SharedStorage):
         return given
     if isinstance(given, Storage):
@@ -71,6 +96,21 @@ def warn_of_prefork(storage: SharedStorage) -> None:
         )
 
 
+def load_worker(config: Config) -> None:
+    """Loads all that a worker will use, now, on the caller's thread.
+
+    In a child forked while another thread loads a module, that module is half there for good.
+    """
+    names = [*_WORKER]
+    if config.mode == "live":
+        names += _CARRIER
+        if isinstance(config.delivery, RemoteDeliveryConfig):
+            is_by_https = config.delivery.resolver_setup.protocol == "https"
+            names += (*_RESOLVER, *_RESOLVER_BY_HTTPS) if is_by_https else _RESOLVER
+    for name in names:
+        import_module(name)
+
+
 class SystemPlatform(Platform):
     """This process and this machine, as they are."""
 
@@ -92,7 +132,10 @@ class SystemPlatform(Platform):
         return LoopThread(main, on_crash)
 
     def turn(self, identity: str) -> Turn:
-        return HostLock(identity)
+        lock = HostLock(identity)
+        call_around_fork(lock.before_fork, lock.after_fork)
+        call_in_forked_child(lock.after_fork_in_child)
+        return lock
 
     def at_exit(self, call: Callable[[], object]) -> None:
         atexit.register(call)

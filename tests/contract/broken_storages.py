@@ -19,6 +19,7 @@ from mailstrom.abc import (
     Settlement,
     Storage,
 )
+from mailstrom.records import START, Cursor, Waits
 from mailstrom.storage.exclusive import ExclusiveStorage
 from tests.contract.plain_storage import PlainStorage
 
@@ -106,9 +107,9 @@ class Remembers(ExclusiveStorage):
         return super().store(entries)
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
-        claim = super().claim(now, owner=owner, lease=lease, skip=skip)
+        claim = super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
         self.given += [claim] if claim else []
         return claim
 
@@ -128,48 +129,57 @@ class Unfair(Remembers):
     """The route key that came first is served until it is empty."""
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
         others = self.keys - {self.given[-1].route_key} if self.given else set()
-        claim = super().claim(now, owner=owner, lease=lease, skip={*skip, *others})
-        return claim or super().claim(now, owner=owner, lease=lease, skip=skip)
+        claim = super().claim(now, owner=owner, lease=lease, skip={*skip, *others}, backoff=backoff)
+        return claim or super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
 
 
 class CancelsClaimed(Remembers):
     """Takes a delivery that is under way for cancelled."""
 
     def order(
-        self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
-    ) -> Sequence[Ordered]:
+        self, order: Order, selection: Selection, now: datetime, *, after: Cursor = START, limit: int = 1000
+    ) -> list[Ordered]:
         for claim in self.given:
             self.give_back(claim)
-        return super().order(order, selection, now, limit=limit)
+        return super().order(order, selection, now, after=after, limit=limit)
 
 
 class NoLease(ExclusiveStorage):
     """Keeps what was claimed for ever."""
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
-        return super().claim(now, owner=owner, lease=timedelta(days=365), skip=skip)
+        return super().claim(now, owner=owner, lease=timedelta(days=365), skip=skip, backoff=backoff)
 
 
 class ForgetsCrashes(ExclusiveStorage):
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
-        claim = super().claim(now, owner=owner, lease=lease, skip=skip)
+        claim = super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
         if claim is None:
             return None
         return replace(claim, recipients=tuple(replace(each, crashes=0) for each in claim.recipients))
 
 
+class TriesCrashedAtOnce(ExclusiveStorage):
+    """In a hot loop, should the process die of it."""
+
+    def claim(
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
+    ) -> Claim | None:
+        return super().claim(now, owner=owner, lease=lease, skip=skip)
+
+
 class IgnoresSkip(ExclusiveStorage):
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
-        return super().claim(now, owner=owner, lease=lease)
+        return super().claim(now, owner=owner, lease=lease, backoff=backoff)
 
 
 class SettlesAll(ExclusiveStorage):
@@ -216,21 +226,30 @@ class HoldsNothing(ExclusiveStorage):
     """Says that it held what it left as it was."""
 
     def order(
-        self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
-    ) -> Sequence[Ordered]:
-        changed = super().order(order, selection, now, limit=limit)
+        self, order: Order, selection: Selection, now: datetime, *, after: Cursor = START, limit: int = 1000
+    ) -> list[Ordered]:
+        changed = super().order(order, selection, now, after=after, limit=limit)
         if order is Order.HOLD:
-            super().order(Order.RELEASE, selection, now, limit=limit)
+            super().order(Order.RELEASE, selection, now, after=after, limit=limit)
         return changed
+
+
+class BeginsAnew(ExclusiveStorage):
+    """Takes no notice of how far an order has come."""
+
+    def order(
+        self, order: Order, selection: Selection, now: datetime, *, after: Cursor = START, limit: int = 1000
+    ) -> list[Ordered]:
+        return super().order(order, selection, now, limit=limit)
 
 
 class OrdersAll(ExclusiveStorage):
     """Takes no notice of the destination."""
 
     def order(
-        self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
-    ) -> Sequence[Ordered]:
-        return super().order(order, replace(selection, destination=None), now, limit=limit)
+        self, order: Order, selection: Selection, now: datetime, *, after: Cursor = START, limit: int = 1000
+    ) -> list[Ordered]:
+        return super().order(order, replace(selection, destination=None), now, after=after, limit=limit)
 
 
 class TellsAgain(ExclusiveStorage):

@@ -18,7 +18,9 @@ from mailstrom.abc import (
     Settlement,
 )
 from mailstrom.errors import MailstromError
+from mailstrom.records import Waits
 from mailstrom.storage.postgres import PostgresStorage
+from mailstrom.storage.sql.claiming import Asked
 from mailstrom.storage.sql.script import Batch, Row, Script, Statement, perform
 from mailstrom.storage.sql.storing import Storing
 from mailstrom.storage.sqlite import SqliteStorage
@@ -186,13 +188,12 @@ class ClaimsBeforeTheCommit(CommitsLater):
     """The claim is not written ahead."""
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
         if (workers := self._living().workers) is not None:
             workers.hold(owner)
-        granted = self.later(
-            partial(self._claiming.claim, now, owner=owner, lease=lease, skip=skip, after=self._last_key)
-        )
+        asked = Asked(owner=owner, lease=lease, backoff=backoff)
+        granted = self.later(partial(self._claiming.claim, now, asked, skip=skip, after=self._last_key))
         if granted is None:
             return None
         self._last_key = granted.claim.route_key

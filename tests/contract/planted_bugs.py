@@ -52,6 +52,12 @@ SQLITE_BUGS: Bugs = {
         "no crash is counted ahead": _sqlite(
             Edit("_claiming._take", "crashes = crashes + 1", "crashes = crashes")
         ),
+        "what crashed is tried again at once": _sqlite(
+            Edit("_claiming._take", "json_extract(:waits, '$[' || crashes || ']')", "NULL")
+        ),
+        "all recipients of a claim wait for the same crash": _sqlite(
+            Edit("_claiming._take", "|| crashes ||", "|| (SELECT max(crashes) FROM mailstrom_recipients) ||")
+        ),
         "a token comes again": _sqlite(
             Edit(
                 "_claiming._new_token",
@@ -102,15 +108,33 @@ SQLITE_BUGS: Bugs = {
             Edit(_NEXT, "AND route_key NOT IN (SELECT value FROM json_each(:skip))", "")
         ),
         "what was never tried is pulled in": _sqlite(
-            Edit("_controlling._deferred_beyond", "r.state = 'deferred' AND", "")
+            Edit("_controlling._deferred_beyond", "(r.state = 'deferred' OR r.crashes > 0) AND", "")
+        ),
+        "what waits after a crash is not pulled in": _sqlite(
+            Edit("_controlling._deferred_beyond", "OR r.crashes > 0", "")
         ),
     },
     "cancel": {
         "cancel ends a delivery under way": _sqlite(
             Edit("_controlling._select", _IS_CLAIMED, "0"), Edit("_controlling._applies", _IS_CLAIMED, "0")
         ),
+        "a final dot is sent though a cancel waits": _sqlite(
+            Edit("_leasing._mark_dot_sent", "r.mark IS NULL AND", "")
+        ),
         "an order is forgotten when the claim is settled": _sqlite(Edit(_HELD, "r.mark,", "NULL,")),
         "an order is forgotten when the lease ends": _sqlite(Edit(_PICK, "r.mark,", "NULL,")),
+    },
+    "order_parts": {
+        "each part of an order begins at the beginning": _sqlite(
+            Edit("_controlling._behind", "(r.seq, r.position) > (:after_seq, :after_position)", "1 = 1")
+        ),
+        "an order goes on with the next message": _sqlite(
+            Edit(
+                "_controlling._behind",
+                "(r.seq, r.position) > (:after_seq, :after_position)",
+                "r.seq > :after_seq",
+            )
+        ),
     },
     "events": {
         "events show the latest change alone": _sqlite(
@@ -159,6 +183,9 @@ SQLITE_BUGS: Bugs = {
         ),
     },
     "crashes": {
+        "a body goes with one of those that it is for": _sqlite(
+            Edit("_purging._strip", "m.completed_at IS NOT NULL", "1 = 1")
+        ),
         "an id is told before the commit": careless.StoresBeforeTheCommit,
         "a claim is not written ahead": careless.ClaimsBeforeTheCommit,
         "the mark of the dot is in memory when the dot goes out": careless.MarksDotBeforeTheCommit,

@@ -142,6 +142,10 @@ def test_a_broken_storage_breaks_its_clause(broken: Callable[[], Storage], claus
         (broken_storages.NoToken, "a_lost_claim_can_do_nothing"),
         (broken_storages.NoLease, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
         (broken_storages.ForgetsCrashes, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
+        (
+            broken_storages.TriesCrashedAtOnce,
+            "after_each_crash_in_a_row_it_is_claimable_after_the_wait_for_that",
+        ),
         (broken_storages.IgnoresSkip, "skipped_route_keys_are_not_claimed"),
         (broken_storages.Unfair, "a_route_key_with_much_mail_does_not_hide_another"),
         (broken_storages.SettlesAll, "recipients_without_an_outcome_stay_claimed"),
@@ -151,6 +155,10 @@ def test_a_broken_storage_breaks_its_clause(broken: Callable[[], Storage], claus
         (broken_storages.StoresHalf, "of_several_entries_all_are_stored_or_none"),
         (broken_storages.CancelsClaimed, "cancel_does_not_undo_a_delivery_under_way"),
         (broken_storages.HoldsNothing, "what_was_held_is_not_tried_until_it_is_released"),
+        (
+            broken_storages.BeginsAnew,
+            "an_order_does_not_meet_again_what_was_deferred_after_it_went_by",
+        ),
         (broken_storages.OrdersAll, "what_is_cancelled_is_selected_by_each_field"),
         (broken_storages.TellsAgain, "behind_each_cursor_the_rest_is_told"),
         (broken_storages.LastWriterWins, "a_note_is_not_replaced_by_an_older_version"),

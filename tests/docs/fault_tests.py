@@ -3,44 +3,66 @@
     python -m tests.docs.fault_tests
 
 writes them into the last column of the tables. A docstring cites with "Row 8", "Rows 3, 13 and 14",
-"Rows 1 to 4", "Threat S5".
+"Rows 1 to 4", "Threat S5" or "threat S5". Shown are a few, of each folder those first that are most about it.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "faults.md"
-FOLDERS = ("crashes", "scenarios", "contract", "unit", "interop")  # the most telling ones first
+FOLDERS = ("crashes", "scenarios", "contract", "interop", "unit")  # the most telling ones first
 TOOLS = TESTS / "unit" / "testing"  # these show what the tools can do, not what mailstrom does
 SHOWN = 3  # files in one cell
 
-_LIST = r"\b(?:Rows?|Threats?)\s+((?:S?\d+)(?:\s*(?:,\s*and|,|and|to|-)\s*S?\d+)*)"
+_LIST = r"\b(?:Rows?|[Tt]hreats?)\s+((?:S?\d+)(?:\s*(?:,\s*and|,|and|to|-)\s*S?\d+)*)"
 _ROW = re.compile(r"^(\| (S?\d+) \|.*\| )[^|]*\|$", re.MULTILINE)
 
 
 def files_by_number() -> dict[str, list[str]]:
-    """Each number with the test files that cite it, as paths below tests/."""
-    found: dict[str, list[str]] = {}
+    """Each number with the test files that cite it, as paths below tests/: of each folder one, in turns."""
+    found: dict[str, list[list[str]]] = {}
     for folder in FOLDERS:
-        for path in sorted((TESTS / folder).rglob("test_*.py")):
-            if path.parent == TOOLS:
-                continue
-            for number in sorted(numbers_cited_in(path)):
-                found.setdefault(number, []).append(str(path.relative_to(TESTS)))
-    return found
+        for number, paths in _of_folder(TESTS / folder).items():
+            found.setdefault(number, []).append(paths)
+    return {number: list(_in_turns(of_folders)) for number, of_folders in found.items()}
+
+
+def _of_folder(folder: Path) -> dict[str, list[str]]:
+    """First those whose own docstring cites the number, then by how many of their tests do."""
+    found: dict[str, list[tuple[bool, int, str]]] = {}
+    for path in sorted(folder.rglob("test_*.py")):
+        if path.parent == TOOLS:
+            continue
+        own, *cited = _citations(path)
+        for number, count in Counter([*own, *chain(*cited)]).items():
+            rank = number not in own, -count, str(path.relative_to(TESTS))
+            found.setdefault(number, []).append(rank)
+    return {number: [path for _, _, path in sorted(ranked)] for number, ranked in found.items()}
+
+
+def _in_turns(lists: list[list[str]]) -> Iterator[str]:
+    for row in zip_longest(*lists):
+        yield from filter(None, row)
 
 
 def numbers_cited_in(path: Path) -> set[str]:
     """The numbers in the docstrings of a test file."""
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return set(chain(*_citations(path)))
+
+
+def _citations(path: Path) -> Iterator[list[str]]:
+    """Of each docstring the numbers, the file's own first."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docstrings = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
-    return {number for text in docstrings for number in numbers_in(text)}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, documented):
+            yield list(numbers_in(ast.get_docstring(node) or ""))
 
 
 def numbers_in(text: str) -> Iterator[str]:

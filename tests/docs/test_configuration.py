@@ -12,6 +12,7 @@ import pytest
 
 import mailstrom
 import mailstrom.dkim
+from mailstrom.config_storage import StorageConfig
 from tests.docs.tables import Table, code_spans, tables_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -25,6 +26,7 @@ PARTS = (
     mailstrom.RetryPolicy,
     mailstrom.SmtpTimeouts,
     mailstrom.dkim.DkimSigner,
+    StorageConfig,
     mailstrom.MemoryStorage,
 )
 REQUIRED = "required"

@@ -2,98 +2,32 @@
 
 from __future__ import annotations
 
-import email
-import email.message
-import email.policy
-import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mailstrom import PreparedEmail, SharedStorage
-from mailstrom.storage.postgres import PostgresStorage
 from mailstrom.storage.sqlite import SqliteStorage
 from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
-from tests.interop.outbox_kinds import django_database
-
-ROOT = Path(__file__).parents[2]
-ENQUEUES = {"role": "never"}
-
-Open = Callable[[], SharedStorage]
-
-
-class Site:
-    """The project, with a default database of its own."""
-
-    def __init__(self, place: str, open_queue: Open) -> None:
-        self.database = django_database(place)
-        self.options: dict[str, object] = dict(ENQUEUES)
-        self.style_before = False  # of Django 6.1
-        self._open_queue = open_queue
-
-    def tell(self, story: str) -> object:
-        """What the story comes to."""
-        done = self._run("-m", "tests.interop.django_site.stories", story)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def tell_error(self, story: str) -> str:
-        """The last line of what it says where it fails."""
-        done = self._run("-m", "tests.interop.django_site.stories", story)
-        assert done.returncode == 1, done.stdout
-        return done.stderr.strip().rpartition("\n")[2]
-
-    def worker(self, *arguments: str) -> subprocess.Popen[str]:
-        """manage.py mailstrom_worker, at work."""
-        command = [*self._python(), "-m", "tests.interop.django_site.manage", "mailstrom_worker", *arguments]
-        return subprocess.Popen(
-            command, cwd=ROOT, env=self._environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def queued(self) -> list[PreparedEmail]:
-        """What a worker finds to send."""
-        found = []
-        with closing(self._open_queue()) as queue:
-            now, lease = datetime.now(UTC) + timedelta(seconds=1), timedelta(minutes=1)
-            while (claim := queue.claim(now, owner="worker", lease=lease)) is not None:
-                found.append(claim.email)
-        return found
-
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self._python(), *arguments], cwd=ROOT, env=self._environ(), capture_output=True, text=True
-        )
-
-    def _python(self) -> list[str]:
-        # Django 6.1 warns of EMAIL_BACKEND itself
-        return [sys.executable, "-X", "dev", "-W", "default" if self.style_before else "error"]
-
-    def _environ(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-            "SITE_DATABASE": json.dumps(self.database),
-            "SITE_OPTIONS": json.dumps(self.options),
-            "SITE_BEFORE": "1" if self.style_before else "",
-        }
+from tests.interop.django_site.site import (
+    ENQUEUES,
+    Site,
+    parsed,
+    site_on_postgres,
+    site_on_sqlite,
+    subjects,
+)
 
 
 @pytest.fixture
 def sqlite_site(tmp_path: Path) -> Site:
-    path = tmp_path / "site.db"
-    return Site(str(path), lambda: SqliteStorage(path))
+    return site_on_sqlite(tmp_path)
 
 
 @pytest.fixture
-def postgres_site(database: str) -> Site:
-    return Site(database, lambda: PostgresStorage(database))
+def postgres_site(tmp_path: Path, database: str) -> Site:
+    return site_on_postgres(tmp_path, database)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -106,9 +40,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 @pytest.fixture
 def site_with_two(sqlite_site: Site, tmp_path: Path) -> Site:
     """With its queue elsewhere."""
-    path = tmp_path / "queue.db"
-    sqlite_site.options["storage"] = f"sqlite:///{path}"
-    sqlite_site._open_queue = lambda: SqliteStorage(path)
+    sqlite_site.use_queue(SqliteStorage, str(tmp_path / "queue.db"))
     return sqlite_site
 
 
@@ -117,14 +49,6 @@ def smtp() -> Iterator[tuple[SmtpServer, str]]:
     server = SmtpServer()
     with LoopbackServer(server) as running:
         yield server, f"smtp://127.0.0.1:{running.port}"
-
-
-def subjects(queued: list[PreparedEmail]) -> list[str]:
-    return [parsed(each)["Subject"] for each in queued]
-
-
-def parsed(prepared: PreparedEmail) -> email.message.EmailMessage:
-    return email.message_from_bytes(prepared.content, policy=email.policy.default)
 
 
 # --- if and only if the transaction commits
@@ -258,6 +182,7 @@ def test_an_unknown_option_is_told(sqlite_site: Site) -> None:
 
 def test_a_default_database_that_cannot_hold_a_queue_is_told(sqlite_site: Site) -> None:
     sqlite_site.database = {"ENGINE": "django.db.backends.dummy"}
+    sqlite_site.is_migrated = False
 
     told = sqlite_site.tell_error("has_no_transaction")
 

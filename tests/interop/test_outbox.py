@@ -6,7 +6,7 @@ Each fact for each kind of connection, on real databases.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,66 +16,24 @@ import pytest
 
 from mailstrom import DuplicateMessage, IdempotencyConflict, MessageNotFound, SharedStorage
 from mailstrom.errors import ConfigError, StorageError
-from mailstrom.storage.postgres import PostgresStorage
 from mailstrom.storage.sqlite import SqliteStorage
-from mailstrom.testing.storage_kit import LEASE, NOW, a_keyed, an_entry, id_of
-from tests.interop.outbox_callers import Caller, tell
+from mailstrom.testing.storage_kit import a_keyed, an_entry, id_of
+from tests.interop.outbox_callers import Caller
+from tests.interop.outbox_desk import Desk, on_postgres, on_sqlite
 from tests.interop.outbox_kinds import KINDS, Kind
 from tests.postgres import query
-
-ORDERS = "CREATE TABLE orders (number INTEGER)"
-Story = Callable[[Caller, SharedStorage], Awaitable[None]]
-
-
-class Desk:
-    """A database with the queue and a table of the application's."""
-
-    def __init__(self, place: str, storage: SharedStorage) -> None:
-        self.place = place
-        self.storage = storage
-
-    def play(self, kind: Kind, story: Story, *, autocommit: bool = False) -> None:
-        """The story, told by a caller with a connection of its own."""
-        opening = kind.autocommitting if autocommit else kind.connected
-        assert opening is not None
-
-        async def play() -> None:
-            async with opening(self.place) as caller:
-                await story(caller, self.storage)
-
-        tell(play(), is_awaited=kind.is_awaited)
-
-    def sent(self) -> list[str]:
-        """The ids of what a worker finds to send."""
-        found = []
-        while (claim := self.storage.claim(NOW, owner="worker", lease=LEASE)) is not None:
-            found.append(claim.email.message_id)
-        return sorted(found)
-
-    def orders(self) -> int:
-        """How many rows of the application's were committed."""
-        count = "SELECT count(*) FROM orders"
-        if "://" in self.place:
-            return query(self.place, count)[0][0]
-        with closing(sqlite3.connect(self.place)) as connection:
-            return connection.execute(count).fetchone()[0]
 
 
 @pytest.fixture
 def sqlite_desk(tmp_path: Path) -> Iterator[Desk]:
-    path = tmp_path / "app.db"
-    with closing(SqliteStorage(path)) as storage:
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute(ORDERS)
-        yield Desk(str(path), storage)
+    with on_sqlite(tmp_path / "app.db") as desk:
+        yield desk
 
 
 @pytest.fixture
 def postgres_desk(database: str) -> Iterator[Desk]:
-    query(database, ORDERS)
-    with closing(PostgresStorage(database)) as storage:
-        assert storage.is_idle()  # makes the tables
-        yield Desk(database, storage)
+    with on_postgres(database) as desk:
+        yield desk
 
 
 @pytest.fixture(params=KINDS)

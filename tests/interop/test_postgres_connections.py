@@ -22,12 +22,21 @@ from tests.interop.mailbox import free_ports, until
 from tests.postgres import Bouncer, PostgresServer, query
 
 
-def backend_of(storage: PostgresStorage) -> int:
-    """Which process of the server the next call speaks to."""
-    return int(storage._read(lambda: asked("pg_backend_pid()")))
+class Asking(PostgresStorage):
+    """Asks the server about the connection and the transactions in which all else is done."""
+
+    def backend(self) -> int:
+        """Which process of the server the next call speaks to."""
+        return int(self._read(lambda: _asked("pg_backend_pid()")))
+
+    def settings(self, name: str) -> set[str]:
+        """The server's setting of this name in a question, and in writing, synced and not."""
+        setting = f"current_setting('{name}')"
+        written = {self._write(lambda: _asked(setting), synced=synced) for synced in (True, False)}
+        return {self._read(lambda: _asked(setting)), *written}
 
 
-def asked(expression: str) -> Script[str]:
+def _asked(expression: str) -> Script[str]:
     ((value,),) = yield Statement(f"SELECT {expression}", {})
     return str(value)
 
@@ -47,8 +56,8 @@ def waiting_for_locks(database: str) -> int:
 # Its own
 
 
-def test_calls_one_after_the_other_use_one_connection(storage: PostgresStorage, database: str) -> None:
-    used = {backend_of(storage) for _ in range(5)}
+def test_calls_one_after_the_other_use_one_connection(storage: Asking, database: str) -> None:
+    used = {storage.backend() for _ in range(5)}
 
     assert (len(used), backends(database)) == (1, 1)
 
@@ -62,16 +71,16 @@ def test_more_threads_than_connections_wait_for_each_other(database: str) -> Non
 
 
 def test_a_connection_whose_server_process_was_ended_is_replaced(
-    storage: PostgresStorage, database: str
+    storage: Asking, database: str
 ) -> None:
-    before = backend_of(storage)
+    before = storage.backend()
 
     query(database, "SELECT pg_terminate_backend(%s)", [before])
 
-    assert backend_of(storage) != before
+    assert storage.backend() != before
 
 
-def test_a_closed_storage_has_no_connections_and_says_so(storage: PostgresStorage, database: str) -> None:
+def test_a_closed_storage_has_no_connections_and_says_so(storage: Asking, database: str) -> None:
     storage.is_idle()
 
     storage.close()
@@ -81,30 +90,20 @@ def test_a_closed_storage_has_no_connections_and_says_so(storage: PostgresStorag
         storage.is_idle()
 
 
-def test_a_search_path_that_leads_elsewhere_does_no_harm(storage: PostgresStorage, database: str) -> None:
+def test_a_search_path_that_leads_elsewhere_does_no_harm(storage: Asking, database: str) -> None:
     query(database, f"ALTER DATABASE {database.rpartition('/')[2]} SET search_path TO nowhere")
 
     assert storage.store([an_entry()]) == [id_of("one")]
 
 
-def test_a_process_that_stands_still_in_a_transaction_is_cut_off_by_the_server(
-    storage: PostgresStorage,
-) -> None:
+def test_a_process_that_stands_still_in_a_transaction_is_cut_off_by_the_server(storage: Asking) -> None:
     """Row 52: else its locks would outlast its lease."""
-    limit = "current_setting('idle_in_transaction_session_timeout')"
-
-    assert storage._write(lambda: asked(limit)) == "20s"
-    assert storage._write(lambda: asked(limit), synced=False) == "20s"
-    assert storage._read(lambda: asked(limit)) == "20s"
+    assert storage.settings("idle_in_transaction_session_timeout") == {"20s"}
 
 
-def test_nobody_waits_long_for_what_another_transaction_has_locked(storage: PostgresStorage) -> None:
+def test_nobody_waits_long_for_what_another_transaction_has_locked(storage: Asking) -> None:
     """An outbox transaction that was left open, with a key that is tried again."""
-    limit = "current_setting('lock_timeout')"
-
-    assert storage._write(lambda: asked(limit)) == "10s"
-    assert storage._write(lambda: asked(limit), synced=False) == "10s"
-    assert storage._read(lambda: asked(limit)) == "10s"
+    assert storage.settings("lock_timeout") == {"10s"}
 
 
 def test_stores_that_wait_for_an_open_outbox_leave_connections_to_the_engine(database: str) -> None:
@@ -245,25 +244,25 @@ def exit_code_of_child(fork: Callable[[], int], is_true: Callable[[], bool]) -> 
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_has_connections_of_its_own(storage: PostgresStorage, fork: Callable[[], int]) -> None:
+def test_a_forked_child_has_connections_of_its_own(storage: Asking, fork: Callable[[], int]) -> None:
     """Row 53: the parent's go on, and serve it alone."""
-    parents = backend_of(storage)
+    parents = storage.backend()
 
     code = exit_code_of_child(
         fork,
-        lambda: backend_of(storage) != parents and storage.store([an_entry("child")]) == [id_of("child")],
+        lambda: storage.backend() != parents and storage.store([an_entry("child")]) == [id_of("child")],
     )
 
-    assert (code, backend_of(storage)) == (0, parents)
+    assert (code, storage.backend()) == (0, parents)
     assert [each.message_id for each in storage.retrieve_all_incomplete()] == [id_of("child")]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_that_closes_the_storage_leaves_the_parents_connections(
-    storage: PostgresStorage, fork: Callable[[], int]
+    storage: Asking, fork: Callable[[], int]
 ) -> None:
     """Row 53."""
-    parents = backend_of(storage)
+    parents = storage.backend()
 
     def closes() -> bool:
         storage.close()
@@ -271,7 +270,7 @@ def test_a_child_that_closes_the_storage_leaves_the_parents_connections(
 
     code = exit_code_of_child(fork, closes)
 
-    assert (code, backend_of(storage)) == (0, parents)
+    assert (code, storage.backend()) == (0, parents)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -315,8 +314,8 @@ def test_a_password_stands_in_no_error_log_or_name(
 
 
 @pytest.fixture
-def storage(database: str) -> Iterator[PostgresStorage]:
-    with closing(PostgresStorage(database)) as storage:
+def storage(database: str) -> Iterator[Asking]:
+    with closing(Asking(database)) as storage:
         yield storage
 
 

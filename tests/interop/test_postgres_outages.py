@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
 
 import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
 
 from mailstrom import StorageError, StorageFull
 from mailstrom.abc import Claim, Note
@@ -14,6 +17,7 @@ from mailstrom.status import Delivered
 from mailstrom.storage.postgres import PostgresStorage
 from mailstrom.storage.sql.script import Script, Statement
 from mailstrom.testing.storage_kit import EXPIRES_AT, LEASE, NOW, an_entry, at_once, id_of, settlement
+from tests.interop.mailbox import until
 from tests.pg_proxy import PostgresProxy, running_proxy
 from tests.postgres import PostgresServer, query
 
@@ -178,6 +182,80 @@ def test_a_storage_that_is_made_while_the_server_is_away_works_once_it_is_there(
     storage.close()
 
 
+# The server says nothing
+
+
+@pytest.mark.parametrize("words", [b"BEGIN", b"INSERT"])
+def test_a_call_to_a_server_that_falls_silent_comes_to_an_end_and_the_next_one_works(
+    impatient: PostgresStorage, proxy: PostgresProxy, database: str, words: bytes
+) -> None:
+    """Its machine acknowledges every octet: TCP sees nothing wrong."""
+    proxy.freeze_at(words)
+    with pytest.raises(StorageError, match=r"has said nothing for 0\.3 s"):
+        impatient.store([an_entry("one")])
+    proxy.thaw()
+
+    ids = impatient.store([an_entry("two")])
+
+    assert (ids, states(database)) == ([id_of("two")], ["queued"])
+
+
+def test_a_commit_to_a_server_that_falls_silent_says_that_its_outcome_is_not_known(
+    impatient: PostgresStorage, proxy: PostgresProxy
+) -> None:
+    proxy.freeze_at(b"COMMIT\0")
+
+    with pytest.raises(StorageError, match="COMMIT was sent, and whether it was performed is not known"):
+        impatient.store([an_entry()])
+    gc.collect()  # psycopg keeps a connection that never came about in a cycle
+
+
+def test_a_commit_of_which_nothing_is_heard_is_asked_for_on_another_connection(
+    impatient: PostgresStorage, proxy: PostgresProxy, database: str
+) -> None:
+    proxy.cut_commit("silent")
+
+    ids = impatient.store([an_entry()])
+
+    assert (ids, proxy.commits_cut, states(database)) == ([id_of("one")], 1, ["queued"])
+
+
+def test_a_statement_that_takes_long_is_not_silence_while_replies_come(impatient: PostgresStorage) -> None:
+    def slowly() -> Script[int]:
+        for _ in range(4):
+            yield Statement("SELECT pg_sleep(0.1)", {})
+        return 4
+
+    assert impatient._read(slowly) == 4
+
+
+def test_a_connection_of_a_pool_that_falls_silent_is_given_up(proxy: PostgresProxy) -> None:
+    with ConnectionPool(proxy.dsn, min_size=1, max_size=1, timeout=5, open=True) as pool:
+        storage = PostgresStorage(pool, reply_timeout_secs=0.3)
+        storage.is_idle()
+        proxy.freeze_at(b"BEGIN")
+        with pytest.raises(StorageError, match="has said nothing"):
+            storage.is_idle()
+        proxy.thaw()
+
+        assert storage.is_idle()
+
+
+def test_a_listener_that_is_not_heard_comes_to_an_end(
+    impatient: PostgresStorage, proxy: PostgresProxy
+) -> None:
+    is_over = threading.Event()
+    listener = threading.Thread(target=impatient.listen, args=(lambda: None, is_over.is_set))
+    proxy.freeze_at(b"LISTEN")
+    listener.start()
+    until(lambda: proxy.is_frozen, 10, "a LISTEN")
+
+    is_over.set()
+    listener.join(10)
+
+    assert not listener.is_alive()
+
+
 # The server says no
 
 
@@ -281,4 +359,14 @@ def storage(proxy: PostgresProxy) -> Iterator[PostgresStorage]:
     storage = PostgresStorage(proxy.dsn)
     storage.is_idle()
     yield storage
+    storage.close()
+
+
+@pytest.fixture
+def impatient(proxy: PostgresProxy) -> Iterator[PostgresStorage]:
+    """The same, and it does not wait long for a reply."""
+    storage = PostgresStorage(make_conninfo(proxy.dsn, connect_timeout=2), reply_timeout_secs=0.3)
+    storage.is_idle()
+    yield storage
+    proxy.thaw()
     storage.close()

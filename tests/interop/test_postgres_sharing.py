@@ -322,9 +322,33 @@ def test_an_upgrade_tells_what_was_there_and_may_be_repeated(opened: Callable[[]
     assert found == [0, 0, VERSION, VERSION]
 
 
-def test_a_newer_schema_is_refused(database: str, opened: Callable[[], PostgresStorage]) -> None:
+def upgraded_beyond_us(database: str, *, works_from: int) -> None:
+    """As a newer mailstrom does it."""
+    step = [VERSION + 1, works_from]
+    query(database, "INSERT INTO mailstrom.schema (version, works_from) VALUES (%s, %s)", step)
+
+
+def test_a_newer_schema_that_allows_it_is_used_by_who_has_it_open_and_by_who_comes(
+    database: str, opened: Callable[[], PostgresStorage]
+) -> None:
+    """Workers that end and are started again, while other machines have the new version."""
+    storage = opened()
+    storage.store([an_entry("one")])
+    upgraded_beyond_us(database, works_from=VERSION)
+
+    storage.store([an_entry("two")])
+    restarted = opened()
+    restarted.store([an_entry("three")])
+
+    assert len(storage.retrieve_all_incomplete()) == 3
+    assert [restarted.upgrade(), restarted.schema_version()] == [VERSION + 1, VERSION + 1]
+
+
+def test_a_newer_schema_that_does_not_is_refused(
+    database: str, opened: Callable[[], PostgresStorage]
+) -> None:
     opened().upgrade()
-    query(database, "INSERT INTO mailstrom.schema (version) VALUES (%s)", [VERSION + 1])
+    upgraded_beyond_us(database, works_from=VERSION + 1)
     storage = opened()
 
     with pytest.raises(ConfigError, match=f"version {VERSION + 1}"):

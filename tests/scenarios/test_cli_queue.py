@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Iterator
 from itertools import islice
@@ -76,6 +77,46 @@ def test_on_a_terminal_that_can_do_nothing_it_is_plain(queue: Queue) -> None:
 
     assert "\x1b" not in shown
     assert "1 recipient: 1 queued." in shown
+
+
+# --- standard streams, and interrupts
+
+
+@pytest.mark.parametrize(("closed", "told"), [("<&-", 1), (">&-", 0), ("2>&-", 1), ("<&- >&- 2>&-", 0)])
+def test_a_standard_stream_that_is_closed_leads_nowhere(queue: Queue, closed: str, told: int) -> None:
+    line = ["sh", "-c", f'exec "$@" {closed}', "sh", *command("queue", "--storage", queue.url)]
+
+    ended = subprocess.run(line, env=environ(), capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.count("1 recipient: 1 queued.\n") == told
+
+
+def test_what_is_complained_of_stays_out_of_the_output_where_nobody_hears_it(queue: Queue) -> None:
+    line = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command("queue", "show", "9@x.example")]
+
+    ended = subprocess.run(line, env=environ(MAILSTROM_STORAGE=queue.url), capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (66, "", "")
+
+
+def test_the_interrupt_key_while_it_is_imported_is_no_traceback() -> None:
+    program = """if True:
+        import sys
+        from mailstrom.__main__ import main
+
+        class Interrupted:
+            def find_spec(self, name, path, target=None):
+                if name == "mailstrom.cli.main":
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupted())
+        main()
+    """
+
+    ended = subprocess.run([sys.executable, "-c", program], env=environ(), capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 # --- health

@@ -174,12 +174,15 @@ def test_it_drains_as_the_first_process_of_a_container(tmp_path: Path) -> None:
 def test_one_that_is_to_stand_by_delivers_when_the_other_ends(tmp_path: Path) -> None:
     with LoopbackServer(SmtpServer()) as running:
         queue = Queue(tmp_path, running.port)
-        with working(queue, "--role", "auto") as first, working(queue, "--role", "auto"):
+        with working(queue, "--role", "auto") as first, working(queue, "--role", "auto") as second:
             first.send_signal(signal.SIGTERM)
             first.communicate(timeout=WAIT_SECS)
             end = queue.wait(queue.store(YOU)[0])
+            assert second.stdout is not None
+            told = second.stdout.readline()
 
     assert end.succeeded
+    assert told == f"mailstrom worker {second.pid} delivers now: the other process has ended\n"
 
 
 def test_a_queue_that_cannot_be_reached_is_one_line_and_code_75() -> None:

@@ -6,10 +6,20 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from mailstrom import Config, Mailstrom, MemoryStorage, RelayConfig, WorkerStatus
+from mailstrom import (
+    Config,
+    Mailstrom,
+    MemoryStorage,
+    RelayConfig,
+    StorageError,
+    WorkerStatus,
+)
+from mailstrom.abc import InternalMessageStatus
+from mailstrom.storage.sqlite import SqliteStorage
 from mailstrom.testing.smtp_server import Action, LoopbackServer, SmtpServer
 from tests.builders import an_email
 from tests.contract.plain_storage import PlainStorage
@@ -131,6 +141,102 @@ def test_nothing_is_said_to_be_lost_that_is_not(caplog: pytest.LogCaptureFixture
         assert len(m.close()) == 1
 
     assert caplog.records == []
+
+
+class Unlisted(PlainStorage):
+    """A storage that fails when its messages are to be listed."""
+
+    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
+        raise StorageError("the disk is gone")
+
+
+def test_a_queue_that_cannot_be_listed_is_closed_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    m = Mailstrom(CAPTURE, Unlisted(durable=True))
+
+    answers = [m.close(), m.close()]
+
+    assert answers == [(), ()]
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "the disk is gone" in told
+
+
+class Unanswering(PlainStorage):
+    """A storage that never lists its messages, until its test is over."""
+
+    def __init__(self) -> None:
+        super().__init__(durable=True)
+        self.is_over = threading.Event()
+
+    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
+        self.is_over.wait(30)
+        return super().retrieve_all_incomplete()
+
+
+def test_a_queue_that_is_never_listed_is_closed_in_time_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    storage = Unanswering()
+    m = Mailstrom(CAPTURE, storage)
+    began = time.monotonic()
+
+    try:
+        assert m.close(timeout=0.1) == ()
+        assert time.monotonic() - began < 10
+    finally:
+        storage.is_over.set()
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "cannot be listed: the storage has not answered" in told
+
+
+def test_of_two_with_one_storage_the_second_is_closed_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = SqliteStorage(tmp_path / "mail.db")
+    first, second = Mailstrom(CAPTURE, storage), Mailstrom(CAPTURE, storage)
+    first.close()
+
+    assert (second.close(), second.worker_status()) == ((), WorkerStatus.TERMINATED)
+    assert ["is closed" in record.getMessage() for record in caplog.records] == [True]
+
+
+class ClosedUnderALook(SqliteStorage):
+    """Notices when it is closed under a look."""
+
+    was_closed = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.closed, self.looking = threading.Event(), threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+        super().close()
+
+    def retrieve_status(self, message_id: str) -> InternalMessageStatus:
+        self.looking.set()
+        self.was_closed |= self.closed.wait(0.2)
+        return super().retrieve_status(message_id)
+
+
+def test_the_storage_is_closed_when_those_who_wait_have_looked_for_the_last_time(tmp_path: Path) -> None:
+    storage = ClosedUnderALook(tmp_path / "mail.db")
+    m = Mailstrom(CAPTURE, storage)
+    message_id = m.send_email(an_email())
+    seen: list[str] = []
+    waiting = threading.Thread(target=lambda: seen.append(m.wait(message_id).state))
+    waiting.start()
+    assert storage.looking.wait(30)
+    m.close()
+    waiting.join(30)
+
+    assert (seen, storage.was_closed) == (["queued"], False)
+
+
+def test_an_exception_of_the_applications_own_leaves_the_block_though_the_queue_cannot_be_listed() -> None:
+    with pytest.raises(KeyError), Mailstrom(CAPTURE, Unlisted(durable=True)):
+        raise KeyError("of the application")
 
 
 def test_die_sends_nothing_more_and_a_durable_storage_keeps_it() -> None:

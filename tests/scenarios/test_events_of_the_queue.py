@@ -10,6 +10,7 @@ import pytest
 
 from mailstrom import AsyncMailstrom, Config, Event, EventKind, Mailstrom, SqliteStorage
 from tests.builders import an_email
+from tests.unit.storage.sqlite_kit import keeping_what_is_deleted
 
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 
@@ -74,7 +75,7 @@ def test_the_asyncio_face_has_them_in_an_async_for(file: Path) -> None:
 
 
 def test_a_person_who_is_forgotten_is_told_of_no_more(file: Path) -> None:
-    with Mailstrom(CAPTURE, SqliteStorage(file)) as m:
+    with keeping_what_is_deleted(), Mailstrom(CAPTURE, SqliteStorage(file)) as m:
         m.start().wait(m.send_email(an_email(to=["a@one.example", "b@two.example"])), timeout=30)
 
         assert m.forget("The First <A@one.example>") == 1

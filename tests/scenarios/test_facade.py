@@ -1,7 +1,6 @@
 """The front door, blocking and asyncio, from one table: real threads, real sockets on loopback.
 
-Each test runs with both faces. `m` is a `Mailstrom`, or an `AsyncMailstrom` whose methods are
-awaited in a loop of the test.
+Each test that is given `made` runs with both faces, see `tests.scenarios.conftest`.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
-from typing import Any, Self
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -37,45 +35,7 @@ from tests.builders import an_email
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 
 
-class Awaiting:
-    """An AsyncMailstrom behind the methods of a Mailstrom: each is awaited in one loop."""
-
-    def __init__(self, runner: asyncio.Runner, *args: Any, **kwargs: Any) -> None:
-        self._runner = runner
-        self._inner = AsyncMailstrom(*args, **kwargs)
-        self._mailstrom = self._inner._mailstrom
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        return (lambda *args, **kwargs: self._awaited(found(*args, **kwargs))) if callable(found) else found
-
-    def __enter__(self) -> Self:
-        self._awaited(self._inner.__aenter__())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._awaited(self._inner.__aexit__(*error))
-
-    def _awaited(self, awaitable: Any) -> Any:
-        async def main() -> Any:
-            return await awaitable
-
-        found = self._runner.run(main())
-        return self if found is self._inner else found
-
-
 Maker = Callable[..., Any]
-
-
-@pytest.fixture(params=["blocking", "asyncio"])
-def made(request: pytest.FixtureRequest) -> Iterator[Maker]:
-    """Makes a Mailstrom or an AsyncMailstrom."""
-    if request.param == "blocking":
-        yield Mailstrom
-        return
-    with asyncio.Runner() as runner:
-        yield partial(Awaiting, runner)
-        runner.run(runner.get_loop().shutdown_default_executor())
 
 
 def test_nothing_is_sent_before_start(made: Maker) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
+
+import pytest
 
 from mailstrom import MemoryStorage
 from mailstrom.abc import Claim
@@ -61,16 +64,21 @@ def test_a_lease_that_ends_within_its_margin_is_not_used_for_a_dot() -> None:
     assert (len(server.ledger.messages), len(server.ledger.sessions)) == (1, 2)
 
 
-def test_a_lease_lost_after_the_final_dot_brings_a_result_that_is_not_taken() -> None:
-    """Row 52: a late result with a stale token is refused; this is the window nobody can close."""
+def test_a_lease_lost_after_the_final_dot_brings_a_result_that_is_refused_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Rows 48 and 52: a late result with a stale token; this is the window nobody can close."""
     server = SmtpServer(delays={"content": 90.0})
 
     async def story(sim: Simulation) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert (status.succeeded, status[YOU].result.tries, len(status[YOU].attempts)) == (True, 1, 1)
+        refused = f"results of message {status.message_id} came after its claim was lost"
+        assert [record.getMessage() for record in caplog.records] == [refused]
 
-    simulate(story, config=a_config(), storage=forgetful())
+    with caplog.at_level(logging.WARNING, logger="mailstrom"):
+        simulate(story, config=a_config(), storage=forgetful())
 
 
 def test_a_long_delivery_keeps_its_lease() -> None:

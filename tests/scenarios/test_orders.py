@@ -137,6 +137,21 @@ def test_a_hold_of_what_is_being_sent_takes_effect_where_it_is_not_delivered() -
     simulate(story, config=a_config())
 
 
+@pytest.mark.parametrize(("order", "state"), [(Order.CANCEL, "failed"), (Order.HOLD, "deferred")])
+def test_whom_an_order_meets_before_the_final_dot_gets_none(order: Order, state: str) -> None:
+    async def story(sim: Simulation) -> None:
+        server = SmtpServer(delays={"data": 60.0})
+        with_mx(sim, server)
+        message_id = sim.send_email(an_email())
+        await asyncio.sleep(30)
+        assert sim.order(order, everything=True) == 1
+        await asyncio.sleep(7200)
+        result = sim.status(message_id)[YOU].result
+        assert (result.state, result.tries, server.ledger.messages) == (state, 0, ())
+
+    simulate(story, config=a_config())
+
+
 def test_observers_hear_of_each_recipient_that_was_cancelled_once() -> None:
     events: list[Event] = []
     with Mailstrom(CAPTURE, observers=[events.append]) as m:
@@ -167,7 +182,7 @@ def test_the_asyncio_face_takes_the_same_orders(tmp_path: Path) -> None:
             assert await m.release(everything=True) == 1
             assert await m.retry_now(domain="dest.example") == 0
             assert [each.recipients for each in (await m.overview()).backlog] == [1]
-            assert await m.cancel(state="deferred") == 1
+            assert await m.cancel(state="queued") == 1
             with pytest.raises(MessageError, match="everything=True"):
                 await m.cancel()
 

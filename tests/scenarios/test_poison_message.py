@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mailstrom import Cause, RetryPolicy
+from mailstrom import Cause, RetryPolicy, StorageError, WorkerStatus
+from mailstrom.abc import InternalMessageStatus, PreparedEmail
 from mailstrom.engine.events import EventKind
 from mailstrom.route.mx import MxAnswer
 from mailstrom.testing.dns import FakeResolver
@@ -245,3 +246,61 @@ def test_an_error_of_the_system_is_no_crash() -> None:
         assert (status[YOU].result.state, status[YOU].result.tries) == ("deferred", 1)
 
     simulate(story, config=a_config(), start=False)
+
+
+class Spoiled(PlainStorage):
+    """Fails for one message: its email cannot be read, or its last result not be written."""
+
+    def __init__(self, spoiled: str) -> None:
+        super().__init__(durable=True)
+        self.spoiled = spoiled
+        self.bad: str | None = None
+        self.times = 0
+
+    def retrieve(self, message_id: str) -> tuple[PreparedEmail, InternalMessageStatus]:
+        if self.spoiled == "email":
+            self._fail_for(message_id)
+        return super().retrieve(message_id)
+
+    def update_status(self, status: InternalMessageStatus) -> None:
+        if self.spoiled == "result" and status.completed_at is not None:
+            self._fail_for(status.message_id)
+        super().update_status(status)
+
+    def _fail_for(self, message_id: str) -> None:
+        if message_id == self.bad:
+            self.times += 1
+            raise StorageError("input/output error")
+
+
+@pytest.mark.parametrize(("spoiled", "secs"), [("email", 1), ("result", 60)])
+def test_one_message_that_the_storage_fails_for_does_not_hold_up_the_others(spoiled: str, secs: int) -> None:
+    """Row 56: all have one route key. One that is alone with its fault is found out later."""
+    storage = Spoiled(spoiled)
+    server = SmtpServer()
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        storage.bad = sim.send_email(an_email())
+        if spoiled == "result":
+            await asyncio.sleep(1)
+        others = [sim.send_email(an_email()) for _ in range(5)]
+        await asyncio.sleep(secs)
+        assert all(sim.status(message_id).succeeded for message_id in others)
+        assert sim.engine.status is WorkerStatus.OK
+
+        await asyncio.sleep(3600)
+        assert storage.times < 80
+        assert sim.status(the_bad_one(storage)).state == "queued"
+        storage.spoiled = "nothing"
+        assert (await sim.wait(the_bad_one(storage))).succeeded
+
+    simulate(story, config=a_config(), storage=storage)
+
+    assert len(server.ledger.messages) == 6
+
+
+def the_bad_one(storage: Spoiled) -> str:
+    """The one that is spoiled."""
+    assert storage.bad is not None
+    return storage.bad

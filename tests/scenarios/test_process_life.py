@@ -12,6 +12,7 @@ import pytest
 
 from mailstrom import Config, Mailstrom, NotRunningError, RelayConfig, WorkerStatus
 from mailstrom.engine.worker import Engine
+from mailstrom.testing.dns_server import DnsServer
 from mailstrom.testing.smtp_server import Action, LoopbackServer, SmtpServer
 from tests.builders import an_email
 
@@ -70,9 +71,16 @@ UNTIL_DOT = UNTIL_ASKED.format(
 )
 
 
-def test_a_program_that_ends_before_start_is_told_nothing_and_ends() -> None:
-    """Row 54: nothing was begun."""
-    done = run_script(SENDS_AND_ENDS.replace(".start()", ""), 25)
+def test_a_program_that_ends_before_start_is_told_how_many_are_lost() -> None:
+    """Row 54: memory: warn with the count; that start() was forgotten shows nowhere else."""
+    done = run_script(SENDS_AND_ENDS.replace(".start()", "") + "    print(i)", 25)
+
+    assert "1 message is lost" in done.stderr
+    assert done.stdout.strip() in done.stderr
+
+
+def test_a_program_that_ends_before_start_and_sent_nothing_is_told_nothing() -> None:
+    done = run_script("from mailstrom import Mailstrom; m = Mailstrom()")
 
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -89,9 +97,7 @@ def test_a_program_that_ends_while_its_worker_is_idle_ends_quietly() -> None:
 
 def test_a_program_that_ends_with_mail_queued_is_told_how_many_are_lost() -> None:
     """Row 54: memory: warn with the count."""
-    done = run_script(
-        SENDS_AND_ENDS.replace("i = m.send", "m.pause(); i = m.send") + "    print(i)", 25
-    )
+    done = run_script(SENDS_AND_ENDS.replace("i = m.send", "m.pause(); i = m.send") + "    print(i)", 25)
 
     assert "1 message is lost" in done.stderr
     assert done.stdout.strip() in done.stderr
@@ -126,7 +132,7 @@ def test_a_program_that_ends_after_the_final_dot_waits_for_the_reply() -> None:
     assert len(server.ledger.messages) == 1
 
 
-def test_a_forked_child_has_a_queue_and_a_worker_of_its_own() -> None:
+def test_a_forked_child_has_a_queue_and_a_worker_of_its_own_paused_as_the_parents() -> None:
     """Row 53: delivered once, by the parent; the child's mail by the child."""
     server = SmtpServer()
     script = """
@@ -137,9 +143,10 @@ def test_a_forked_child_has_a_queue_and_a_worker_of_its_own() -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            assert m.worker_status() == "ok", m.worker_status()
+            assert m.worker_status() == "paused", m.worker_status()
             mine = m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="child"))
-            assert m.wait(mine, timeout=20).succeeded
+            assert m.wait(mine, timeout=0.1).state == "queued"
+            assert m.start().wait(mine, timeout=20).succeeded
             try:
                 m.query_status(queued)
             except MessageNotFound:
@@ -191,6 +198,36 @@ def test_a_forked_child_goes_on_with_a_queue_that_both_share(tmp_path: Path) -> 
 
     assert done.returncode == 0, done.stderr
     assert len(server.ledger.messages) == 3
+
+
+@pytest.mark.parametrize("place", [None, "mail.db"], ids=["memory", "sqlite"])
+def test_a_daemon_forked_twice_goes_on_though_nobody_used_it_in_between(
+    place: str | None, tmp_path: Path
+) -> None:
+    """Row 53: what was started is started, and what was paused is paused, in every generation."""
+    script = """
+    import os
+    m.wait(i, timeout=30)
+    place = "sqlite:///" + sys.argv[2] if sys.argv[2] else None
+    email = lambda: Email(from_="a@sender.example", to="you@dest.example", text="daemon")
+    runs, waits = Mailstrom(m._config, place).start(), Mailstrom(m._config).start()
+    waits.pause()
+    if os.fork() == 0:
+        if os.fork() == 0:
+            try:
+                assert runs.wait(runs.send_email(email()), timeout=20).succeeded
+                assert waits.wait(waits.send_email(email()), timeout=0.1).state == "queued"
+                assert waits.worker_status() == "paused"
+                print("well", flush=True)
+            finally:
+                os._exit(0)
+        os._exit(0)
+    os._exit(0)
+    """
+    with LoopbackServer(SmtpServer()) as running:
+        done = run_script(SENDS_AND_ENDS + script, running.port, tmp_path / place if place else "")
+
+    assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr
 
 
 def test_a_forked_child_of_a_parent_that_never_started_starts_nothing() -> None:
@@ -278,6 +315,34 @@ def test_mail_that_was_being_sent_when_the_worker_crashed_is_sent_again() -> Non
             assert m.wait(message_id, timeout=30).succeeded
 
     assert len(server.ledger.messages) == 1
+
+
+LOADED_ASIDE = """
+    import importlib.abc, threading
+    class Recording(importlib.abc.MetaPathFinder):
+        found = set()
+        def find_spec(self, name, path, target=None):
+            if threading.current_thread() is not threading.main_thread():
+                self.found.add(name)
+    from mailstrom import *
+    sys.meta_path.insert(0, Recording())
+    resolver = ResolverSetup.specific("127.0.0.1", port=int(sys.argv[2]))
+    relay = RelayConfig("localhost", int(sys.argv[1]), tls="none")
+    for delivery in RemoteDeliveryConfig(resolver_setup=resolver), relay:
+        with Mailstrom(Config(delivery=delivery)).start() as m:
+            i = m.send_email(Email(from_="a@sender.example", to="you@dest.example", text="t"))
+            print(m.wait(i, timeout=30).state)
+    print(Recording.found & set(sys.modules))  # the others were asked for, and are nowhere
+"""
+
+
+def test_all_that_a_worker_uses_is_loaded_before_it_has_a_thread() -> None:
+    """Row 53: a child forked while a thread of its parent loads a module finds half of it, for good."""
+    zone = {"dest.example": {"MX": [[10, "mx.dest.example."]]}, "mx.dest.example": {"A": ["127.0.0.1"]}}
+    with LoopbackServer(SmtpServer()) as running, DnsServer(zone) as names:
+        done = run_script(LOADED_ASIDE, running.port, names.port)
+
+    assert done.stdout == "failed\ndelivered\nset()\n", done.stderr
 
 
 def test_threads_of_a_forked_child_that_come_at_once_share_one_worker() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mailstrom import Config, Event, EventKind, Mailstrom, MemoryStorage, SqliteStorage
+from mailstrom import Config, Mailstrom, MemoryStorage, SqliteStorage
 from mailstrom.abc import Claim, Settlement
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.simulation import Simulation, simulate
@@ -79,31 +78,3 @@ def test_the_leases_of_all_deliveries_are_prolonged_in_one_call(deliveries: int)
         await asyncio.sleep(60)
 
     simulate(story, config=a_config(), storage=storage)
-
-
-class SlowToTell(SqliteStorage):
-    """Commits the first results at once, and lets their worker hear of it only when it asks again."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.committed = threading.Event()
-        self.asked_again = threading.Event()
-
-    def settle(self, settlements: Sequence[Settlement], *args: Any) -> list[bool]:
-        if self.committed.is_set():
-            self.asked_again.set()
-        kept = super().settle(settlements, *args)
-        self.committed.set()
-        assert self.asked_again.wait(30)
-        return kept
-
-
-def test_a_worker_that_is_ended_while_a_commit_is_under_way_tells_its_results_once(tmp_path: Path) -> None:
-    storage, events = SlowToTell(tmp_path / "mail.db"), list[Event]()
-    m = Mailstrom(CAPTURE, storage, observers=[events.append]).start()
-    m.send_email(an_email())
-    assert storage.committed.wait(30)
-
-    m.die()
-
-    assert [event.kind for event in events if event.result is not None] == [EventKind.DELIVERED]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from mailstrom import Cause, RetryPolicy
+from mailstrom import Cause, Config, Mailstrom, RetryPolicy
+from mailstrom.abc import Clock
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
+from mailstrom.wiring import SystemPlatform
 from tests.builders import a_config, an_email, with_mx
 from tests.scenarios.stages import YOU
 
 TEN_YEARS = timedelta(days=3653)
+HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 JUMPS = pytest.mark.parametrize("jump", [TEN_YEARS, -TEN_YEARS], ids=["ahead", "back"])
 
@@ -65,7 +70,7 @@ def test_five_days_of_tries_stay_five_days(jump: timedelta) -> None:
             await asyncio.sleep(86_400)
             sim.clock.jump(jump)
         await sim.wait(message_id)
-        assert sim.clock.monotonic() == 5 * 86_400
+        assert round(sim.clock.monotonic()) == 5 * 86_400
 
     simulate(story, config=a_config(retry=RetryPolicy.rfc5321()))
 
@@ -102,3 +107,50 @@ def test_a_delivery_in_flight_does_not_notice(jump: timedelta) -> None:
     simulate(story, config=a_config())
 
     assert len(server.ledger.messages) == 1
+
+
+class WrongClock(Clock):
+    """The machine's clocks, with a wall clock that stands wrong by so much, until it is put right."""
+
+    def __init__(self, wrong_by: timedelta) -> None:
+        self.wrong_by = wrong_by
+        self.went_on = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.wrong_by
+
+    def monotonic(self) -> float:
+        return monotonic() + self.went_on.total_seconds()
+
+    def put_right(self) -> None:
+        """And a minute has passed since."""
+        self.wrong_by = timedelta(0)
+        self.went_on = MINUTE
+
+
+class BegunAtAWrongTime(Mailstrom):
+    """One whose process began when the wall clock stood wrong."""
+
+    def __init__(self, wrong_by: timedelta, folder: Path) -> None:
+        self._platform = SystemPlatform()
+        self._platform.clock = self.clock = WrongClock(wrong_by)
+        super().__init__(Config(mode="capture", helo_name="sender.example"), f"sqlite:///{folder}/mail.db")
+
+
+@pytest.mark.parametrize("wrong_by", [HOUR, -HOUR], ids=["ahead", "behind"])
+def test_the_mail_of_processes_that_began_after_a_jump_is_sent_when_they_say(
+    wrong_by: timedelta, tmp_path: Path
+) -> None:
+    """Row 45, on a queue that they share: no stall, nothing too early, nothing expired."""
+    with (
+        BegunAtAWrongTime(wrong_by, tmp_path) as worker,
+        Mailstrom(worker._config, f"sqlite:///{tmp_path}/mail.db") as other,
+    ):
+        worker.clock.put_right()
+        worker.start("always")
+        soon = datetime.now(UTC) + 30 * MINUTE
+        at_once = other.send_email(an_email(), expires_at=soon)
+        later = other.send_email(an_email(), send_at=soon)
+
+        assert other.wait(at_once, timeout=30).succeeded
+        assert other.query_status(later).state == "queued"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import subprocess
@@ -17,7 +18,10 @@ import pytest
 
 from mailstrom import Config, ConfigError, Mailstrom, NotRunningError, SqliteStorage, WorkerStatus
 from mailstrom.engine.worker import Engine
+from mailstrom.net.clock import SystemClock
+from mailstrom.wiring import SystemPlatform
 from tests.builders import an_email
+from tests.threads import no_thread_for
 
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 
@@ -167,6 +171,105 @@ def test_never_may_become_auto(tmp_path: Path) -> None:
         assert m.wait(m.send_email(an_email()), timeout=30).succeeded
 
 
+def test_who_stands_by_can_be_told_to_deliver_always(tmp_path: Path) -> None:
+    with on(tmp_path) as first, on(tmp_path) as second:
+        first.start()
+        second.start()
+        assert second.worker_status() is WorkerStatus.STANDBY
+
+        second.start("always")
+
+        assert second.worker_status() is WorkerStatus.OK
+        assert len(workers()) == 2
+
+
+def test_who_stands_by_can_be_told_to_deliver_never(tmp_path: Path) -> None:
+    with on(tmp_path) as second:
+        with on(tmp_path) as first:
+            first.start()
+            second.start().start("never")
+        assert second.worker_status() is WorkerStatus.STANDBY
+        assert threading.active_count() == 1
+
+        assert second._life._tenure._takes_turn()  # a look that was under way
+        assert workers() == []
+        assert second.start().wait(second.send_email(an_email()), timeout=30).succeeded
+
+
+@pytest.mark.parametrize("name", ["mailstrom-worker", "mailstrom-listener"])
+def test_a_start_for_which_the_system_has_no_thread_can_be_made_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with on(tmp_path) as m:
+        message_id = m.send_email(an_email())
+        with no_thread_for(name, monkeypatch), pytest.raises(NotRunningError, match=r"call start\(\) again"):
+            m.start()
+        assert m.worker_status() is WorkerStatus.NOT_STARTED
+        with on(tmp_path) as other:
+            assert other.start().worker_status() is WorkerStatus.OK  # the place is free
+
+        assert m.start().wait(message_id, timeout=30).succeeded
+
+
+def test_a_standby_for_which_the_system_has_no_thread_can_be_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with on(tmp_path) as first, on(tmp_path) as second:
+        first.start()
+        none = no_thread_for("mailstrom-standby", monkeypatch)
+        with none, pytest.raises(NotRunningError, match="no thread"):
+            second.start()
+
+        assert second.start().worker_status() is WorkerStatus.STANDBY
+
+
+def test_who_stands_by_looks_again_where_the_system_had_no_thread_for_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with on(tmp_path) as first, on(tmp_path) as second:
+        first.start().pause()
+        second.start()
+        message_id = second.send_email(an_email())
+        with no_thread_for("mailstrom-worker", monkeypatch, times=1):
+            first.close()
+            assert second.wait(message_id, timeout=30).succeeded
+
+    assert ["it is our turn" in record.getMessage() for record in caplog.records] == [True]
+
+
+class FastClock(SystemClock):
+    """Ten seconds pass between two looks at it."""
+
+    def __init__(self) -> None:
+        self._secs = itertools.count(0.0, 10.0)
+
+    def monotonic(self) -> float:
+        return next(self._secs)
+
+
+class FastPlatform(SystemPlatform):
+    """The system, where time flies."""
+
+    clock = FastClock()
+
+
+class FastMailstrom(Mailstrom):
+    """A Mailstrom there."""
+
+    _platform = FastPlatform()
+
+
+def test_who_waits_long_where_nothing_was_started_is_told_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with FastMailstrom(CAPTURE, SqliteStorage(tmp_path / "mail.db")) as m:
+        message_id = m.send_email(an_email())
+
+        assert m.wait(message_id, timeout=40).state == "queued"
+        assert not m.drain(timeout=40)
+    assert ["call start()" in record.getMessage() for record in caplog.records] == [True]
+
+
 def test_with_a_queue_in_memory_nobody_else_can_deliver() -> None:
     with Mailstrom(CAPTURE) as first, Mailstrom(CAPTURE) as second:
         first.start()
@@ -219,3 +322,50 @@ def test_a_worker_that_stays_down_leaves_its_place_to_another(tmp_path: Path) ->
 
         assert m.wait(m.send_email(an_email()), timeout=30).succeeded
         assert crashing.worker_status() is WorkerStatus.CRASHED
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_child_forked_while_its_parent_takes_the_lock_does_not_keep_it(tmp_path: Path) -> None:
+    """Row 53: it would stand by for ever, and keep all others from delivering, once the parent is dead."""
+    script = """
+    import os, sys, threading
+    from mailstrom.wiring import SystemPlatform
+
+    def is_open(folder):
+        (file,) = [os.stat(each) for each in os.scandir(folder)]
+        return any(is_same(file, number) for number in range(3, 32))
+
+    def is_same(file, number):
+        try:
+            return os.path.samestat(file, os.fstat(number))
+        except OSError:
+            return False
+
+    lock, is_over = SystemPlatform().turn("sqlite:/mail.db"), threading.Event()
+
+    def taking():
+        while not is_over.is_set():
+            lock.try_acquire()
+            lock.release()
+
+    lock.try_acquire()
+    threading.Thread(target=taking).start()
+    kept = 0
+    for _ in range(40):
+        if (child := os.fork()) == 0:
+            lock.leave_to_parent()
+            os._exit(is_open(sys.argv[1]))
+        kept += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    is_over.set()
+    print(kept)
+    """
+    folder = tmp_path / f"mailstrom-{os.getuid()}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("0\n", "")

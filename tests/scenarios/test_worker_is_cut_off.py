@@ -106,6 +106,29 @@ def test_a_worker_that_is_ended_before_it_has_begun_ends() -> None:
     simulate(story, config=a_config(), start=False)
 
 
+@pytest.mark.parametrize("answer", ["451 4.3.0 not now", "250 2.0.0 taken"])
+def test_after_the_reply_to_a_final_dot_no_other_is_sent_where_the_worker_ends(answer: str) -> None:
+    """Row 54: neither by the next host nor in the next transaction; who is left is as if not tried."""
+    delays = {"mail": 1.5, "content": 5.0}
+    first = SmtpServer(on_content=answer, delays=delays, recipient_limit=1, on_data=[None, None])
+    second = SmtpServer()
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, first, second)
+        message_id = sim.send_email(an_email(to="a@dest.example, b@dest.example"))
+        await asyncio.sleep(2)
+        sim.engine.abort_before_dot()
+        assert sim._task is not None
+        await sim._task
+        assert sim.loop.time() == pytest.approx(6.5, abs=1)
+        states = [str(recipient.result.state) for recipient in sim.status(message_id)]
+        assert states == ["delivered" if answer.startswith("250") else "queued", "queued"]
+
+    simulate(story, config=a_config())
+
+    assert (len(first.ledger.messages), len(second.ledger.sessions)) == (int(answer.startswith("250")), 0)
+
+
 @pytest.mark.parametrize("ending", ["die", "exit"])
 @pytest.mark.parametrize("turns", range(130))
 def test_cut_off_at_any_moment_nothing_is_lost_doubled_or_left_open(turns: int, ending: str) -> None:

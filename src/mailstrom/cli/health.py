@@ -14,9 +14,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError
+from ..errors import MailstromError, StorageError
 from ..status import one_line
-from .exit_codes import ExitCode
+from .complaints import code_for, complaint
+from .exit_codes import CommandError, ExitCode
 from .health_report import Health, health_json, health_page
 from .page_view import write_page
 from .send_arguments import secs_above_zero
@@ -51,8 +52,10 @@ oldest_due_at, oldest_due_secs, last_delivered_at, max_age_secs, resolver {{reac
 not known is null.
 
 {STORAGE_HELP}
-exit codes: 0 healthy; 1 not healthy; 64 the command line is wrong; 66 a file cannot be read;
-75 the queue cannot be reached; 78 a setting cannot be used
+exit codes: 0 healthy; 1 not healthy; 64 the command line is wrong; 66 a file cannot be read, or there
+is no queue; 70 nobody reads what is written, or mailstrom itself could not go on; 75 the queue cannot
+be reached; 78 a setting cannot be used, or a right is missing. With --json all but 64 and 70 are told
+as JSON
 """
 
 
@@ -73,10 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
     """Looks, tells, and returns what came of it."""
-    config = config_with_storage(given, os.environ)
-    health = _of_queue(Health(at=datetime.now(UTC), max_age_secs=given.max_age), config)
-    if not given.no_dns:
-        health = replace(health, asks_dns=True, dns_error=_dns_error(config))
+    health = Health(at=datetime.now(UTC), max_age_secs=given.max_age)
+    try:
+        health = _looked_at(health, given, streams)
+    except (CommandError, MailstromError) as error:
+        if not given.json or code_for(error) is ExitCode.USAGE:
+            raise
+        health = _without_queue(health, error)
     if given.json:
         streams.write(json.dumps(health_json(health), indent=2))
     else:
@@ -84,12 +90,18 @@ def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
     return health.exit_code
 
 
-def _of_queue(health: Health, config: Config) -> Health:
+def _looked_at(health: Health, given: argparse.Namespace, streams: Streams) -> Health:
+    config = config_with_storage(given, os.environ)
     try:
-        with opened_queue(config) as storage:
-            return replace(health, place=place_of(storage), overview=storage.overview(health.at))
+        with opened_queue(config, streams) as storage:
+            health = replace(health, place=place_of(storage), overview=storage.overview(health.at))
     except StorageError as error:
-        return replace(health, storage_error=one_line(str(error)))
+        health = _without_queue(health, error)
+    return health if given.no_dns else replace(health, asks_dns=True, dns_error=_dns_error(config))
+
+
+def _without_queue(health: Health, error: CommandError | MailstromError) -> Health:
+    return replace(health, storage_error=one_line(complaint(error)), storage_code=code_for(error))
 
 
 def _dns_error(config: Config) -> str | None:

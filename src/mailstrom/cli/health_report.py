@@ -20,6 +20,7 @@ class Health:
     place: str = "the queue"
     overview: Overview | None = None
     storage_error: str | None = None
+    storage_code: ExitCode = ExitCode.NOT_YET  # what the command returns for that
     asks_dns: bool = False
     dns_error: str | None = None
 
@@ -38,7 +39,8 @@ class Health:
         """What is wrong, a line each."""
         found = []
         if self.storage_error is not None:
-            found.append(f"the queue cannot be reached: {self.storage_error}")
+            is_away = self.storage_code is ExitCode.NOT_YET
+            found.append(f"the queue cannot be {'reached' if is_away else 'used'}: {self.storage_error}")
         if (self.oldest_due_secs or 0.0) > self.max_age_secs:
             waited, limit = age_text(self.oldest_due_secs or 0.0), age_text(self.max_age_secs)
             found.append(f"the oldest due mail has waited for {waited}, the limit is {limit}")
@@ -50,7 +52,7 @@ class Health:
     def exit_code(self) -> ExitCode:
         """What the command returns."""
         if self.storage_error is not None:
-            return ExitCode.NOT_YET
+            return self.storage_code
         return ExitCode.UNEXPECTED if self.problems else ExitCode.OK
 
     def _secs_since(self, at: datetime | None) -> float | None:

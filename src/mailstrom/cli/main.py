@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from ..errors import ConfigError, MailstromError, MessageError, MessageNotFound, QueueFull, StorageError
+from ..errors import MailstromError
 from .commands import Command, CommandGroup, all_commands
+from .complaints import code_for, complaint
 from .exit_codes import CommandError, ExitCode
 from .terminal import Streams, silence
 
@@ -30,21 +31,11 @@ def run_command_line(arguments: Sequence[str], streams: Streams | None = None) -
     streams = streams or Streams.of_process()
     try:
         return _run(arguments, streams)
-    except CommandError as error:
-        return _ended(streams, error.code, str(error))
-    except MessageError as error:
-        return _ended(streams, ExitCode.BAD_MESSAGE, str(error))
-    except ConfigError as error:
-        return _ended(streams, ExitCode.BAD_CONFIG, str(error))
     except BrokenPipeError:
         silence(streams.stdout)  # as `| head` leaves it
         return ExitCode.BROKEN
-    except MessageNotFound as error:
-        return _ended(streams, ExitCode.NO_INPUT, str(error))
-    except (StorageError, QueueFull) as error:
-        return _ended(streams, ExitCode.NOT_YET, str(error))
-    except (MailstromError, OSError) as error:
-        return _ended(streams, ExitCode.BROKEN, str(error) or type(error).__name__)
+    except (CommandError, MailstromError, OSError) as error:
+        return _ended(streams, code_for(error), complaint(error))
     except KeyboardInterrupt:
         return _ended(streams, ExitCode.INTERRUPTED, "interrupted")
 
@@ -66,21 +57,39 @@ def _run(arguments: Sequence[str], streams: Streams) -> int:
 
 
 def _run_alone(prog: str, group: CommandGroup, arguments: Sequence[str], streams: Streams) -> int:
-    """What a group does when none of its commands is named."""
+    """What a group does when none of its commands is named first."""
     names_one = bool(arguments) and not arguments[0].startswith("-")
     if group.alone is None or names_one:
+        if not names_one and not {"-h", "--help", "--version"}.intersection(arguments):
+            _check_command_is_first(prog, group, arguments)
         _parser_of_all(prog, group).parse_args(arguments or ["--help"])
         raise AssertionError("the parser ends with help, the version, or an error")
-    return _run_command(prog, group.alone, arguments, streams, listed=_listed(prog, group.commands))
+    parser = _parser_of(prog, group.alone)
+    parser.epilog = f"{_listed(prog, group.commands)}\n\n{parser.epilog}"
+    given, left = parser.parse_known_intermixed_args(arguments)
+    _check_command_is_first(prog, group, left)
+    if left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return group.alone.run(given, streams)
 
 
-def _run_command(
-    prog: str, command: Command, arguments: Sequence[str], streams: Streams, listed: str = ""
-) -> int:
+def _check_command_is_first(prog: str, group: CommandGroup, left: Sequence[str]) -> None:
+    named = next((each for each in left if each in group.commands), None)
+    if named is not None:
+        raise CommandError(
+            ExitCode.USAGE,
+            f"options stand behind the command: {prog} {named} ... (see {prog} {named} --help)",
+        )
+
+
+def _run_command(prog: str, command: Command, arguments: Sequence[str], streams: Streams) -> int:
+    return command.run(_parser_of(prog, command).parse_intermixed_args(arguments), streams)
+
+
+def _parser_of(prog: str, command: Command) -> Parser:
     parser = Parser(prog=prog, description=command.about)
     command.add_arguments(parser)
-    parser.epilog = f"{listed}\n\n{parser.epilog}" if listed else parser.epilog
-    return command.run(parser.parse_intermixed_args(arguments), streams)
+    return parser
 
 
 def _parser_of_all(prog: str, group: CommandGroup) -> Parser:

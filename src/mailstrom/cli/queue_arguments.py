@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
-from typing import cast
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO, cast
 
 from ..errors import MessageError
 from ..records import EVERYTHING, Order, Selection
@@ -13,11 +15,15 @@ from .exit_codes import CommandError, ExitCode
 from .send_arguments import secs_above_zero
 from .storage_option import STORAGE_HELP, add_storage_arguments
 
-SELECTING = ("domain", "address", "sender", "destination", "state", "submitted_before")
+SELECTING = ("address", "sender", "destination", "state", "submitted_before")  # beside the domains
+MOST_SHOWN = 1_000_000_000
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 EXIT_CODES = """\
 exit codes: 0 done, also where there was nothing to do; 1 not done; 64 the command line is wrong;
-66 a file, or the message, is not there; 75 the queue cannot be reached; 78 a setting cannot be used
+66 a file, the queue, or the message is not there; 70 nobody reads what is written, or mailstrom
+itself could not go on; 75 the queue cannot be reached; 78 a setting cannot be used, or a right is
+missing
 """
 
 OVERVIEW_HELP = f"""\
@@ -25,7 +31,7 @@ How much mail waits, by destination and state, the fullest first. A destination 
 domain, or relay:NAME. The states:
 
   queued    not tried yet
-  claimed   being tried at this moment
+  claimed   being tried at this moment; an order takes effect when that ends
   deferred  tried without success, and tried again later
   held      tried by nobody until it is released
 
@@ -40,16 +46,19 @@ examples:
 {STORAGE_HELP}
 {EXIT_CODES}"""
 LIST_HELP = f"""\
-The messages with work left, the oldest first.
+The messages with work left, the oldest first. State, and the reason, are those of the first recipient
+that is left.
 
 examples:
   mailstrom queue list --state held
+  mailstrom queue list --older-than 2h --domain dest.example --domain other.example
   mailstrom queue list --domain dest.example --sender news@mydomain.example --json
 
 {STORAGE_HELP}
 {EXIT_CODES}"""
 SHOW_HELP = f"""\
-One message: each recipient with its result and every attempt that is kept.
+One message: each recipient with its result, whether it is being tried at this moment, and every
+attempt that is kept.
 
 example:
   mailstrom queue show 4711.1f2e@mydomain.example
@@ -63,8 +72,9 @@ ORDER_HELP: dict[Order, str] = {
     Order.RETRY: "What waits for its next try is due at once. What is held stays held: release it.",
 }
 SELECTION_HELP = """\
-Give a message id, or say which mail is meant; of several options all have to apply. For more than
-one message you are asked first, if this is a terminal; --yes answers that.
+Give message ids (- reads them from standard input, one a line), or say which mail is meant: of
+several options all have to apply, of several --domain any. For more than one message that you did
+not name you are asked first, if this is a terminal; --yes answers that.
 What is being tried at this moment is not interrupted: the order takes effect if that try does not
 deliver it. A recipient that is delivered or failed never changes.
 """
@@ -86,7 +96,7 @@ def add_list_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `mailstrom queue list`."""
     parser.epilog = LIST_HELP
     add_storage_arguments(parser)
-    _add_selection(parser)
+    _add_selection(parser, ("queued", "claimed", "deferred", "held"))
     _add_limit(parser, "messages")
     _add_json(parser)
 
@@ -107,34 +117,51 @@ def add_order_arguments(order: Order, parser: argparse.ArgumentParser) -> None:
 {SELECTION_HELP}
 examples:
   mailstrom queue {order} 4711.1f2e@mydomain.example
-  mailstrom queue {order} --domain dest.example
+  mailstrom queue {order} --domain dest.example --older-than 2h
   mailstrom queue {order} --all --yes
+  mailstrom queue {order} - < ids.txt
 
 {STORAGE_HELP}
 {EXIT_CODES}"""
     add_storage_arguments(parser)
-    parser.add_argument("message_id", nargs="?", metavar="ID", help="the message")
-    _add_selection(parser)
+    parser.add_argument("message_ids", nargs="*", metavar="ID", help="messages; - for standard input")
+    _add_selection(parser, ("queued", "deferred", "held"))
     parser.add_argument("--all", action="store_true", help="everything in the queue")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     _add_json(parser)
 
 
-def selection_for_list(given: argparse.Namespace) -> Selection:
-    """Which recipients the arguments mean; where they say nothing, all."""
-    chosen = _chosen(given)
-    return _selection(None, chosen) if chosen else EVERYTHING
+def selections_for_list(given: argparse.Namespace) -> Sequence[Selection]:
+    """Which recipients the arguments mean, any of these; where they say nothing, all."""
+    return _selections((), _chosen(given), given.domain) if is_chosen(given) else (EVERYTHING,)
 
 
-def selection_for_order(given: argparse.Namespace) -> Selection:
+def selections_for_order(given: argparse.Namespace, stdin: BinaryIO) -> Sequence[Selection]:
     """The same; but who means all has to say so."""
-    chosen = _chosen(given)
-    names_any = given.message_id is not None or bool(chosen)
-    if given.all and names_any:
+    if given.all and (given.message_ids or is_chosen(given)):
         raise CommandError(ExitCode.USAGE, "--all means everything: leave it out, or the others")
-    if not given.all and not names_any:
+    if not given.all and not given.message_ids and not is_chosen(given):
         raise CommandError(ExitCode.USAGE, "which mail? Give a message id, --domain or the like, or --all")
-    return EVERYTHING if given.all else _selection(given.message_id, chosen)
+    if given.all:
+        return (EVERYTHING,)
+    message_ids = dict.fromkeys(_named(given.message_ids, stdin))  # each once
+    if given.message_ids and not message_ids:
+        raise CommandError(ExitCode.USAGE, "which mail? There is no message id on standard input")
+    return _selections(message_ids, _chosen(given), given.domain)
+
+
+def is_chosen(given: argparse.Namespace) -> bool:
+    """Whether any option says which mail is meant."""
+    return any(getattr(given, name) is not None for name in ("domain", *SELECTING))
+
+
+def _named(given: Iterable[str], stdin: BinaryIO) -> Iterable[str]:
+    for message_id in given:
+        if message_id == "-":
+            lines = stdin.read().decode("utf-8", "replace").splitlines()
+            yield from (line.strip() for line in lines if line.strip())
+        else:
+            yield message_id
 
 
 def _chosen(given: argparse.Namespace) -> Chosen:
@@ -144,32 +171,53 @@ def _chosen(given: argparse.Namespace) -> Chosen:
         named["sender"] = named["sender"].strip().removeprefix("<").removesuffix(">")
     if named.get("state") in ("deferred", "held"):
         named["held"] = named["state"] == "held"
-    if named.get("state") == "held":
+    if named.get("state") in ("claimed", "held"):  # no state of a result
         del named["state"]
     return cast("Chosen", named)
 
 
+def _selections(
+    message_ids: Iterable[str], chosen: Chosen, domains: Sequence[str] | None
+) -> Sequence[Selection]:
+    """Each message with each domain, as far as they are given."""
+    of_domains: list[Chosen] = [{**chosen, "domain": domain} for domain in domains or ()] or [chosen]
+    named: list[str | None] = [*message_ids]
+    return [_selection(message_id, each) for message_id in named or [None] for each in of_domains]
+
+
 def _selection(message_id: str | None, chosen: Chosen) -> Selection:
+    if message_id is None and not chosen:
+        return EVERYTHING
     try:
         return selection_of(message_id, chosen)
     except MessageError as error:
         raise CommandError(ExitCode.USAGE, f"--{error}") from error
 
 
-def _add_selection(parser: argparse.ArgumentParser) -> None:
+def _add_selection(parser: argparse.ArgumentParser, states: Sequence[str]) -> None:
     group = parser.add_argument_group("which mail")
-    group.add_argument("--domain", metavar="DOMAIN", help="of the recipient's address")
+    group.add_argument(
+        "--domain", action="append", metavar="DOMAIN", help="of the recipient's address; may be repeated"
+    )
     group.add_argument("--address", metavar="ADDRESS", help="of the recipient")
     group.add_argument("--sender", metavar="ADDRESS", help="the envelope sender; <> for none")
     group.add_argument(
         "--destination", metavar="NAME", help="as the overview shows it: a domain, or relay:NAME"
     )
-    group.add_argument("--state", choices=("queued", "deferred", "held"))
-    group.add_argument(
+    group.add_argument("--state", choices=states)
+    age = group.add_mutually_exclusive_group()
+    age.add_argument(
         "--submitted-before",
         type=_instant,
         metavar="INSTANT",
         help="such as 2026-03-01T12:00:00+00:00 (without an offset: local time)",
+    )
+    age.add_argument(
+        "--older-than",
+        type=_ago,
+        dest="submitted_before",
+        metavar="AGE",
+        help="submitted longer ago than that: 90s, 30m, 2h, 3d",
     )
 
 
@@ -192,7 +240,16 @@ def _instant(text: str) -> datetime:
         ) from None
 
 
+def _ago(text: str) -> datetime:
+    number, unit = text[:-1], UNITS.get(text[-1:])
+    if unit is None or not re.fullmatch("[0-9]{1,5}", number):
+        raise argparse.ArgumentTypeError(f"expected an age such as 90s, 30m, 2h or 3d, got {text!r}")
+    return datetime.now(UTC) - timedelta(**{unit: int(number)})
+
+
 def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    if not re.fullmatch("[0-9]{1,10}", text) or not 0 < int(text) <= MOST_SHOWN:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number above 0, at most {MOST_SHOWN}, got {text!r}"
+        )
     return int(text)

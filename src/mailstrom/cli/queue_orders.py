@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..records import Order, Ordered, Selection
+from ..engine.steering import carried_out
+from ..records import InternalMessageStatus, Order, Ordered, Selection
 from ..status import one_line
 from .exit_codes import CommandError, ExitCode
-from .page import counted
-from .queue_arguments import selection_for_order
-from .queue_pages import state_of
+from .message_pages import NOTHING_KNOWN, standing_text, state_of
+from .page import Line, Page, counted
+from .page_view import write_page
+from .queue_arguments import selections_for_order
 from .storage_option import config_with_storage, opened_queue
 from .terminal import Streams
 
 if TYPE_CHECKING:
     from ..abc import SharedStorage
+    from ..storage.sql.queue import SqlStorage
 
 ABOUT: dict[Order, str] = {
     Order.CANCEL: "Tries no more: what is not delivered yet has failed.",
@@ -36,19 +39,24 @@ TOLD_SINGLY = 10  # recipients; of more than that, only how many they are
 
 def run(order: Order, given: argparse.Namespace, streams: Streams) -> ExitCode:
     """Asks where there is somebody to ask, carries the order out, and tells what it changed."""
-    selection = selection_for_order(given)
-    with opened_queue(config_with_storage(given, os.environ)) as storage:
-        if selection.message_id is not None:
-            storage.retrieve_status(selection.message_id)  # an unknown one is told as such
-        elif not given.yes and not _is_confirmed(order, selection, storage, streams):
+    _check_is_meant(order, given, streams)
+    selections = selections_for_order(given, streams.stdin)
+    named = list(dict.fromkeys(each.message_id for each in selections if each.message_id is not None))
+    with opened_queue(config_with_storage(given, os.environ), streams) as storage:
+        for message_id in named:
+            storage.retrieve_status(message_id)  # an unknown one is told as such, before anything is done
+        if not (named or given.yes or _is_confirmed(order, selections, storage, streams)):
             raise CommandError(ExitCode.UNEXPECTED, "nothing was changed")
         changes = Changes(order, keeps_all=given.json)
-        for batch in _carried_out(order, selection, storage):
-            changes.add(batch)
+        for selection in selections:
+            for batch in carried_out(storage, order, selection, datetime.now(UTC)):
+                changes.add(batch)
+        left = [storage.retrieve_status(each) for each in named] if changes.is_empty else []
         if changes.is_empty and not given.json:
-            return _tell_nothing(order, selection, storage, streams)
-    streams.write(json.dumps(changes.to_dict(), indent=2) if given.json else changes.text())
-    return ExitCode.OK
+            write_page(_nothing_page(order, left, storage), streams)
+        else:
+            streams.write(json.dumps(changes.to_dict(), indent=2) if given.json else changes.text())
+    return ExitCode.UNEXPECTED if left and all(each.completed for each in left) else ExitCode.OK
 
 
 class Changes:
@@ -107,19 +115,26 @@ class Changes:
         return one_line(f"{ordered.message_id} to {ordered.after.address}: {done}")
 
 
-def _carried_out(order: Order, selection: Selection, storage: SharedStorage) -> Iterator[Sequence[Ordered]]:
-    """Batch after batch, until nothing is left that the order would change."""
-    now = datetime.now(UTC)
-    while batch := storage.order(order, selection, now):
-        yield batch
+def _check_is_meant(order: Order, given: argparse.Namespace, streams: Streams) -> None:
+    """There is no way back from this one, and nobody to ask."""
+    if order is Order.CANCEL and given.all and not given.yes and not streams.stdin.isatty():
+        raise CommandError(
+            ExitCode.USAGE, "cancel --all fails all mail for good: without a terminal it takes --yes, too"
+        )
 
 
-def _is_confirmed(order: Order, selection: Selection, storage: SharedStorage, streams: Streams) -> bool:
+def _is_confirmed(
+    order: Order, selections: Sequence[Selection], storage: SharedStorage, streams: Streams
+) -> bool:
     """Whether somebody at the terminal says yes; where there is no terminal, the command said it."""
     if not streams.stdin.isatty():
         return True
-    found = storage.retrieve_all_incomplete(_concerned(order, selection), limit=COUNTED + 1)
-    if not found:
+    found = {
+        status.message_id
+        for each in selections
+        for status in storage.retrieve_all_incomplete(_concerned(order, each), limit=COUNTED + 1)
+    }
+    if len(found) <= 1:
         return True
     many = counted(len(found), "message") if len(found) <= COUNTED else f"more than {COUNTED:,} messages"
     print(f"{str(order).capitalize()} mail of {many}? [y/N] ", end="", file=streams.stderr, flush=True)
@@ -133,10 +148,18 @@ def _concerned(order: Order, selection: Selection) -> Selection:
     return replace(selection, held=order is Order.RELEASE)
 
 
-def _tell_nothing(order: Order, selection: Selection, storage: SharedStorage, streams: Streams) -> ExitCode:
-    if selection.message_id is None:
-        streams.write(f"nothing to {order}: there is no such mail in the queue")
-        return ExitCode.OK
-    status = storage.retrieve_status(selection.message_id)
-    streams.write(f"nothing to {order}: {one_line(str(status.public()))}")
-    return ExitCode.UNEXPECTED if status.completed else ExitCode.OK
+def _nothing_page(order: Order, left: Sequence[InternalMessageStatus], storage: SqlStorage) -> Page:
+    """Why nothing was changed; `left`: the messages that were named, as they stand."""
+    if not left:
+        return [Line(f"nothing to {order}: there is no such mail in the queue")]
+    now, details = datetime.now(UTC), storage.details([status.message_id for status in left])
+    page = []
+    for status in left[:TOLD_SINGLY]:
+        trying = details.get(status.message_id, NOTHING_KNOWN).trying
+        page.append(Line(f"nothing to {order}: {status.public()}"))
+        page += [
+            Line(f"  {one_line(each.address)}: {standing_text(each, trying.get(each.address), now)}")
+            for each in status.recipients[:TOLD_SINGLY]
+            if not each.result.completed
+        ]
+    return page

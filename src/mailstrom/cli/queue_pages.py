@@ -1,4 +1,4 @@
-"""How the queue is shown: values of the storage in, pages and JSON out. Pure."""
+"""How full the queue is: values of the storage in, pages and JSON out. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..records import Backlog, InternalMessageStatus, InternalRecipientStatus, Overview
-from ..status import Attempt, one_line
-from ..storage.changes import is_held
+from ..records import Backlog, Overview
+from ..status import one_line
 from .page import Column, Line, Page, Table, age_text, counted, iso_text, moment_text
 
 STATES = ("claimed", "queued", "deferred", "held")  # as a message passes through them
@@ -38,40 +37,12 @@ def overview_json(overview: Overview, now: datetime) -> dict[str, Any]:
     }
 
 
-def list_page(statuses: Sequence[InternalMessageStatus], now: datetime, *, is_all: bool) -> Page:
-    """One row for each message with work left."""
-    if not statuses:
-        return [Line("No such mail is in the queue.")]
-    columns = (
-        Column("message id"),
-        Column("age", is_number=True),
-        Column("state", is_state=True),
-        Column("open", is_number=True),
-        Column("first open recipient, and why it waits"),
-    )
-    table = Table(columns, tuple(_message_row(status, now) for status in statuses))
-    if is_all:
-        return [table]
-    return [table, Line(), Line("There are more of them (see --limit).")]
-
-
-def message_page(status: InternalMessageStatus, now: datetime) -> Page:
-    """One message with all its recipients and attempts."""
-    page: list[Line | Table] = [Line(one_line(status.message_id), "heading")]
-    page += [Line(f"  {name:<10} {text}") for name, text in _message_facts(status, now)]
-    for recipient in status.recipients:
-        page += [Line(), *_recipient_lines(recipient, now)]
-    return page
-
-
-def state_of(recipient: InternalRecipientStatus) -> str:
-    """The state of the result; "held" where a deferred one is not tried again."""
-    if recipient.result.completed:
-        return recipient.result.state
-    return "held" if is_held(recipient) else recipient.result.state
-
-
-# --- the overview
+def trouble_page(place: str, now: datetime, error: str) -> Page:
+    """Stands in the place of the overview while the queue cannot be reached."""
+    return [
+        Line(f"The queue in {place}, {moment_text(now)}", "heading"),
+        Line(f"It cannot be reached: {one_line(error)}", "unhealthy"),
+    ]
 
 
 def _by_state(overview: Overview) -> dict[str, int]:
@@ -140,78 +111,6 @@ def _backlog_json(backlog: Backlog) -> dict[str, Any]:
         "next_due_at": iso_text(backlog.next_due_at),
         "last_reason": backlog.last_reason,
     }
-
-
-# --- messages
-
-
-def _message_row(status: InternalMessageStatus, now: datetime) -> tuple[str, ...]:
-    left = [recipient for recipient in status.recipients if not recipient.result.completed]
-    first = left[0] if left else status.recipients[0]
-    reason = first.result.reason
-    return (
-        one_line(status.message_id),
-        age_text(_secs(status.submitted_at, now)),
-        state_of(first),
-        f"{len(left):,}",
-        one_line(first.address if reason is None else f"{first.address}: {reason}"),
-    )
-
-
-def _message_facts(status: InternalMessageStatus, now: datetime) -> Iterator[tuple[str, str]]:
-    yield "state", status.public().state
-    yield "submitted", f"{moment_text(status.submitted_at)} ({age_text(_secs(status.submitted_at, now))} ago)"
-    if status.send_at is not None:
-        yield "send at", moment_text(status.send_at)
-    if status.expires_at is not None:
-        yield "expires", moment_text(status.expires_at)
-    if status.completed_at is not None:
-        yield "completed", moment_text(status.completed_at)
-    if status.idempotency_key is not None:
-        yield "key", one_line(status.idempotency_key)
-    for name, value in status.metadata.items():
-        yield "metadata", one_line(f"{name}={value}")
-
-
-def _recipient_lines(recipient: InternalRecipientStatus, now: datetime) -> Iterator[Line]:
-    yield Line(one_line(recipient.recipient), "heading")
-    yield Line(f"  {recipient.result}", state_of(recipient))
-    for fact in _recipient_facts(recipient, now):
-        yield Line(f"  {fact}")
-    for attempt in recipient.attempts:
-        yield Line(f"  {_visited(attempt)}")
-        yield Line(f"      {_said(attempt)}", attempt.state)
-
-
-def _recipient_facts(recipient: InternalRecipientStatus, now: datetime) -> Iterator[str]:
-    if recipient.result.completed:
-        return
-    due = "" if recipient.due_at is None or is_held(recipient) else f", {_due(recipient.due_at, now)}"
-    yield f"destination {one_line(recipient.route_key)}{due}"
-    if recipient.crashes:
-        yield f"passes in a row that came to no end: {recipient.crashes}"
-    if recipient.dot_sent:
-        yield "the final dot may have been sent, and nobody heard the reply yet"
-
-
-def _due(due_at: datetime, now: datetime) -> str:
-    wait = _secs(now, due_at)
-    return f"due in {age_text(wait)}" if wait > 0 else f"due {age_text(-wait)} ago"
-
-
-def _visited(attempt: Attempt) -> str:
-    where = attempt.host if attempt.ip is None else f"{attempt.host} [{attempt.ip}]"
-    how = "" if attempt.ip is None else f", {'in clear' if attempt.tls is None else attempt.tls}"
-    return one_line(f"{moment_text(attempt.at)}  {where}, {attempt.duration_secs:.1f} s{how}")
-
-
-def _said(attempt: Attempt) -> str:
-    said = attempt.reason if attempt.reply is None else str(attempt.reply)
-    perhaps = " (may have been delivered)" if attempt.uncertain else ""
-    return one_line(f"{attempt.state} at {attempt.phase}{perhaps}: {said or 'no reason is known'}")
-
-
-# --- instants
 
 
 def _secs(earlier: datetime, later: datetime) -> float:

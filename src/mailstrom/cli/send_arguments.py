@@ -43,6 +43,8 @@ exit codes (those of sysexits.h):
  130  interrupted
 """
 
+LONGEST_SECS = 315_360_000.0  # nobody's clock or calendar ends before
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendArguments:
@@ -204,6 +206,8 @@ def secs_above_zero(text: str) -> float:
         secs = float(text)
     except ValueError:
         secs = 0.0
-    if not 0 < secs < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds, a number above 0, got {text!r}")
+    if not 0 < secs <= LONGEST_SECS:
+        raise argparse.ArgumentTypeError(
+            f"expected seconds, a number above 0 and no more than ten years, got {text!r}"
+        )
     return secs

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Self, TextIO
 
-from ..status import printable
+from ..status import one_line, printable
 
 TICK_SECS = 0.5  # the progress line is written no more often
 
@@ -27,11 +27,13 @@ class Streams:
 
     @classmethod
     def of_process(cls) -> Self:
-        """Those of this process; what its encoding cannot write is escaped."""
+        """Those of this process; what its encoding cannot write is escaped. A closed one leads nowhere."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        return cls(stdin=sys.stdin.buffer, stdout=sys.stdout, stderr=sys.stderr)
+        # Python has None for a descriptor that was closed when it began
+        stdin = os.fdopen(_nowhere(), "rb", closefd=False) if sys.stdin is None else sys.stdin.buffer
+        return cls(stdin=stdin, stdout=sys.stdout or _unread(), stderr=sys.stderr or _unread())
 
     def write(self, line: str) -> None:
         """One line on standard output, shown at once."""
@@ -46,7 +48,16 @@ class Streams:
 
     def complain(self, line: str) -> None:
         """One line on standard error, beginning with who says it."""
-        print(f"mailstrom: {line}", file=self.stderr, flush=True)
+        print(f"mailstrom: {one_line(line)}", file=self.stderr, flush=True)
+
+
+def _nowhere() -> int:
+    """Takes the number of the descriptor that is closed, so that no other file gets it."""
+    return os.open(os.devnull, os.O_RDWR)
+
+
+def _unread() -> TextIO:
+    return os.fdopen(_nowhere(), "w", encoding="utf-8", closefd=False)
 
 
 def silence(stream: TextIO) -> None:

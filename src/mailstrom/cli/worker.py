@@ -16,8 +16,9 @@ import logging
 import os
 import queue
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from .storage_option import STORAGE_HELP, add_storage_arguments, config_with_sto
 from .terminal import LogLines, Progress, Streams
 
 if TYPE_CHECKING:
+    from ..abc import SharedStorage
     from ..config import Config
     from ..engine.tenure import Role
     from ..facade import Mailstrom
@@ -44,8 +46,9 @@ examples:
   mailstrom worker --config mailstrom.toml
   MAILSTROM_STORAGE=postgresql://mail@db.mydomain.example/app mailstrom worker --grace 60
 
-It writes one line to standard output when it is ready, and its log to standard error, one line for
-each result. Under systemd (Type=notify) it tells when it is ready, too.
+It writes one line to standard output when it is ready, and another when it has stood by (--role auto)
+and begins to deliver; and its log to standard error, one line for each result. Under systemd
+(Type=notify) it tells when it is ready, too.
 
 SIGTERM or Ctrl-C drains it: nothing new is begun, and what is in flight goes on for up to --grace
 seconds. Then what has not sent its final dot goes back into the queue, and what waits for the
@@ -55,7 +58,7 @@ then either, but on PostgreSQL others go on with that mail only when its lease i
 {STORAGE_HELP}
 exit codes: 0 drained after a signal; 64 the command line is wrong; 66 a file cannot be read;
 70 the engine failed too often and stays down; 75 the queue cannot be reached; 78 a setting cannot
-be used
+be used, or this process may not write to the queue
 """
 
 
@@ -97,7 +100,7 @@ def deliver(config: Config, *, role: Role, grace: float, level: int, streams: St
     with caught_signals() as signals, LogLines(streams, Progress(streams.stderr), level):
         mailstrom = _started(config, role, streams)
         try:
-            signalled = awaited_signal(mailstrom, signals)
+            signalled = awaited_signal(mailstrom, signals, on_turn=lambda: _tell_turn(streams))
         except BaseException:
             mailstrom.die()
             raise
@@ -148,6 +151,7 @@ def _started(config: Config, role: Role, streams: Streams) -> Mailstrom:
     mailstrom = Mailstrom(config, storage)
     try:
         waiting = "nothing is waiting" if storage.is_idle() else "mail is waiting"
+        _check_may_write(storage)
         mailstrom.start(role)
     except BaseException:
         mailstrom.die()
@@ -159,14 +163,40 @@ def _started(config: Config, role: Role, streams: Streams) -> Mailstrom:
     return mailstrom
 
 
-def awaited_signal(mailstrom: Mailstrom, signals: Signals, look_secs: float = LOOK_SECS) -> int:
-    """The number of the signal; raises `CommandError` where the engine stays down before one comes."""
+def _check_may_write(storage: SharedStorage) -> None:
+    """Raises what it would fail with for ever after: it may read the queue, and no more."""
+    from ..records import Note, Order, Selection
+
+    now = datetime.now(UTC)
+    storage.order(Order.RETRY, Selection(message_id="nobody"), now)
+    storage.put_note(Note(namespace="worker", key="may-write", value="", expires_at=now), now)
+
+
+def awaited_signal(
+    mailstrom: Mailstrom,
+    signals: Signals,
+    look_secs: float = LOOK_SECS,
+    on_turn: Callable[[], object] = lambda: None,
+) -> int:
+    """The number of the signal; raises `CommandError` where the engine stays down before one comes.
+
+    Calls `on_turn` when it stands by no more.
+    """
     from ..status import WorkerStatus
 
+    stands_by = mailstrom.worker_status() is WorkerStatus.STANDBY
     while (came := signals.wait(look_secs)) is None:
-        if mailstrom.worker_status() is WorkerStatus.CRASHED:
+        status = mailstrom.worker_status()
+        if status is WorkerStatus.CRASHED:
             raise CommandError(ExitCode.BROKEN, "the engine failed too often and stays down: see the log")
+        stood_by, stands_by = stands_by, status is WorkerStatus.STANDBY
+        if stood_by and not stands_by:
+            on_turn()
     return came
+
+
+def _tell_turn(streams: Streams) -> None:
+    streams.mention(f"mailstrom worker {os.getpid()} delivers now: the other process has ended")
 
 
 def _drain(mailstrom: Mailstrom, signalled: int, grace: float, streams: Streams) -> None:

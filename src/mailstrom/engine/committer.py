@@ -8,11 +8,17 @@ No timer and no linger: with one result at a time each has a commit of its own, 
 the worker is claiming, a few claims go first: else each would wait for a commit, and each result
 have one to itself. A commit that fails is tried again, with whatever has come since; until it works
 `is_stuck`, and nothing is claimed: what cannot be recorded would only be sent twice.
+
+A result that the storage refuses to take, for whatever is in it, must not hold up the others for ever. After
+some failures in a row each is tried alone: if one succeeds, those that do not are set aside and
+tried again now and then. A result that is alone has no other to be compared with, so after
+longer still one claim at a time is admitted: `admits_one`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,13 +26,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..abc import Claim, Outcome, Settlement, SharedStorage
+from ..status import printable
 from .patience import PatientCalls
+
+FAILURES_UNTIL_EACH_ALONE = 4  # in a row
+FAILURES_AT_ONCE = 2  # of single ones: each may wait for a lock
+FAILURES_UNTIL_ONE_ADMITTED = 8  # in a row: an outage of half a minute is over by then
+SET_ASIDE_SECS = 60.0  # between two tries of what is set aside
+
+_log = logging.getLogger("mailstrom")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     settlement: Settlement
     kept: asyncio.Future[bool]
+
+
+_Done = list[tuple[_Waiting, bool]]  # and whether the claim stood
 
 
 class Committer:
@@ -44,30 +61,30 @@ class Committer:
         committed: Callable[[], object],
     ) -> None:
         self.is_stuck = False  # what failed last has not succeeded since
+        self.admits_one = False  # one claim may be made all the same
+        self._failures = 0  # in a row
         self._storage = storage
         self._calls = calls
         self._now = now
         self._committed = committed
         self._waiting: dict[_Waiting, None] = {}  # in the order of their coming
+        self._set_aside: dict[_Waiting, None] = {}
         self._lock = threading.Lock()  # the storage's thread takes what the loop puts down
         self._arrived = asyncio.Event()
         self._may_go = asyncio.Event()
         self._may_go.set()
 
-    async def settle(self, claim: Claim, outcomes: Sequence[Outcome]) -> bool:
-        """Whether the claim still stood when these were recorded; however long that takes.
+    def settle(self, claim: Claim, outcomes: Sequence[Outcome]) -> asyncio.Future[bool]:
+        """Puts them down to be recorded: whether the claim still stood then, however long that takes.
 
-        Cancelled, it takes back what is not on its way yet.
+        They are recorded also where nobody waits for it any more.
         """
         kept = asyncio.get_running_loop().create_future()
         waiting = _Waiting(Settlement(claim=claim, outcomes=tuple(outcomes)), kept)
         with self._lock:
             self._waiting[waiting] = None
         self._arrived.set()
-        try:
-            return bool(await kept)
-        finally:
-            self._leave([waiting])
+        return kept
 
     @contextmanager
     def giving_way(self) -> Iterator[None]:
@@ -84,35 +101,92 @@ class Committer:
 
     async def run(self) -> None:
         """Commits what arrives, until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._commit_what_arrives())
+            group.create_task(self._retry_what_is_set_aside())
+
+    async def _commit_what_arrives(self) -> None:
         while True:
             await self._arrived.wait()
             await self._may_go.wait()
             self._arrived.clear()
-            await self._commit()
+            self._tell(await self._calls.write(self._settle_what_is_there))
+            if self._waiting:
+                self._arrived.set()
+            self._committed()
 
-    async def _commit(self) -> None:
-        batch, kept = await self._calls.write(self._settle_what_is_there)
-        self._leave(batch)
-        for waiting, is_kept in zip(batch, kept, strict=True):
+    async def _retry_what_is_set_aside(self) -> None:
+        while True:
+            await asyncio.sleep(SET_ASIDE_SECS)
+            for waiting in list(self._set_aside):
+                try:
+                    self._tell(await self._calls.once(self._settle, [waiting]))
+                except Exception as error:
+                    _log_set_aside(waiting, error)
+
+    def _tell(self, done: _Done) -> None:
+        with self._lock:
+            for waiting, _ in done:
+                self._waiting.pop(waiting, None)
+                self._set_aside.pop(waiting, None)
+        for waiting, is_kept in done:
             if not waiting.kept.done():
                 waiting.kept.set_result(is_kept)
-        self._committed()
 
-    def _settle_what_is_there(self) -> tuple[list[_Waiting], list[bool]]:
-        """Where storage calls run, once the storage is free: all that has come until now."""
+    # --- where storage calls run
+
+    def _settle_what_is_there(self) -> _Done:
+        """Once the storage is free: all that has come until now."""
         with self._lock:
             batch = list(self._waiting)
-        if not batch:
-            return [], []
         try:
-            kept = self._storage.settle([waiting.settlement for waiting in batch], self._now())
+            done = self._settle(batch)
         except BaseException:
-            self.is_stuck = True
-            raise
-        self.is_stuck = False
-        return batch, kept
+            self._note_failure()
+            done = self._settle_each(batch) if self._failures >= FAILURES_UNTIL_EACH_ALONE else []
+            if not done:
+                raise
+        self._failures = 0
+        self.is_stuck = self.admits_one = False
+        return done
 
-    def _leave(self, done: Sequence[_Waiting]) -> None:
+    def _settle(self, batch: Sequence[_Waiting]) -> _Done:
+        if not batch:
+            return []
+        kept = self._storage.settle([waiting.settlement for waiting in batch], self._now())
+        return list(zip(batch, kept, strict=True))
+
+    def _note_failure(self) -> None:
+        self.is_stuck = True
+        self._failures += 1
+        if self._failures % FAILURES_UNTIL_ONE_ADMITTED == 0:
+            self.admits_one = True
+
+    def _settle_each(self, batch: Sequence[_Waiting]) -> _Done:
+        """Those that can be settled; the others are set aside, or go last where there are none."""
+        done: _Done = []
+        failed: dict[_Waiting, Exception] = {}
+        for waiting in batch if len(batch) > 1 else ():
+            try:
+                done += self._settle([waiting])
+            except Exception as error:
+                failed[waiting] = error
+                if len(failed) == FAILURES_AT_ONCE:
+                    break
+        self._put_off(failed, is_theirs=bool(done))
+        return done
+
+    def _put_off(self, failed: dict[_Waiting, Exception], *, is_theirs: bool) -> None:
         with self._lock:
-            for waiting in done:
-                self._waiting.pop(waiting, None)
+            for waiting in failed:
+                del self._waiting[waiting]
+            (self._set_aside if is_theirs else self._waiting).update(dict.fromkeys(failed))
+        if is_theirs:
+            for waiting, error in failed.items():
+                _log_set_aside(waiting, error)
+
+
+def _log_set_aside(waiting: _Waiting, error: Exception) -> None:
+    message_id, why = waiting.settlement.claim.email.message_id, printable(str(error))
+    again = "results of message %s cannot be recorded: %s; tried again in %.0f s"
+    _log.error(again, message_id, why, SET_ASIDE_SECS)

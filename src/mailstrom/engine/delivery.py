@@ -6,6 +6,8 @@
  3. A recipient that is delivered, or refused by name, is settled at once and goes no further.
     One that is only deferred is taken to the next host.
  4. After the last host, what stands is settled: deferred at one host beats failed at a backup.
+ 5. A job that is stopped while it awaits the reply to a final dot begins nothing more: who would
+    be taken further is given back, as if this try had not been.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from ..route.mx import Route, RouteFailure
 from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
 from ..smtp.session import Hop, OpenFailure, Session, TlsContext, TlsMode, open_session
 from ..status import Attempt, Phase, TlsUsed
-from .job import Job
+from .job import Job, Stopped
 from .lanes import Lanes
 from .pool import Pool
 from .redirect import Redirect
@@ -56,7 +58,7 @@ class SmtpCarrier:
         self._tools = tools
 
     async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
-        """Settles every recipient; False when the lane has no room."""
+        """Settles every recipient; False where those that are open are to be given back."""
         tools = self._tools
         route_key = tools.redirect.route_key if tools.redirect else job.claim.route_key
         began_at = tools.world.clock.now()
@@ -66,8 +68,7 @@ class SmtpCarrier:
             return True
         if not tools.lanes.move(job.slot, route.lane, tools.world.clock.monotonic()):
             return False
-        await Delivery(job, recipients, route, tools).run()
-        return True
+        return await Delivery(job, recipients, route, tools).run()
 
     async def close(self) -> None:
         """Ends the idle sessions and the resolver."""
@@ -80,6 +81,14 @@ class SmtpCarrier:
         await self._tools.pool.abort()
         if self._tools.resolver is not None:
             await self._tools.resolver.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """When an attempt began, for the record and to measure it: the wall clock may be set meanwhile."""
+
+    at: datetime
+    monotonic: float
 
 
 class Delivery:
@@ -98,14 +107,22 @@ class Delivery:
         self._sessions_left = SESSIONS_PER_TRY
         self._unwelcome = False
 
-    async def run(self) -> None:
-        """Settles every recipient."""
-        await self._use_idle_session()
+    async def run(self) -> bool:
+        """Settles every recipient; False where the job was stopped before that."""
+        try:
+            await self._use_idle_session()
+            await self._visit_hosts()
+        except Stopped:
+            return False
+        await self._settle(list(self._standing))
+        return True
+
+    async def _visit_hosts(self) -> None:
         for host, ip in self._stops():
             if not self._standing or not self._sessions_left or self._unwelcome:
                 break
+            self._job.check_not_stopped()
             await self._visit(host, ip, self._tls_mode())
-        await self._settle(list(self._standing))
 
     def _stops(self) -> Iterator[tuple[str, str]]:
         for host in self._route.hosts:
@@ -119,7 +136,7 @@ class Delivery:
                 return
 
     async def _visit(self, host: str, ip: str, tls: TlsMode) -> None:
-        began_at = self._tools.world.clock.now()
+        began = self._begin()
         hop = self._hop(host, ip, tls)
         opened = await self._open(hop)
         if isinstance(opened, Session):
@@ -133,7 +150,7 @@ class Delivery:
         if not self._learn_if_unwelcome([opened.verdict]):
             self._tools.lanes.clear_caution(self._route.lane)
         for address in list(self._standing):
-            self._note(address, hop, opened.verdict, opened.tls, began_at)
+            self._note(address, hop, opened.verdict, opened.tls, began)
         if opened.plain_retry and self._may_fall_back():
             await self._visit(host, ip, "none")
 
@@ -153,12 +170,13 @@ class Delivery:
 
     async def _converse(self, session: Session) -> bool:
         """Delivers over an open session; True when the session was stale and another may be used."""
-        began_at = self._tools.world.clock.now()
+        began = self._begin()
 
         async def between(verdicts: Mapping[str, Verdict]) -> None:
             self._job.dot_answered()
             ended = {path: verdict for path, verdict in verdicts.items() if verdict.ends_the_pass}
-            await self._take_in(ended, session, began_at)
+            await self._take_in(ended, session, began)
+            self._job.check_not_stopped()
 
         try:
             report = await session.deliver(
@@ -166,7 +184,7 @@ class Delivery:
             )
         except BaseException:
             session.abort()
-            self._cut_off(session, began_at)
+            self._cut_off(session, began)
             raise
         self._job.dot_answered()
         self._tools.pool.put(self._route.lane, session)
@@ -176,19 +194,17 @@ class Delivery:
         self._visited.add(session.hop.ip)
         if not self._learn_if_unwelcome(report.verdicts.values()) and not self._has_credentials():
             self._tools.lanes.clear_hold(self._route.lane)
-        await self._take_in(report.verdicts, session, began_at)
+        await self._take_in(report.verdicts, session, began)
         return False
 
-    async def _take_in(
-        self, verdicts: Mapping[str, Verdict], session: Session, began_at: datetime
-    ) -> None:
+    async def _take_in(self, verdicts: Mapping[str, Verdict], session: Session, began: Began) -> None:
         for address in list(self._standing):
             verdict = verdicts.get(self._forward_path(address))
             if verdict is not None:
-                self._note(address, session.hop, verdict, session.tls, began_at)
+                self._note(address, session.hop, verdict, session.tls, began)
         await self._settle([a for a, verdict in self._standing.items() if verdict and verdict.ends_the_pass])
 
-    def _cut_off(self, session: Session, began_at: datetime) -> None:
+    def _cut_off(self, session: Session, began: Began) -> None:
         """We end in the middle: what may have been delivered is said so."""
         if session.phase is not Phase.DOT:
             self._job.dot_answered()
@@ -199,7 +215,7 @@ class Delivery:
             counts_as_try=True,
         )
         for address in self._job.awaiting_dot:
-            self._note(address, session.hop, verdict, session.tls, began_at)
+            self._note(address, session.hop, verdict, session.tls, began)
         self._job.cut_off = {
             address: (verdict, tuple(self._attempts[address])) for address in self._job.awaiting_dot
         }
@@ -263,15 +279,17 @@ class Delivery:
             _log.warning("the queue is held for %s: %s", wait, reason)
         lanes.hold(self._route.lane, now + wait.total_seconds())
 
-    def _note(
-        self, address: str, hop: Hop, verdict: Verdict, tls: TlsUsed | None, began_at: datetime
-    ) -> None:
-        duration = self._tools.world.clock.now() - began_at
+    def _begin(self) -> Began:
+        clock = self._tools.world.clock
+        return Began(at=clock.now(), monotonic=clock.monotonic())
+
+    def _note(self, address: str, hop: Hop, verdict: Verdict, tls: TlsUsed | None, began: Began) -> None:
+        duration_secs = self._tools.world.clock.monotonic() - began.monotonic
         self._standing[address] = combine(self._standing[address], verdict)
         self._attempts[address].append(
             Attempt(
-                at=began_at,
-                duration_secs=duration.total_seconds(),
+                at=began.at,
+                duration_secs=duration_secs,
                 host=hop.host,
                 ip=hop.ip,
                 port=hop.port,

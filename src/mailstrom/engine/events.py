@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ..config_checks import shown
+from ..errors import ConfigError
 from ..event import Event, EventKind
 from .platform import Calls, Platform
 
@@ -21,6 +23,16 @@ _log = logging.getLogger("mailstrom")
 
 
 Observer = Callable[[Event], object]
+
+
+def checked_observers(given: object) -> tuple[Observer, ...]:
+    """The observers; `ConfigError` for what cannot be called."""
+    listed = tuple(given) if isinstance(given, Iterable) else (None,)
+    for each in listed:
+        if not callable(each):
+            found = shown(given if each is None else each)
+            raise ConfigError(f"observers: expected a list of functions that take an Event, got {found}")
+    return listed
 
 
 class Observers:

@@ -13,6 +13,7 @@ from .patience import PatientCalls
 
 FIRST_AFTER_SECS = 1.0  # what is due when the worker starts goes first
 PURGE_EVERY_SECS = 60.0
+PURGE_AT_LEAST_EVERY_SECS = 900.0  # where nothing was found, less and less often
 PULL_IN_EVERY_SECS = 3600.0
 GIVE_WAY_SECS = 0.1  # between two batches while mail is being delivered
 
@@ -45,15 +46,18 @@ class Housekeeping:
         self._pull_in_at = clock.monotonic()
 
     async def run(self) -> None:
-        """Soon and then every minute, until it is cancelled."""
+        """Soon and then now and again, until it is cancelled."""
         await asyncio.sleep(FIRST_AFTER_SECS)
+        wait_secs = PURGE_EVERY_SECS
         while True:
             try:
                 await self._pull_in()
-                await self._purge()
+                found = await self._purge()
+                wait_secs = PURGE_EVERY_SECS if found else min(2 * wait_secs, PURGE_AT_LEAST_EVERY_SECS)
             except Exception as error:
                 _log.warning("housekeeping failed, mail goes on: %s", printable(str(error)))
-            await asyncio.sleep(PURGE_EVERY_SECS)
+                wait_secs = PURGE_EVERY_SECS
+            await asyncio.sleep(wait_secs)
 
     async def _pull_in(self) -> None:
         """Mends due times that a wall clock far ahead has made."""
@@ -65,8 +69,11 @@ class Housekeeping:
             _log.warning("the clock stood far ahead once: %d recipients are tried sooner", pulled_in)
             self._found_work()
 
-    async def _purge(self) -> None:
+    async def _purge(self) -> bool:
+        """Whether there was something."""
+        found = False
         while True:
             if not await self._calls.once(self._storage.purge, self._clock.now()):
-                return
+                return found
+            found = True
             await asyncio.sleep(GIVE_WAY_SECS if self._is_busy() else 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..abc import Claim, InternalRecipientStatus, Outcome
@@ -12,10 +14,21 @@ from ..status import Attempt
 from .lanes import Lanes, Slot
 from .world import World
 
-HEARTBEATS = 4  # in the time of a lease
 LEASE_MARGIN = 1 / 6  # of a lease: that long before its end no final dot is sent any more
 
 Passed = Mapping[str, tuple[Verdict, Sequence[Attempt]]]  # address -> how this pass ended for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """A claim, and when it was asked for (monotonic): its lease did not begin before."""
+
+    claim: Claim
+    asked_at: float
+
+
+class Stopped(Exception):
+    """The job was told to stop before its next final dot."""
 
 
 class Job:
@@ -23,8 +36,7 @@ class Job:
 
     def __init__(
         self,
-        claim: Claim,
-        claimed_at: float,
+        granted: Granted,
         *,
         lease_secs: float,
         slot: Slot,
@@ -33,16 +45,18 @@ class Job:
         mark_dot_sent: Callable[[Claim, Collection[str]], Awaitable[bool]],
         settle: Callable[[Job, Passed], Awaitable[None]],
     ) -> None:
-        self.claim = claim
+        self.claim = claim = granted.claim
         self.begun = False
+        self.stopped = False
         self.slot = slot
         self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
         self.awaiting_dot: frozenset[str] = frozenset()
         self.cut_off: Passed = {}  # whose reply to the final dot will never come
         self.settling: Sequence[Outcome] = ()  # on their way into the storage
+        self.kept: asyncio.Future[bool] | None = None  # whether they arrived there
         self._lease_secs = lease_secs
-        self._held_until = claimed_at + lease_secs
+        self._held_until = granted.asked_at + lease_secs
         self._now = now
         self._mark_dot_sent = mark_dot_sent
         self._settle = settle
@@ -54,15 +68,34 @@ class Job:
     def settled(self) -> list[InternalRecipientStatus]:
         """Notes that what was settling has arrived; those recipients, as they stood before."""
         before = [self.open.pop(outcome.address) for outcome in self.settling]
-        self.settling = ()
+        self.settling, self.kept = (), None
         return before
 
+    @property
+    def may_be_cut_off(self) -> bool:
+        """No reply to a final dot is awaited, and no result is on its way into the storage."""
+        return not self.awaiting_dot and not self.settling
+
+    def stop(self) -> None:
+        """Begins nothing more: no host, no transaction, no final dot."""
+        self.stopped = True
+
+    def check_not_stopped(self) -> None:
+        """Raises `Stopped` where nothing more is to be begun."""
+        if self.stopped:
+            raise Stopped
+
     async def may_send_dot(self, addresses: Collection[str]) -> bool:
-        """Asked immediately before the final dot: whether the right to send it is still ours."""
-        if self._now() > self._held_until - self._lease_secs * LEASE_MARGIN:
+        """Asked immediately before the final dot: whether the right to send it is still ours.
+
+        Raises `Stopped` where it is, but no dot is to be sent any more.
+        """
+        if not self._holds_lease():
             return False
         self.awaiting_dot = frozenset(addresses)
-        return await self._mark_dot_sent(self.claim, addresses)
+        marked = await self._mark_dot_sent(self.claim, addresses)
+        self.check_not_stopped()
+        return marked and self._holds_lease()  # the storage may have taken longer than the lease lasts
 
     def dot_answered(self) -> None:
         """The reply to the final dot was read, or no dot was sent."""
@@ -77,12 +110,18 @@ class Job:
         """The lease is gone: no dot will be sent any more."""
         self._held_until = float("-inf")
 
+    def _holds_lease(self) -> bool:
+        return self._now() <= self._held_until - self._lease_secs * LEASE_MARGIN
+
 
 class Carrier(Protocol):
     """Takes a claim's recipients to their host: over SMTP, or into a file or list."""
 
     async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
-        """Settles every recipient through `job.settle`; False: no room in the lane, nothing was done."""
+        """Settles every recipient through `job.settle`; False: those that are open are to be given back.
+
+        So it is where the lane has no room, and where the job was stopped before they were tried.
+        """
 
     async def close(self) -> None:
         """Ends what it holds open, politely."""

@@ -46,11 +46,13 @@ class PatientCalls:
     async def try_to_write(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The call's result; None where the storage fails now."""
         try:
-            return await self.once(call, *args, **kwargs)
+            result = await self.once(call, *args, **kwargs)
         except Exception as error:
             self._trouble(WorkerStatus.STORAGE_WRITE_FAILED)
             _log.error("%s: %s", WorkerStatus.STORAGE_WRITE_FAILED, printable(str(error)))
             return None
+        self._recovered(WorkerStatus.STORAGE_WRITE_FAILED)
+        return result
 
     async def read(
         self, call: Callable[..., Any], *args: Any, unless: asyncio.Event, **kwargs: Any

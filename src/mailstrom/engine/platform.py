@@ -76,11 +76,14 @@ class Platform(ABC):
 
     @abstractmethod
     def looks(self, name: str, secs: float, look: Callable[[], bool]) -> Looks:
-        """Calls `look` every `secs` seconds, beside the caller, until it says True."""
+        """Calls `look` every `secs` seconds, beside the caller, until it says True.
+
+        Raises `NotRunningError` where the system has no thread for it.
+        """
 
     @abstractmethod
     def loop(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> Loop:
-        """An event loop for the worker, not started yet."""
+        """An event loop for the worker, not started yet; that raises `NotRunningError` as above."""
 
     @abstractmethod
     def turn(self, identity: str) -> Turn:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from ..abc import Claim, Clock, Outcome, Settlement, SharedStorage
+from ..abc import Claim, Clock, Outcome, SharedStorage
 from ..schedule.retry import RetryPolicy, gives_up_at, judge_pass
 from ..schedule.verdict import Verdict
 from ..status import Attempt, Cause, printable
@@ -52,52 +53,35 @@ class Recorder:
 
     async def settle(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         """Records the outcomes, however long the storage fails before, and tells them."""
-        job.settling = outcomes
-        kept = await self._committer.settle(job.claim, outcomes)
-        recipients = job.settled()
+        self._begin_settling(job, outcomes)
+        assert job.kept is not None
+        kept = await asyncio.shield(job.kept)
+        before = job.settled()
         if not kept:
-            _log.warning("results of message %s came after its claim was lost", job.claim.email.message_id)
+            _log_refused(job.claim)
             return
         recorded = outcomes
         try:
             recorded = await self._as_recorded(job.claim, outcomes)
         finally:
-            self._announcer.settled(job.claim, recipients, recorded)
+            self._announcer.settled(job.claim, before, recorded)
 
-    def abandon(self, job: Job) -> None:
-        """A job that is cut off: what is known is recorded, what may have been delivered said so."""
-        outcomes = job.settling = job.settling or self._outcomes(job, job.cut_off)
-        try:
-            if outcomes and (self._settle_now(job.claim, outcomes) or self._stand(job.claim, outcomes)):
-                self._announcer.settled(job.claim, job.settled(), outcomes)
-        except Exception:
-            _log.exception("results of message %s could not be recorded", job.claim.email.message_id)
+    def cut_off(self, job: Job) -> None:
+        """What is known of a job that is cut off goes on its way; what may have been delivered is said so."""
+        if not job.settling and (outcomes := self._outcomes(job, job.cut_off)):
+            self._begin_settling(job, outcomes)
+
+    def arrived(self, job: Job, kept: bool) -> None:
+        """What a job that was cut off had on its way has arrived."""
+        outcomes = job.settling
+        before = job.settled()
+        if kept:
+            self._announcer.settled(job.claim, before, outcomes)
         else:
-            if job.open:
-                self.hand_back(job.claim)
-        self._announcer.given_back(job.claim)
+            _log_refused(job.claim)
 
-    def hand_back(self, claim: Claim) -> None:
-        """Gives the claim back while the worker ends: what fails now lasts until the lease is over."""
-        try:
-            self._storage.give_back(claim)
-        except Exception:
-            _log.exception("message %s could not be given back", claim.email.message_id)
-
-    def _settle_now(self, claim: Claim, outcomes: Sequence[Outcome]) -> bool:
-        settlement = Settlement(claim=claim, outcomes=tuple(outcomes))
-        return self._storage.settle([settlement], self._clock.now())[0]
-
-    def _stand(self, claim: Claim, outcomes: Sequence[Outcome]) -> bool:
-        """Whether they are recorded: the commit was under way when the job was cut off."""
-        status = self._storage.retrieve_status(claim.email.message_id)
-        there = {recipient.address: recipient for recipient in status.recipients}
-        return all(
-            (found := there.get(outcome.address)) is not None
-            and found.result == outcome.result
-            and found.attempts[len(found.attempts) - len(outcome.attempts) :] == outcome.attempts
-            for outcome in outcomes
-        )
+    def _begin_settling(self, job: Job, outcomes: Sequence[Outcome]) -> None:
+        job.settling, job.kept = outcomes, self._committer.settle(job.claim, outcomes)
 
     def _outcomes(self, job: Job, passed: Passed) -> list[Outcome]:
         now = self._clock.now()  # one for all of them: deferred together, they fall due together
@@ -138,3 +122,7 @@ class Recorder:
         there = (recipient for recipient in status.recipients if recipient.address in deferred)
         ended = {each.address: each.result for each in there if each.result.cause is Cause.CANCELLED}
         return [replace(each, result=ended.get(each.address, each.result)) for each in outcomes]
+
+
+def _log_refused(claim: Claim) -> None:
+    _log.warning("results of message %s came after its claim was lost", printable(claim.email.message_id))

@@ -9,10 +9,12 @@ from datetime import datetime
 
 from ..abc import SharedStorage
 from ..config import Config
+from ..errors import NotRunningError
 from ..event import Event, EventKind
 from ..status import WorkerStatus
 from .job import MakeCarrier
 from .platform import Platform
+from .thread import NO_THREAD
 from .worker import Engine
 from .world import World
 
@@ -67,14 +69,23 @@ class Runtime:
             return WorkerStatus.CRASHED
         engine = self._engine
         if engine is None or engine.status is WorkerStatus.NOT_STARTED:
-            return WorkerStatus.OK  # the thread is on its way there
+            is_paused = self._asked.get("pause") is Engine.pause
+            return WorkerStatus.PAUSED if is_paused else WorkerStatus.OK  # the thread is on its way there
         return engine.status
 
     def start(self) -> None:
-        """Starts the thread, and one that listens where others may store."""
-        self._thread.start()
-        if self._others_store:
-            self._listener.submit(self._listen)
+        """Starts the thread, and one that listens where others may store: both, or neither.
+
+        Raises `NotRunningError` where the system has no thread to give.
+        """
+        if self._others_store and not self._listener.submit(self._listen):
+            raise NotRunningError(NO_THREAD)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._over.set()
+            self._listener.close(LISTENER_END_SECS)
+            raise
 
     def wake(self) -> None:
         """Something new may be due."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ..abc import Event, Order, Ordered, Selection, SharedStorage
 from ..event import EventKind
+from ..records import START
 from ..status import MessageStatus
 
 
@@ -42,7 +43,7 @@ class Steering:
 
     def _order(self, order: Order, selection: Selection) -> int:
         now, count = self._now(), 0
-        while batch := self._storage.order(order, selection, now):
+        for batch in carried_out(self._storage, order, selection, now):
             count += len(batch)
             self._announce(batch, now)
         return count
@@ -52,6 +53,19 @@ class Steering:
             self._tell(event)
         for message_id in {ordered.message_id for ordered in batch}:
             self._changed(message_id)
+
+
+def carried_out(
+    storage: SharedStorage, order: Order, selection: Selection, now: datetime
+) -> Iterator[Sequence[Ordered]]:
+    """What the order changes, batch after batch.
+
+    Each recipient is met once: what a worker beside has deferred again meanwhile is left alone.
+    """
+    after = START
+    while batch := storage.order(order, selection, now, after=after):
+        yield batch
+        after = batch[-1].cursor
 
 
 def cancellations(batch: Sequence[Ordered], at: datetime) -> Iterator[Event]:

@@ -17,12 +17,15 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from ..errors import NotRunningError
+
 if TYPE_CHECKING:
     import asyncio
 
     from .platform import Calls
 
 RESTARTS_PER_MINUTE = 3
+NO_THREAD = "the system has no thread for the worker now: nothing is lost, call start() again"
 
 _log = logging.getLogger("mailstrom")
 
@@ -43,14 +46,14 @@ class CallThread:
         return len(self._calls)
 
     def submit(self, call: Callable[[], object]) -> bool:
-        """Queues a call; what it raises is only logged. False after `close`."""
+        """Queues a call; what it raises is only logged.
+
+        False, and nothing is queued, after `close`, or while the system has no thread for it.
+        """
         with self._changed:
-            if self._closing:
+            if self._closing or not self._has_thread():
                 return False
             self._calls.append(call)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
             self._changed.notify()
             return True
 
@@ -61,6 +64,17 @@ class CallThread:
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
+
+    def _has_thread(self) -> bool:
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                _log.error("the thread %s cannot be started: %s", self._name, error)
+                return False
+            self._thread = thread
+        return True
 
     def _run(self) -> None:
         while (call := self._next()) is not None:
@@ -77,14 +91,18 @@ class CallThread:
 
 
 class LookThread:
-    """Calls `look` every `secs` seconds on a daemon thread, until it says True or `close` is called."""
+    """Calls `look` every `secs` seconds on a daemon thread, until it says True or `close` is called.
+
+    To make one raises `NotRunningError` where the system has no thread for it.
+    """
 
     def __init__(self, name: str, secs: float, look: Callable[[], bool]) -> None:
         self._secs = secs
         self._look = look
         self._over = threading.Event()
         self._thread = CallThread(name)
-        self._thread.submit(self._run)
+        if not self._thread.submit(self._run):
+            raise NotRunningError(NO_THREAD)
 
     def close(self, timeout: float) -> None:
         """Looks no more; waits for the look that is under way, at most `timeout` seconds."""
@@ -118,7 +136,7 @@ class StorageThread:
             _tell(loop, future, result, error)
 
         if not self._calls.submit(work):
-            future.set_exception(RuntimeError("the storage is closed"))
+            future.set_exception(RuntimeError("the storage is closed, or has no thread for its calls"))
         return future
 
     def close(self, timeout: float) -> None:
@@ -147,8 +165,11 @@ class LoopThread:
         self._thread = threading.Thread(target=self._supervise, name="mailstrom-worker", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread; once."""
-        self._thread.start()
+        """Starts the thread; once. Raises `NotRunningError` where the system has none to give."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise NotRunningError(NO_THREAD) from error
 
     def call_soon(self, call: Callable[[], object]) -> None:
         """Runs the call in the loop; without effect when no loop is running."""

@@ -30,8 +30,9 @@ class World:
 class SteadyClock(Clock):
     """A wall clock that no jump of the real one moves while the process lives.
 
-    The queue's due times are made and judged by it: a wall clock set ten years ahead neither
-    sends everything at once nor expires it, one set back stalls nothing.
+    The due times of a queue that is ours alone are made and judged by it: a wall clock set ten years
+    ahead neither sends everything at once nor expires it, one set back stalls nothing. (For a queue of
+    several processes: `SharedClock`.)
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -66,7 +66,7 @@ def next_wait(policy: RetryPolicy, tries: int, chance: float) -> timedelta:
 def longest_wait(policy: RetryPolicy) -> timedelta:
     """No due time lies further ahead than this by the schedule, unless the wall clock was wrong."""
     last_try = 1_000_000 if policy.tries is None else policy.tries
-    crash = max(wait_after_crash(policy, crashes) or timedelta(0) for crashes in range(1, CRASHES_UNTIL_HELD))
+    crash = max(waits_after_death(policy, chance=1.0))
     longest = max(_wait_secs(policy, last_try), min(policy.uncertain_delay_secs, YEAR_SECS))
     return max(timedelta(seconds=longest * (1 + policy.jitter)), crash, AUTH_RETRY_AFTER)
 
@@ -76,6 +76,16 @@ def wait_after_crash(policy: RetryPolicy, crashes: int) -> timedelta | None:
     if crashes >= CRASHES_UNTIL_HELD:
         return None
     return timedelta(seconds=min(_base_secs(policy), 60.0) * 2 ** (max(crashes, 1) - 1))
+
+
+def waits_after_death(policy: RetryPolicy, chance: float) -> tuple[timedelta, ...]:
+    """The waits after a first, second ... crash in a row that the process did not outlive; then none.
+
+    After the first at once. Later ones are made up to twice as long; `chance` in [0, 1) picks the
+    point. So what was in flight together comes back apart, and what is at fault dies alone.
+    """
+    waits = (wait_after_crash(policy, crashes) for crashes in range(2, CRASHES_UNTIL_HELD))
+    return (timedelta(0), *(wait * (1 + chance) for wait in waits if wait is not None))
 
 
 def uncertain_wait(policy: RetryPolicy) -> timedelta:

@@ -17,8 +17,9 @@ from typing import TypeAlias
 
 from ..abc import AsyncBinding, Binding, InternalMessageStatus, PreparedEmail
 from ..errors import MailstromError, StorageError, StorageFull
-from .bound_bracket import in_bracket, in_bracket_async
-from .bound_kinds import async_driver_of, check_async_kind, check_kind, driver_of
+from .bound_bracket import TransactionLost, in_bracket, in_bracket_async
+from .bound_kinds import async_way_of, check_async_kind, check_kind, way_of
+from .bound_turns import in_turn, in_turn_async
 from .sql.dialect import Dialect
 from .sql.script import Script, perform, perform_async
 
@@ -33,7 +34,7 @@ FULL = frozenset({"53100", "SQLITE_FULL"})
 
 
 def no_check() -> Script[None]:
-    """For a connection that is known to lead to the storage when its tables are there."""
+    """For a script that checks where it is before it stores."""
     yield from ()
 
 
@@ -60,9 +61,11 @@ class _Bound(Binding):
 
     def store(self, entries: Entries) -> list[str]:
         with _border():
-            driver = driver_of(self.dialect, self.connection)
-            perform(self.checking(), driver.execute)
-            return in_bracket(driver, self.storing(entries))
+            way = way_of(self.dialect, self.connection)
+            with in_turn(way.driver.connection):
+                way.begin(way.driver.in_transaction())
+                perform(self.checking(), way.driver.execute)
+                return in_bracket(way.driver, self.storing(entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,11 @@ class _AsyncBound(AsyncBinding):
 
     async def store(self, entries: Entries) -> list[str]:
         with _border():
-            driver = await async_driver_of(self.dialect, self.connection)
-            await perform_async(self.checking(), driver.execute)
-            return await in_bracket_async(driver, self.storing(entries))
+            way = await async_way_of(self.dialect, self.connection)
+            async with in_turn_async(way.driver.connection):
+                await way.begin(way.driver.in_transaction())
+                await perform_async(self.checking(), way.driver.execute)
+                return await in_bracket_async(way.driver, self.storing(entries))
 
 
 @contextmanager
@@ -86,11 +91,20 @@ def _border() -> Iterator[None]:
         yield
     except MailstromError:
         raise
+    except TransactionLost as lost:
+        raise _with_the_transaction(lost.__cause__) from lost.__cause__
     except Exception as error:
         raise _translated(error) from error
 
 
-def _translated(error: Exception) -> StorageError:
+def _with_the_transaction(error: BaseException | None) -> StorageError:
+    first = _translated(error)
+    told = type(first)(f"{first}; with it your whole transaction is lost: roll it back")
+    told.transaction_lost = True
+    return told
+
+
+def _translated(error: BaseException | None) -> StorageError:
     code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
     if code in NO_TABLES:
         return StorageError(

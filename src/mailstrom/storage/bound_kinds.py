@@ -7,6 +7,7 @@ package it comes from and its name, so that subclasses and proxies are known as 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
@@ -14,6 +15,8 @@ from .bound_bracket import AsyncDriver, Driver
 from .bound_postgres import AsyncpgDriver, AsyncPsycopgDriver, PsycopgDriver
 from .bound_sqlite import AiosqliteDriver, SqliteDriver
 from .bound_wrapped import (
+    AsyncBehind,
+    Behind,
     behind_async_connection,
     behind_async_session,
     behind_connection,
@@ -22,7 +25,7 @@ from .bound_wrapped import (
 )
 from .sql.dialect import Dialect
 
-__all__ = ["async_driver_of", "check_async_kind", "check_kind", "driver_of"]
+__all__ = ["AsyncWay", "Way", "async_way_of", "check_async_kind", "check_kind", "way_of"]
 
 V = TypeVar("V")
 
@@ -39,20 +42,36 @@ ASYNC_DRIVERS: Mapping[str, Mapping[str, Callable[[Any], AsyncDriver]]] = {
         "asyncpg.PoolConnectionProxy": AsyncpgDriver,
     },
 }
-WRAPPERS: Mapping[str, Callable[[Any], object]] = {
+WRAPPERS: Mapping[str, Callable[[Any], Behind]] = {
     "sqlalchemy.Connection": behind_connection,
     "sqlalchemy.Session": behind_session,
     "sqlalchemy.scoped_session": behind_session,
     "django.BaseDatabaseWrapper": behind_django,
     "django.ConnectionProxy": behind_django,
 }
-ASYNC_WRAPPERS: Mapping[str, Callable[[Any], Awaitable[object]]] = {
+ASYNC_WRAPPERS: Mapping[str, Callable[[Any], Awaitable[AsyncBehind]]] = {
     "sqlalchemy.AsyncConnection": behind_async_connection,
     "sqlalchemy.AsyncSession": behind_async_session,
     "sqlalchemy.async_scoped_session": behind_async_session,
 }
 BLOCKING = {*WRAPPERS}.union(*DRIVERS.values())
 AWAITED = {*ASYNC_WRAPPERS}.union(*ASYNC_DRIVERS.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What executes, after `begin`, which is told whether the driver is in a transaction."""
+
+    driver: Driver
+    begin: Callable[[bool], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncWay:
+    """The same for a connection that is awaited."""
+
+    driver: AsyncDriver
+    begin: Callable[[bool], Awaitable[None]]
 
 
 def check_kind(dialect: Dialect, connection: object) -> None:
@@ -67,24 +86,24 @@ def check_async_kind(dialect: Dialect, connection: object) -> None:
         raise _async_refusal(dialect, connection)
 
 
-def driver_of(dialect: Dialect, connection: object) -> Driver:
-    """What executes through a connection that `check_kind` has let pass."""
-    behind = _known(WRAPPERS, connection)
-    own = connection if behind is None else behind(connection)
-    make = _known(DRIVERS[dialect.name], own)
+def way_of(dialect: Dialect, connection: object) -> Way:
+    """The way through a connection that `check_kind` has let pass; nothing is executed yet."""
+    wrapper = _known(WRAPPERS, connection)
+    behind = Behind(connection=connection) if wrapper is None else wrapper(connection)
+    make = _known(DRIVERS[dialect.name], behind.connection)
     if make is None:
-        raise _refusal(dialect, own)
-    return make(own)
+        raise _refusal(dialect, behind.connection)
+    return Way(driver=make(behind.connection), begin=behind.begin)
 
 
-async def async_driver_of(dialect: Dialect, connection: object) -> AsyncDriver:
-    """The same for a connection that is awaited."""
-    behind = _known(ASYNC_WRAPPERS, connection)
-    own = connection if behind is None else await behind(connection)
-    make = _known(ASYNC_DRIVERS[dialect.name], own)
+async def async_way_of(dialect: Dialect, connection: object) -> AsyncWay:
+    """The same through a connection that is awaited."""
+    wrapper = _known(ASYNC_WRAPPERS, connection)
+    behind = AsyncBehind(connection=connection) if wrapper is None else await wrapper(connection)
+    make = _known(ASYNC_DRIVERS[dialect.name], behind.connection)
     if make is None:
-        raise _async_refusal(dialect, own)
-    return make(own)
+        raise _async_refusal(dialect, behind.connection)
+    return AsyncWay(driver=make(behind.connection), begin=behind.begin)
 
 
 def _known(kinds: Mapping[str, V], connection: object) -> V | None:

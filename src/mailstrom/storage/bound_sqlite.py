@@ -54,20 +54,24 @@ class SqliteDriver:
     """A `sqlite3.Connection`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def bracket(self) -> Bracket:
         """As the connection's isolation_level, or its autocommit, would have it."""
-        return _bracket(self._connection)
+        return _bracket(self.connection)
+
+    def in_transaction(self) -> bool:
+        """Some errors end it, such as SQLITE_FULL, SQLITE_IOERR and SQLITE_INTERRUPT."""
+        return self.connection.in_transaction
 
     def execute(self, statement: Statement | Batch) -> Sequence[Row]:
         """Its rows; the caller's row_factory and text_factory are not asked."""
-        cursor = self._connection.cursor()
+        cursor = self.connection.cursor()
         cursor.row_factory = None
         if isinstance(statement, Batch):
             cursor.executemany(statement.sql, statement.params)
             return ()
-        with _plain_texts(self._connection):
+        with _plain_texts(self.connection):
             return cursor.execute(statement.sql, statement.params).fetchall()
 
 
@@ -75,17 +79,21 @@ class AiosqliteDriver:
     """An `aiosqlite.Connection`, as SQLAlchemy uses it."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     async def bracket(self) -> Bracket:
         """As for the connection of sqlite3 behind it."""
-        cursor = await self._connection.cursor()
-        run: Callable[..., Awaitable[Bracket]] = self._connection._execute
+        cursor = await self.connection.cursor()
+        run: Callable[..., Awaitable[Bracket]] = self.connection._execute
         return await run(_bracket, cursor.connection)  # `autocommit` is told in its own thread only
+
+    def in_transaction(self) -> bool:
+        """As `SqliteDriver.in_transaction`."""
+        return self.connection.in_transaction
 
     async def execute(self, statement: Statement | Batch) -> Sequence[Row]:
         """As `SqliteDriver.execute`."""
-        cursor = await self._connection.cursor()
+        cursor = await self.connection.cursor()
         cursor.row_factory = None
         if isinstance(statement, Batch):
             await cursor.executemany(statement.sql, statement.params)

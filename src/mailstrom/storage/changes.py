@@ -22,7 +22,8 @@ from typing import assert_never
 
 from ..abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, Outcome
 from ..event import EventKind
-from ..status import Cause, Deferred, DeliveryResult, Failed, Reply
+from ..records import Waits
+from ..status import Cause, Deferred, DeliveryResult, Failed, Queued, Reply
 
 ATTEMPTS_KEPT = 50  # per recipient, the latest
 FORGOTTEN = "forgotten"  # stands where an address was erased
@@ -41,9 +42,12 @@ def with_recipients(
     return replace(status, recipients=tuple(recipients))
 
 
-def claimed(recipient: InternalRecipientStatus) -> InternalRecipientStatus:
-    """Written ahead: should the claim never end, it ended in a crash."""
-    return replace(recipient, crashes=recipient.crashes + 1)
+def claimed(recipient: InternalRecipientStatus, now: datetime, backoff: Waits) -> InternalRecipientStatus:
+    """Written ahead: should the claim never end, it ended in a crash, with a wait after it."""
+    crashes = recipient.crashes
+    wait = backoff[crashes] if crashes < len(backoff) else None
+    due_at = now + wait if wait else recipient.due_at  # without one it keeps its turn
+    return replace(recipient, crashes=crashes + 1, due_at=due_at)
 
 
 def settled(
@@ -138,8 +142,9 @@ def waits_beyond(recipient: InternalRecipientStatus, instant: datetime) -> bool:
 
 
 def is_deferred_beyond(recipient: InternalRecipientStatus, instant: datetime) -> bool:
-    """It was tried, and waits longer than that: a clock that stood far ahead may have said so."""
-    return recipient.result.state == "deferred" and waits_beyond(recipient, instant)
+    """It was claimed, and waits longer than that: a clock that stood far ahead may have said so."""
+    was_claimed = recipient.result.state == "deferred" or recipient.crashes > 0
+    return was_claimed and waits_beyond(recipient, instant)
 
 
 def cancelled(recipient: InternalRecipientStatus) -> InternalRecipientStatus:
@@ -171,11 +176,12 @@ def held(recipient: InternalRecipientStatus, expires_at: datetime | None) -> Int
 
 
 def released(recipient: InternalRecipientStatus, now: datetime) -> InternalRecipientStatus:
-    """Due now, with no crash counted, for the reason it had before it was held."""
-    result, reason = recipient.result, recipient.result.reason
+    """Due now, with no crash counted, for the reason it had before it was held; queued if never tried."""
+    reason = recipient.result.reason
     if reason is not None:
         reason = None if reason == _HELD else reason.removeprefix(_HELD_AFTER)
-    return replace(recipient, result=_deferred(result, reason, now), due_at=now, crashes=0)
+    result = _deferred(recipient.result, reason, now) if _was_tried(recipient) else _queued(reason, now)
+    return replace(recipient, result=result, due_at=now, crashes=0)
 
 
 def retried(recipient: InternalRecipientStatus, now: datetime) -> InternalRecipientStatus:
@@ -227,6 +233,16 @@ def never_accepted(status: InternalMessageStatus) -> InternalMessageStatus:
     failed = Failed(reason=reason, cause=Cause.CANCELLED)
     recipients = tuple(replace(recipient, result=failed, due_at=None) for recipient in status.recipients)
     return replace(status, recipients=recipients, completed_at=status.submitted_at)
+
+
+def _was_tried(recipient: InternalRecipientStatus) -> bool:
+    """A host has been visited for it, or may have been."""
+    result = recipient.result
+    return result.tries > 0 or bool(recipient.attempts) or result.uncertain
+
+
+def _queued(reason: str | None, next_attempt_at: datetime) -> Queued:
+    return Queued(reason=reason, next_attempt_at=next_attempt_at)
 
 
 def _deferred(result: DeliveryResult, reason: str | None, next_attempt_at: datetime | None) -> Deferred:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ..abc import Claim, PreparedEmail, Settlement
 from ..errors import MailstromError
+from ..records import Waits
+from ..status import printable
 from . import changes
 from .index import Lease, Message
+from .set_aside import Fault, SetAside
 from .status_writer import Changed, StatusWriter
 
 LEASE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # the lease clock's 0 as a datetime
 
+FAILURES_AT_ONCE = 3  # until the storage is taken to fail as a whole
+
+_log = logging.getLogger("mailstrom.storage")
+
 _Settled = tuple[int, frozenset[str]]  # a claim's token, and whom it settled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who claims, for how long, and what is to follow where it ends in a crash."""
+
+    now: datetime
+    owner: str
+    lease: timedelta
+    backoff: Waits
 
 
 class Claims:
@@ -28,18 +46,24 @@ class Claims:
         self._durable = writer.storage.durable
         self._lease_clock = lease_clock
         self._settled_before: set[_Settled] = set()  # in a call that failed
+        self._set_aside = SetAside()
 
-    def claim(self, now: datetime, owner: str, lease: timedelta, skip: Collection[str]) -> Claim | None:
-        """The next due work, or None."""
-        while True:
-            with self._lock:
-                self._index.lapse(self._lease_clock())
-                taken = self._index.take(now, skip)
-            if taken is None:
-                return None
-            claim = self._claim(*taken, now, owner, lease)
+    def claim(self, asked: Asked, skip: Collection[str]) -> Claim | None:
+        """The next due work, or None; raises where the storage fails for all that is tried."""
+        trouble: list[MailstromError] = []
+        while len(trouble) < FAILURES_AT_ONCE and (taken := self._take(asked.now, skip, again=not trouble)):
+            try:
+                claim = self._claim(*taken, asked)
+            except MailstromError as error:
+                if not self._is_its_own_fault(*taken, error):
+                    trouble.append(error)
+                continue
             if claim is not None:
+                self._note_success(taken[0], claim.route_key)
                 return claim
+        if trouble:
+            raise trouble[0]
+        return None
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""
@@ -48,12 +72,12 @@ class Claims:
             return [self._renew(claim, ends) for claim in claims]
 
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        """Notes that the final dot is about to be written for these; False when the claim was lost."""
+        """Notes that the final dot is about to be written for these; False when it must not be."""
         with self._writing(claim) as (message, lease):
             if message is None or lease is None:
                 return False
             positions = _positions(lease, addresses)
-            if positions is None:
+            if positions is None or any(lease.mark(each) for each in positions):
                 return False
             recipients = message.status.recipients
             changed = {each: replace(recipients[each], dot_sent=True) for each in positions}
@@ -95,29 +119,54 @@ class Claims:
         with self._lock:
             self._index.lapse(instant)
             due_at = self._index.next_due(now, skip)
-            lease_end = self._index.next_lease_end(skip)
-        if lease_end is None:
-            return due_at
-        ends_at = now + timedelta(seconds=lease_end - instant)
-        return ends_at if due_at is None else min(due_at, ends_at)
+            ends = self._index.next_lease_end(skip), self._set_aside.next_at(instant, skip)
+        times = [now + timedelta(seconds=end - instant) for end in ends if end is not None]
+        return min([*times, *([] if due_at is None else [due_at])], default=None)
+
+    def _take(
+        self, now: datetime, skip: Collection[str], *, again: bool
+    ) -> tuple[Message, str, list[int]] | None:
+        """Who is to be claimed next; with `again` those come last that an earlier call failed for."""
+        with self._lock:
+            instant = self._lease_clock()
+            self._index.lapse(instant)
+            self._put_back(self._set_aside.take_over(instant))
+            taken = self._index.take(now, skip)
+            if taken is None:
+                self._put_back(self._set_aside.take_suspect())
+            return self._index.take(now, skip) if taken is None and again else taken
+
+    def _put_back(self, waiting: Sequence[tuple[Message, Sequence[int]]]) -> None:
+        for message, positions in waiting:
+            self._index.enqueue(message, positions)
+
+    def _is_its_own_fault(
+        self, message: Message, route_key: str, positions: Sequence[int], error: MailstromError
+    ) -> bool:
+        with self._lock:
+            why, instant = printable(str(error)), self._lease_clock()
+            faults = self._set_aside.put(message, route_key, positions, why, instant)
+        _log_faults(faults)
+        return bool(faults)
+
+    def _note_success(self, message: Message, route_key: str) -> None:
+        with self._lock:
+            faults = self._set_aside.another_succeeded(message, route_key, self._lease_clock())
+        _log_faults(faults)
 
     def _claim(
-        self,
-        message: Message,
-        route_key: str,
-        positions: Sequence[int],
-        now: datetime,
-        owner: str,
-        lease: timedelta,
+        self, message: Message, route_key: str, positions: Sequence[int], asked: Asked
     ) -> Claim | None:
         """A claim for those of the recipients that may still be claimed."""
         with message.writing:
             with self._lock:
-                positions = [position for position in positions if message.may_claim(position, now)]
+                positions = [position for position in positions if message.may_claim(position, asked.now)]
             if not positions:
                 return None
             try:
-                granted = self._write_ahead(message, route_key, positions, now, owner, lease)
+                granted = self._write_ahead(message, route_key, positions, asked)
+            except MailstromError:
+                raise  # whoever asked sets them aside
             except BaseException:
                 with self._lock:
                     self._index.enqueue(message, positions)
@@ -125,26 +174,22 @@ class Claims:
         return None if granted is None else _as_claim(*granted)
 
     def _write_ahead(
-        self,
-        message: Message,
-        route_key: str,
-        positions: Sequence[int],
-        now: datetime,
-        owner: str,
-        lease: timedelta,
+        self, message: Message, route_key: str, positions: Sequence[int], asked: Asked
     ) -> tuple[Lease, PreparedEmail] | None:
         email = self._writer.email(message)
         if email is None:
             return None
         stopped = _stopped(message, positions)
         before = {each: message.status.recipients[each] for each in positions if each not in stopped}
-        changed = stopped | {each: changes.claimed(recipient) for each, recipient in before.items()}
+        changed = stopped | {
+            each: changes.claimed(recipient, asked.now, asked.backoff) for each, recipient in before.items()
+        }
         write = self._durable or bool(stopped)
-        if not self._writer.replace(message, changed, now, write=write) or not before:
+        if not self._writer.replace(message, changed, asked.now, write=write) or not before:
             return None
         with self._lock:
-            ends = self._lease_clock() + lease.total_seconds()
-            return self._index.grant(message, route_key, before, owner, ends), email
+            ends = self._lease_clock() + asked.lease.total_seconds()
+            return self._index.grant(message, route_key, before, asked.owner, ends), email
 
     def _renew(self, claim: Claim, ends: float) -> Claim | None:
         held = self._index.lease(claim)
@@ -189,6 +234,12 @@ class Claims:
             with self._lock:
                 lease = self._index.lease(claim)
             yield message, lease
+
+
+def _log_faults(faults: Sequence[Fault]) -> None:
+    for each in faults:
+        again = "message %s cannot be claimed: %s; tried again in %.0f s"
+        _log.error(again, printable(each.message_id), each.why, each.wait_secs)
 
 
 def _name_of(settlement: Settlement) -> _Settled:

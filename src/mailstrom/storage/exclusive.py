@@ -20,6 +20,7 @@ storage: however long that takes, other messages go on. Order: `writing`, then t
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -42,15 +43,18 @@ from ..abc import (
     Storage,
 )
 from ..errors import MessageNotFound
+from ..records import START, Cursor, Waits
 from . import backlog, changes, forgetting, steering
 from .border import border
-from .claims import Claims
+from .claims import Asked, Claims
 from .fork import call_in_forked_child
 from .index import LeaseIndex, Message
 from .intake import Entry, Intake
 from .journal import Journal
 from .notebook import Notebook
 from .status_writer import StatusWriter
+
+_log = logging.getLogger("mailstrom.storage")
 
 
 class ExclusiveStorage(SharedStorage):
@@ -68,8 +72,8 @@ class ExclusiveStorage(SharedStorage):
     each message that an earlier process stored, once. What is completed is the plain storage's
     to remove: `purge` finds nothing to do.
 
-    A forked child starts empty: the parent's queue stays the parent's. `Claim.lease_until`
-    counts from 1970 on the lease clock.
+    A forked child starts empty: what the storage holds is the parent's, also where the parent has
+    not looked into it yet. `Claim.lease_until` counts from 1970 on the lease clock.
     """
 
     def __init__(self, storage: Storage, *, lease_clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,8 +82,9 @@ class ExclusiveStorage(SharedStorage):
         self._storage = storage
         self._lease_clock = lease_clock
         self._loaded = False
+        self._is_of_child = False
         self._begin_empty()
-        call_in_forked_child(self._begin_empty)
+        call_in_forked_child(self._begin_in_child)
 
     # --- storing
 
@@ -91,11 +96,11 @@ class ExclusiveStorage(SharedStorage):
     # --- working off
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
         """The next due work, or None."""
         self._load()
-        return self._claims.claim(now, owner, lease, skip)
+        return self._claims.claim(Asked(now=now, owner=owner, lease=lease, backoff=backoff), skip)
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""
@@ -173,10 +178,12 @@ class ExclusiveStorage(SharedStorage):
 
     # --- steering
 
-    def order(self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000) -> list[Ordered]:
+    def order(
+        self, order: Order, selection: Selection, now: datetime, *, after: Cursor = START, limit: int = 1000
+    ) -> list[Ordered]:
         """Carries the order out for up to `limit` of the recipients it would change; those, oldest first."""
         messages = self._incomplete(selection.message_id)
-        return steering.carry_out(self._writer, messages, order, selection, now, limit)
+        return steering.carry_out(self._writer, messages, order, selection, now, after, limit)
 
     def purge(self, now: datetime, *, limit: int = 1000) -> int:
         """0: the plain storage removes what is completed by its own rules."""
@@ -207,8 +214,12 @@ class ExclusiveStorage(SharedStorage):
     def close(self) -> None:
         """Nothing to give up: the storage below belongs to whoever made it."""
 
+    def _begin_in_child(self) -> None:
+        """Two that load the same would both send it."""
+        self._is_of_child = True
+        self._begin_empty()
+
     def _begin_empty(self) -> None:
-        """At first, and in a forked child: what was loaded there belongs to the parent."""
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._forgetting = threading.Lock()
@@ -222,16 +233,29 @@ class ExclusiveStorage(SharedStorage):
 
     def _load(self) -> None:
         if self._pid != os.getpid():  # forked by something that does not tell Python
-            self._begin_empty()
+            self._begin_in_child()
         with self._loading:
             if self._loaded:
                 return
-            with border("list incomplete statuses"):
-                incomplete = self._storage.retrieve_all_incomplete()
-            with self._lock:
-                for status in incomplete:
-                    self._index.add(status)
+            if self._is_of_child:
+                self._leave_to_parent()
+            else:
+                self._read_incomplete()
             self._loaded = True
+
+    def _read_incomplete(self) -> None:
+        with border("list incomplete statuses"):
+            incomplete = self._storage.retrieve_all_incomplete()
+        with self._lock:
+            for status in incomplete:
+                self._index.add(status)
+
+    def _leave_to_parent(self) -> None:
+        if self.durable:
+            _log.warning(
+                "this process was forked before its parent read the queue: what an earlier program left in "
+                "it is the parent's to send; make the storage after the fork if the parent sends nothing"
+            )
 
     def _incomplete(self, message_id: str | None = None) -> list[Message]:
         """All messages with work left, or the one, oldest first, as their leases stand now."""

@@ -53,8 +53,12 @@ def _in_completed(writer: StatusWriter, message_id: str, address: str) -> int:
     erased = _erased(status, address)
     if not erased or status.completed_at is None:
         return 0
+    left = _without(status, erased)
     with border("write a status"), suppress(MessageNotFound):
-        writer.storage.update_status(_without(status, erased))
+        writer.storage.update_status(left)
+    if left.idempotency_key is None:
+        with writer.lock:
+            writer.index.forget_key(status)
     return len(erased)
 
 
@@ -69,7 +73,9 @@ def _erased(status: InternalMessageStatus, address: str) -> Changed:
 def _without(status: InternalMessageStatus, erased: Changed) -> InternalMessageStatus:
     """The status with these erased; where nobody is left, with nothing that its sender noted on it."""
     status = changes.with_recipients(status, erased)
-    return status if changes.shown(status) is not None else replace(status, metadata={})
+    if changes.shown(status) is not None:
+        return status
+    return replace(status, metadata={}, idempotency_key=None, fingerprint="")
 
 
 def _awaits(message: Message, address: str) -> bool:

@@ -34,6 +34,7 @@ class Message:
     """A message with work left. `status` changes only with `writing` held, and the index's lock."""
 
     status: InternalMessageStatus
+    number: int  # higher than that of each message that was stored before
     left: int  # recipients not completed
     reverse_path: str | None = None  # None: nobody has asked the storage for it yet
     holders: dict[int, Lease] = field(default_factory=dict)  # by position
@@ -104,6 +105,7 @@ class LeaseIndex:
         self._leases: dict[int, Lease] = {}
         self._ends: list[tuple[float, int]] = []
         self._last_token = 0
+        self._last_number = 0
         self._to_try = 0  # recipients that are not completed or held, claimed ones included
         self._keys: dict[str, tuple[str, str]] = {}  # idempotency key -> message id, fingerprint
         self._completed_keys: OrderedDict[str, None] = OrderedDict()
@@ -113,7 +115,8 @@ class LeaseIndex:
         if status.idempotency_key is not None:
             self._keys[status.idempotency_key] = status.message_id, status.fingerprint
         left = sum(not recipient.result.completed for recipient in status.recipients)
-        message = Message(status, left, reverse_path)
+        self._last_number += 1
+        message = Message(status, self._last_number, left, reverse_path)
         if status.completed_at is not None or left == 0:
             self._remember(status)
             return
@@ -124,6 +127,14 @@ class LeaseIndex:
     def first_with_key(self, idempotency_key: str | None) -> tuple[str, str] | None:
         """Id and fingerprint of the message that was stored with this idempotency key."""
         return None if idempotency_key is None else self._keys.get(idempotency_key)
+
+    def forget_key(self, forgotten: InternalMessageStatus) -> None:
+        """Nothing is known of this completed message any more: its key may come again."""
+        key = forgotten.idempotency_key
+        first = self.first_with_key(key)
+        if key is not None and first is not None and first[0] == forgotten.message_id:
+            del self._keys[key]
+            self._completed_keys.pop(key, None)
 
     def enqueue(self, message: Message, positions: Collection[int]) -> None:
         """Lets those of the recipients wait that have a due time."""

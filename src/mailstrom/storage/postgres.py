@@ -11,7 +11,6 @@ call; while the server is away calls raise `StorageError` soon, and the engine t
 from __future__ import annotations
 
 import logging
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +19,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from ..abc import AsyncBinding, Binding, InternalMessageStatus, PreparedEmail
+from ..config_storage import SCHEMA
 from ..errors import ConfigError
 from ..secret import Secret
 from . import bound
+from .bound_place import InPlace
 from .sql import schema as tables
 from .sql.dialect import Dialect, postgres
 from .sql.queue import STATUS_RETENTION, SqlStorage
@@ -36,7 +37,7 @@ __all__ = ["PostgresStorage"]
 
 T = TypeVar("T")
 
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,40}")
+_UPGRADE_SECS = 3600.0  # an index on a large table takes a while, and nothing is heard meanwhile
 
 _log = logging.getLogger("mailstrom.storage")
 
@@ -53,7 +54,8 @@ class PostgresStorage(SqlStorage):
     PgBouncer or is a pool; a pool without one is only polled. `notify=False`: what is stored here
     is found by polling alone; see `bind`.
 
-    Bodies are kept for `retention` after their message is completed, all else for
+    `reply_timeout_secs`: how long the server may say nothing in a call before that raises
+    `StorageError`. Bodies are kept for `retention` after their message is completed, all else for
     `status_retention`. The tables are made at first use; older ones want `upgrade()` first.
     """
 
@@ -68,19 +70,20 @@ class PostgresStorage(SqlStorage):
         status_retention: timedelta = STATUS_RETENTION,
         max_connections: int = 10,
         notify: bool = True,
+        reply_timeout_secs: float = 30.0,
     ) -> None:
-        _check(schema, poll_secs, max_connections)
+        _check(schema, max_connections, poll_secs=poll_secs, reply_timeout_secs=reply_timeout_secs)
         with _psycopg_needed():
             from .postgres_access import access_to
             from .postgres_transactions import Transactions
         dialect = postgres(schema)
         super().__init__(dialect, retention=retention, status_retention=status_retention)
         self._notifies = notify
-        self._storing_bound = _Announced(dialect) if notify else self._storing
+        self._bound = InPlace(_Announced(dialect) if notify else self._storing, self._read)
         self._access = access_to(
             dsn_or_pool, schema=schema, listen_dsn=listen_dsn, max_connections=max_connections
         )
-        self._transactions = Transactions(self._access.connections)
+        self._transactions = Transactions(self._access.connections, reply_timeout_secs)
         self._is_ready = False  # the tables are there
         self.poll_secs = poll_secs
         self.identity = self._access.identity
@@ -106,7 +109,7 @@ class PostgresStorage(SqlStorage):
         Workers go on meanwhile, also those of the version before. Raises `ConfigError` where the
         tables are newer than this mailstrom.
         """
-        return self._transactions.write(lambda: _upgrade(self.dialect))
+        return self._upgrade(_UPGRADE_SECS)
 
     def bind(self, connection: object) -> Binding:
         """Stores through a connection of psycopg, SQLAlchemy or Django, in its transaction.
@@ -115,14 +118,14 @@ class PostgresStorage(SqlStorage):
         one lock for all that notify, until they are on the disk. Where that is too slow, or for
         two-phase commit, which allows none, there is `notify=False`.
         """
-        binding = bound.bind(self.dialect, connection, self._storing_bound.store)
-        self._make_ready()
+        binding = bound.bind(self.dialect, connection, self._bound.store)
+        self._bound.locate()
         return binding
 
     def bind_async(self, connection: object) -> AsyncBinding:
         """The same through one of psycopg, asyncpg or SQLAlchemy for asyncio."""
-        binding = bound.bind_async(self.dialect, connection, self._storing_bound.store)
-        return binding if self._is_ready else _BoundFirst(binding, self._make_ready)
+        binding = bound.bind_async(self.dialect, connection, self._bound.store)
+        return binding if self._bound.is_located else _LocatedFirst(binding, self._bound.locate)
 
     def listen(self, wake: Callable[[], object], is_over: Callable[[], bool]) -> None:
         """Calls `wake` whenever somebody has stored something; with a pool alone it returns at once."""
@@ -153,7 +156,7 @@ class PostgresStorage(SqlStorage):
         if self._is_ready:
             return
         if self.schema_version() == 0:
-            self.upgrade()
+            self._upgrade()
         self._transactions.write(lambda: tables.check_installed(self.dialect))
         if unsafe := self._transactions.read(_unsafe_settings):
             _log.warning(
@@ -163,13 +166,18 @@ class PostgresStorage(SqlStorage):
             )
         self._is_ready = True
 
+    def _upgrade(self, reply_timeout_secs: float | None = None) -> int:
+        return self._transactions.write(lambda: _upgrade(self.dialect), reply_timeout_secs=reply_timeout_secs)
+
 
 class _Announced(Storing):
     """Tells whoever listens, as soon as the transaction that stores commits."""
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
-        self._announcement = Statement("SELECT pg_notify(:channel, '')", {"channel": _channel(dialect)})
+        self._announcement = Statement(
+            "SELECT pg_catalog.pg_notify(:channel, '')", {"channel": _channel(dialect)}
+        )
 
     def store(
         self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]], *, repeated: bool = False
@@ -181,16 +189,16 @@ class _Announced(Storing):
 
 
 @dataclass(frozen=True, slots=True)
-class _BoundFirst(AsyncBinding):
-    """The first way in, while nobody knows yet whether the tables are there."""
+class _LocatedFirst(AsyncBinding):
+    """The first way in, while nobody knows yet where the queue is, or whether its tables are there."""
 
     binding: AsyncBinding
-    make_ready: Callable[[], None]
+    locate: Callable[[], None]
 
     async def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
         import asyncio  # callers without a loop never pay for it
 
-        await asyncio.to_thread(self.make_ready)
+        await asyncio.to_thread(self.locate)
         return await self.binding.store(entries)
 
 
@@ -224,10 +232,11 @@ def _psycopg_needed() -> Iterator[None]:
         raise ConfigError("PostgresStorage needs psycopg 3: pip install 'mailstrom[postgres]'") from error
 
 
-def _check(schema: object, poll_secs: object, max_connections: object) -> None:
-    if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
+def _check(schema: object, max_connections: object, **secs: object) -> None:
+    if not isinstance(schema, str) or not SCHEMA.fullmatch(schema):
         raise ConfigError(f"schema: expected a name of a-z, 0-9 and _, at most 41 long, got {schema!a}")
-    if not isinstance(poll_secs, int | float) or not 0 < poll_secs < float("inf"):
-        raise ConfigError(f"poll_secs: expected more than 0, got {poll_secs!r}")
+    for name, value in secs.items():
+        if not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise ConfigError(f"{name}: expected more than 0, got {value!r}")
     if not isinstance(max_connections, int) or max_connections < 1:
         raise ConfigError(f"max_connections: expected 1 or more, got {max_connections!r}")

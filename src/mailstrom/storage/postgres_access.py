@@ -20,8 +20,8 @@ from .postgres_connections import Connections, OwnConnections, Pool, PooledConne
 
 __all__ = ["Access", "access_to"]
 
-# A server that has gone silent is noticed within 25 s, long before a lease of 60 s ends. Not one that
-# stands still on a machine that goes on: its kernel answers for it, and a call waits.
+# A machine that has gone silent is noticed within 25 s, long before a lease of 60 s ends. Not a server
+# that stands still on a machine that goes on, whose kernel answers for it: postgres_silence.py sees that.
 _DEFAULTS: Mapping[str, str] = {
     "connect_timeout": "10",
     "fallback_application_name": "mailstrom",
@@ -34,6 +34,7 @@ _DEFAULTS: Mapping[str, str] = {
 _ALWAYS: Mapping[str, str] = {"client_encoding": "utf8"}
 _PLACE = ("host", "hostaddr", "port", "dbname", "user", "service")
 _PORTS = re.compile(r"[0-9,]*")
+_WORD = re.compile(r"[A-Za-z_]{1,40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +73,28 @@ def _conninfo(name: str, dsn: object) -> Secret:
     try:
         given = conninfo_to_dict(Secret(dsn).reveal())
     except psycopg.Error:
-        raise _unreadable(name) from None  # its text may quote a part of the password
+        # its text may quote a part of the password
+        raise _unreadable(name, _unknown_parameter(Secret(dsn).reveal())) from None
     # libpq takes what is behind the first @, : or / of a password for host, port or database
     if "@" in f"{given.get('host')}{given.get('dbname')}" or not _PORTS.fullmatch(str(given.get("port", ""))):
         raise _unreadable(name)
     return Secret(make_conninfo("", **{**_DEFAULTS, **given, **_ALWAYS}))
 
 
-def _unreadable(name: str) -> ConfigError:
+def _unknown_parameter(url: str) -> str | None:
+    """What a URL sets and libpq does not know; None where there may be a part of a password in it."""
+    before, _, query = url.partition("?")
+    _, is_url, place = before.partition("://")
+    if not is_url or (":" in place and "@" not in place) or "@" in query or "password" in query:
+        return None
+    known = {"ssl", *(each.keyword.decode() for each in Conninfo.get_defaults())}
+    named = (part.partition("=")[0] for part in query.split("&"))
+    return next((each for each in named if _WORD.fullmatch(each) and each not in known), None)
+
+
+def _unreadable(name: str, parameter: str | None = None) -> ConfigError:
+    if parameter is not None:
+        return ConfigError(f"{name}: libpq knows no parameter {parameter!r}: leave it out of the URL")
     return ConfigError(
         f"{name}: expected postgresql://user:password@host:5432/database, or host=... dbname=...; "
         "in a URL, the password's @ : / ? # and % are written as %40 %3A %2F %3F %23 and %25"

@@ -1,9 +1,10 @@
 """What PostgreSQL's errors mean for whoever called the storage.
 
     StorageError
-    ├── Unreachable       no connection could be made; nothing was done
+    ├── Unreachable       no connection could be made, or it fell silent; nothing was done
     ├── RolledBack        nothing was done, and the same may be tried at once
     ├── OutcomeUnknown    COMMIT was sent, and its reply lost: all was done, or nothing
+    ├── Unusable          the role lacks a right
     └── StorageFull       the server has no room
 
 SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -14,10 +15,13 @@ from __future__ import annotations
 import psycopg
 
 from ..errors import MailstromError, StorageError, StorageFull
+from .postgres_silence import Silence
+from .unusable import Unusable
 
 __all__ = ["OutcomeUnknown", "RolledBack", "Unreachable", "is_cut", "translated"]
 
 _DISK_FULL = "53100"
+_NO_RIGHT = "42501"  # insufficient privilege
 _TRY_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _LOCKED = "55P03"  # longer than lock_timeout
 _NOT_TOLD = "40003"  # statement completion unknown
@@ -26,7 +30,7 @@ _READ_ONLY = "25006"  # the server has become a standby: its successor takes new
 
 
 class Unreachable(StorageError):
-    """No connection could be made."""
+    """No connection could be made, or the server said nothing for too long."""
 
 
 class RolledBack(StorageError):
@@ -44,6 +48,8 @@ def translated(error: Exception, *, was_cut: bool = False, commit_sent: bool = F
     code, text = getattr(error, "sqlstate", None), _described(error)
     if code == _DISK_FULL:
         return StorageFull(text)
+    if code == _NO_RIGHT:
+        return Unusable(f"{text}: grant the role what it lacks on the tables, or give the URL of another")
     if code == _LOCKED:
         return StorageError(
             f"{text}: another transaction with the same Message-ID or idempotency key is still open, "
@@ -51,6 +57,8 @@ def translated(error: Exception, *, was_cut: bool = False, commit_sent: bool = F
         )
     if commit_sent and (was_cut or code == _NOT_TOLD):
         return OutcomeUnknown(f"{text}; COMMIT was sent, and whether it was performed is not known")
+    if isinstance(error, Silence):  # no reason to try again at once: that would be as long again
+        return Unreachable(text)
     if was_cut or code in _TRY_AGAIN:
         return RolledBack(text)
     return StorageError(text)

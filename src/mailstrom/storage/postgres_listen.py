@@ -17,6 +17,7 @@ import psycopg
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 
 from ..secret import Secret
+from .postgres_silence import never_silent_for
 
 __all__ = ["listen"]
 
@@ -33,7 +34,8 @@ def listen(conninfo: Secret, channel: str, wake: Callable[[], object], is_over: 
     while not is_over():
         try:
             with _connected(conninfo, is_over) as connection:
-                connection.execute(f"LISTEN {channel}")
+                with never_silent_for(connection, _CONNECT_SECS):
+                    connection.execute(f"LISTEN {channel}")
                 pause = _SHORTEST_SECS
                 wake()  # what came before has told nobody
                 _hear(connection, wake, is_over)

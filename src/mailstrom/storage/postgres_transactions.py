@@ -5,6 +5,7 @@
     COMMIT was sent            all was done, or nothing: `repeated` on a new connection tells, and
                                does what is missing. Worth some seconds of waiting for the server
     no connection              `Unreachable` at once: whoever called decides when to try again
+    a server that is silent    the same after `reply_timeout_secs`
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..errors import MailstromError
 from .bound_postgres import PsycopgDriver
 from .postgres_connections import Connections
 from .postgres_errors import OutcomeUnknown, RolledBack, Unreachable, is_cut, translated
+from .postgres_silence import never_silent_for
 from .sql.script import Script, perform
 
 __all__ = ["Transactions"]
@@ -44,8 +46,9 @@ _log = logging.getLogger("mailstrom.storage")
 class Transactions:
     """Performs scripts. Any thread."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, reply_timeout_secs: float) -> None:
         self._connections = connections
+        self._reply_timeout_secs = reply_timeout_secs
 
     def write(
         self,
@@ -53,13 +56,15 @@ class Transactions:
         *,
         synced: bool = True,
         repeated: Callable[[], Script[T]] | None = None,
+        reply_timeout_secs: float | None = None,
     ) -> T:
         """The script's result, committed."""
-        return self._ended(_SYNCED if synced else _UNSYNCED, script, repeated or script)
+        secs = self._reply_timeout_secs if reply_timeout_secs is None else reply_timeout_secs
+        return self._ended(_SYNCED if synced else _UNSYNCED, script, repeated or script, secs)
 
     def read(self, script: Callable[[], Script[T]]) -> T:
         """The script's result, from one snapshot."""
-        return self._ended(_SNAPSHOT, script, script)
+        return self._ended(_SNAPSHOT, script, script, self._reply_timeout_secs)
 
     def tell(self, channel: str) -> None:
         """Wakes whoever listens there; raises nothing, since a notification only saves waiting.
@@ -68,37 +73,43 @@ class Transactions:
         until the commit is on the disk: those that store would go through it one by one.
         """
         try:
-            with self._connections.connection() as connection:
+            with self._connections.connection() as connection, never_silent_for(connection, self._shortly):
                 connection.execute(f"{_UNSYNCED}; NOTIFY {channel}; COMMIT")
         except (MailstromError, psycopg.Error) as error:
             _log.debug("nobody was notified that something is stored: %s", translated(error))
 
-    def _ended(self, begin: str, script: Callable[[], Script[T]], repeated: Callable[[], Script[T]]) -> T:
+    @property
+    def _shortly(self) -> float:
+        return min(_OUTCOME_SECS, self._reply_timeout_secs)
+
+    def _ended(
+        self, begin: str, script: Callable[[], Script[T]], repeated: Callable[[], Script[T]], secs: float
+    ) -> T:
         try:
-            return self._tried(begin, script)
+            return self._tried(begin, script, secs)
         except OutcomeUnknown as unknown:
             return self._told(begin, repeated, unknown)
 
-    def _tried(self, begin: str, script: Callable[[], Script[T]]) -> T:
+    def _tried(self, begin: str, script: Callable[[], Script[T]], secs: float) -> T:
         for _ in range(_TRIES - 1):
             try:
-                return self._once(begin, script)
+                return self._once(begin, script, secs)
             except RolledBack:
                 continue
-        return self._once(begin, script)
+        return self._once(begin, script, secs)
 
     def _told(self, begin: str, repeated: Callable[[], Script[T]], unknown: OutcomeUnknown) -> T:
         """What `repeated` makes of a COMMIT that may have been performed."""
-        deadline = time.monotonic() + _OUTCOME_SECS
+        deadline = time.monotonic() + self._shortly
         while time.monotonic() < deadline:
             try:
-                return self._tried(begin, repeated)
+                return self._tried(begin, repeated, self._shortly)
             except (OutcomeUnknown, RolledBack, Unreachable):
                 time.sleep(_PAUSE_SECS)
         raise unknown
 
-    def _once(self, begin: str, script: Callable[[], Script[T]]) -> T:
-        with self._connections.connection() as connection:
+    def _once(self, begin: str, script: Callable[[], Script[T]], secs: float) -> T:
+        with self._connections.connection() as connection, never_silent_for(connection, secs):
             return _performed(connection, begin, script())
 
 

@@ -25,6 +25,7 @@ from typing import Literal, TypeVar
 
 from ..abc import AsyncBinding, Binding, Claim
 from ..errors import ConfigError
+from ..records import Waits
 from . import bound
 from .bound_sqlite import LEVELS, check_connection
 from .fork import call_around_fork, call_in_forked_child
@@ -36,8 +37,9 @@ from .sqlite_abandoned import AbandonedClaims
 from .sqlite_connection import Database, check_version, is_reset_unsafe
 from .sqlite_file import private_file
 from .sqlite_life import Life
+from .sqlite_readers import Readers
 
-__all__ = ["SqliteStorage"]
+__all__ = ["SqliteStorage", "schema_version"]
 
 T = TypeVar("T")
 
@@ -103,14 +105,14 @@ class SqliteStorage(SqlStorage):
         return self._database.file.path
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
         """The next due work, or None; claims of workers that are dead come back at once."""
         life = self._living()
         if life.workers is not None:
             life.workers.hold(owner)
         self._abandoned.end()
-        return super().claim(now, owner=owner, lease=lease, skip=skip)
+        return super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
 
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""
@@ -151,8 +153,11 @@ class SqliteStorage(SqlStorage):
         )
 
     def _make_tables(self) -> None:
-        if self._read(lambda: schema.installed(self.dialect)) != schema.VERSION:
+        version = self._read(lambda: schema.installed(self.dialect))
+        if version < schema.VERSION:
             self._write(lambda: schema.upgrade(self.dialect))
+        elif version > schema.VERSION:
+            self._read(lambda: schema.check_installed(self.dialect))
 
     # --- processes
 
@@ -177,6 +182,18 @@ class SqliteStorage(SqlStorage):
 
     def _in_child(self) -> None:
         self._begin(self._life.of_child(told=True))
+
+
+def schema_version(path: str | os.PathLike[str]) -> int:
+    """The version of the tables in a file that is there, and stays as it is; 0: there are none."""
+    if not os.path.getsize(path):
+        return 0
+    database = Database(file=private_file(path), busy_timeout_secs=5.0, lease_clock=time.monotonic)
+    readers = Readers(database)
+    try:
+        return readers.run(lambda: schema.installed(SQLITE))
+    finally:
+        readers.close()
 
 
 def _check(durability: object, **secs: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from ..errors import ConfigError, MailstromError, StorageError, StorageFull
 from .sql.script import Batch, Row, Statement
 from .sqlite_file import PrivateFile
+from .unusable import Unusable
 
 __all__ = ["CLOSED", "Database", "check_version", "executor", "is_busy", "is_reset_unsafe", "translated"]
 
@@ -126,7 +128,12 @@ def translated(error: Exception, file: PrivateFile) -> MailstromError:
     if is_busy(error):
         return StorageError(f"SQLite: {error}: another program kept it locked longer than busy_timeout_secs")
     if _code(error) == sqlite3.SQLITE_NOTADB:
-        return StorageError(f"{file.path}: {error} of SQLite's: give the path of one, or of none yet")
+        return Unusable(f"{file.path}: {error} of SQLite's: give the path of one, or of none yet")
+    if _code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        return Unusable(
+            f"{file.path}: {error}: this process has to be able to write to it, and to make files in "
+            f"{os.path.dirname(file.path)}"
+        )
     return StorageError(f"SQLite: {type(error).__name__}: {error}")
 
 

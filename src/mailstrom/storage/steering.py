@@ -7,12 +7,16 @@ mean it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 
 from ..abc import Order, Ordered, Selection
 from ..errors import StorageError
+from ..records import Cursor
 from . import changes
 from .index import Message
 from .picking import picks_message, picks_recipient
@@ -31,23 +35,26 @@ def pick(writer: StatusWriter, messages: Iterable[Message], selection: Selection
 
 def carry_out(
     writer: StatusWriter,
-    messages: Iterable[Message],
+    messages: Sequence[Message],
     order: Order,
     selection: Selection,
     now: datetime,
+    after: Cursor,
     limit: int,
 ) -> list[Ordered]:
-    """Carries the order out for at most `limit` of the recipients it would change; those.
+    """Carries the order out for at most `limit` of the recipients behind `after` it would change; those.
 
     Where the storage fails after some of them, they are the answer; the next call meets the
     trouble first.
     """
+    begin = bisect_left(messages, after[0], key=attrgetter("number"))
+    asked = _Asked(order, selection, now, after)
     done: list[Ordered] = []
     try:
-        for message in pick(writer, messages, selection):
+        for message in pick(writer, messages[begin:], selection):
             if len(done) >= limit:
                 break
-            done += _carry_out(writer, message, order, selection, now, limit - len(done))
+            done += _carry_out(writer, message, asked, limit - len(done))
     except StorageError:
         if not done:
             raise
@@ -59,20 +66,29 @@ def pull_in(writer: StatusWriter, messages: Iterable[Message], latest: datetime)
     return sum(_pull_in(writer, message, latest) for message in messages)
 
 
-def _carry_out(
-    writer: StatusWriter, message: Message, order: Order, selection: Selection, now: datetime, limit: int
-) -> list[Ordered]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An order, for whom, when, and behind whom."""
+
+    order: Order
+    selection: Selection
+    now: datetime
+    after: Cursor
+
+
+def _carry_out(writer: StatusWriter, message: Message, asked: _Asked, limit: int) -> list[Ordered]:
     with message.writing:
         before = message.status
         with writer.lock:
-            changed, claimed = _decide(message, order, selection, now, limit)
-        if not writer.replace(message, changed, now):
+            changed, claimed = _decide(message, asked, limit)
+        if not writer.replace(message, changed, asked.now):
             return []
         with writer.lock:
             for position in (*changed, *claimed):
-                writer.index.mark(message, position, order, now)
+                writer.index.mark(message, position, asked.order, asked.now)
     return [
         Ordered(
+            cursor=(message.number, position),
             message_id=before.message_id,
             before=before.recipients[position],
             after=changed.get(position, before.recipients[position]),
@@ -82,24 +98,23 @@ def _carry_out(
     ]
 
 
-def _decide(
-    message: Message, order: Order, selection: Selection, now: datetime, limit: int
-) -> tuple[Changed, set[int]]:
+def _decide(message: Message, asked: _Asked, limit: int) -> tuple[Changed, set[int]]:
     """What becomes of those that nobody has claimed, and which claimed ones are to be marked."""
     changed: Changed = {}
     claimed: set[int] = set()
     for position, recipient in enumerate(message.status.recipients):
         if len(changed) + len(claimed) >= limit:
             break
-        if not picks_recipient(selection, recipient):
+        is_behind = (message.number, position) > asked.after
+        if not (is_behind and picks_recipient(asked.selection, recipient)):
             continue
         if message.is_claimed(position):
-            if message.would_mark(position, order):
+            if message.would_mark(position, asked.order):
                 claimed.add(position)
             continue
         # a claim whose lease is over may have left a cancel: what was asked first comes first
-        asked = Order.CANCEL if message.mark(position) is Order.CANCEL else order
-        after = changes.ordered(asked, recipient, now, expires_at=message.status.expires_at)
+        order = Order.CANCEL if message.mark(position) is Order.CANCEL else asked.order
+        after = changes.ordered(order, recipient, asked.now, expires_at=message.status.expires_at)
         if after is not None:
             changed[position] = after
     return changed, claimed

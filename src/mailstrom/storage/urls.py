@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ..config_checks import storage_url
+from ..config_storage import StorageConfig
 from ..errors import ConfigError
 from ..secret import Secret
 
@@ -28,14 +28,20 @@ def storage_from_url(url: str | Secret) -> SharedStorage:
     """The storage; `ConfigError` for a URL that names none."""
     sealed = Secret(url)
     del url  # a traceback may show the locals of every frame
-    storage_url("storage", sealed)
-    if sealed.reveal().startswith("sqlite:"):
+    return storage_from(StorageConfig(url=sealed))
+
+
+def storage_from(config: StorageConfig) -> SharedStorage:
+    """The storage with these settings; `ConfigError` where there is no URL, or one that names none."""
+    if not isinstance(config.url, Secret):
+        raise ConfigError("StorageConfig.url: expected the queue's, such as 'sqlite:///mail.db', got None")
+    if config.is_sqlite:
         from .sqlite import SqliteStorage
 
-        return SqliteStorage(sqlite_path(sealed.reveal()))
+        return SqliteStorage(sqlite_path(config.url.reveal()), **config.settings)
     from .postgres import PostgresStorage
 
-    return PostgresStorage(sealed)
+    return PostgresStorage(config.url, **config.settings)
 
 
 def sqlite_path(url: str) -> str:

@@ -68,6 +68,28 @@ def cancel_does_not_undo_a_delivery_under_way(bench: Bench) -> None:
     equal((bench.first().result, bench.status().completed_at), (Delivered(tries=1), NOW))
 
 
+def no_final_dot_is_sent_to_whom_an_order_waits_for(bench: Bench) -> None:
+    for order in (Order.CANCEL, Order.HOLD):
+        bench.store(an_entry(order))
+        claim = bench.claim()
+
+        bench.order(order, name=order)
+
+        refuted(bench.storage.mark_dot_sent(claim, addresses_of(claim)), f"mark_dot_sent after {order}")
+        equal([each.dot_sent for each in bench.status(order).recipients], [False])
+        bench.storage.give_back(claim)
+
+
+def a_final_dot_may_be_sent_again_once_a_hold_is_released(bench: Bench) -> None:
+    bench.store(an_entry())
+    claim = bench.claim()
+    bench.order(Order.HOLD)
+
+    bench.order(Order.RELEASE)
+
+    holds(bench.storage.mark_dot_sent(claim, addresses_of(claim)), "mark_dot_sent after RELEASE")
+
+
 def a_deferral_after_cancel_is_a_failure(bench: Bench) -> None:
     bench.store(an_entry())
     claim = bench.claim()
@@ -133,6 +155,8 @@ CANCEL_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     cancel_leaves_what_is_completed,
     a_cancelled_recipient_keeps_what_was_known_of_it,
     cancel_does_not_undo_a_delivery_under_way,
+    no_final_dot_is_sent_to_whom_an_order_waits_for,
+    a_final_dot_may_be_sent_again_once_a_hold_is_released,
     a_deferral_after_cancel_is_a_failure,
     a_claim_given_back_after_cancel_is_a_failure,
     a_claim_whose_lease_ends_after_cancel_is_a_failure,

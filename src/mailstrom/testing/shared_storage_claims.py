@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from ..abc import CLAIM_LIMIT
+from ..abc import CLAIM_LIMIT, Order
 from ..status import Delivered
 from .storage_kit import (
     LEASE,
@@ -25,6 +25,8 @@ from .storage_kit import (
     there,
     with_first,
 )
+
+_WAITS = [timedelta(0), timedelta(minutes=2), timedelta(minutes=4)]  # and then none
 
 # What a claim takes
 
@@ -214,6 +216,49 @@ def a_claim_whose_lease_ended_is_claimable_with_the_crash_counted(bench: Bench) 
     equal(crashes, [0, 1, 2])
 
 
+def after_each_crash_in_a_row_it_is_claimable_after_the_wait_for_that(bench: Bench) -> None:
+    """Row 56: not tried in a hot loop."""
+    bench.store(an_entry())
+    due_at = [NOW, NOW, NOW + _WAITS[1], NOW + _WAITS[1] + _WAITS[2], NOW + _WAITS[1] + _WAITS[2]]
+    for crashes, now in enumerate(due_at):
+        bench.nothing_to_claim(now - timedelta(seconds=1))
+        equal(bench.storage.next_due(NOW), now)
+        equal(bench.claim(now, backoff=_WAITS).recipients[0].crashes, crashes)
+        bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+
+def each_recipient_waits_for_its_own_crashes(bench: Bench) -> None:
+    email, status = an_entry("one", "a@dest.example", "b@dest.example")
+    bench.store((email, with_first(status, replace(status.recipients[0], crashes=1))))
+    bench.claim(backoff=_WAITS)
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    equal(addresses_of(bench.claim()), ["b@dest.example"])
+    equal(addresses_of(bench.claim(NOW + _WAITS[1])), ["a@dest.example"])
+
+
+def what_is_given_back_or_settled_does_not_wait_for_a_crash(bench: Bench) -> None:
+    bench.store(an_entry("back", "a@one.example"), an_entry("settled", "b@two.example"))
+    waits = [timedelta(hours=1)]
+    back, settled = bench.claim(backoff=waits), bench.claim(backoff=waits)
+
+    bench.storage.give_back(back)
+    bench.settle_all(settled, deferred_until(NOW))
+
+    equal(bench.storage.next_due(NOW), NOW)
+    equal([claim.recipients[0].due_at for claim in bench.claims()], [NOW, NOW])
+
+
+def what_waits_after_a_crash_can_be_retried_at_once(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.claim(backoff=[timedelta(hours=1)])
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    equal(len(bench.order(Order.RETRY)), 1)
+
+    bench.claim(NOW)
+
+
 def what_was_settled_does_not_come_again_when_the_lease_ends(bench: Bench) -> None:
     bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
     bench.settle(bench.claim(), delivered_to("a@dest.example"))
@@ -274,6 +319,10 @@ CLAIM_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     many_route_keys_may_be_skipped,
     a_claim_is_written_ahead_as_a_crash,
     a_claim_whose_lease_ended_is_claimable_with_the_crash_counted,
+    after_each_crash_in_a_row_it_is_claimable_after_the_wait_for_that,
+    each_recipient_waits_for_its_own_crashes,
+    what_is_given_back_or_settled_does_not_wait_for_a_crash,
+    what_waits_after_a_crash_can_be_retried_at_once,
     what_was_settled_does_not_come_again_when_the_lease_ends,
     a_lease_is_as_long_as_was_asked,
     tokens_only_grow,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeAlias
 
 from ..abc import EVERYTHING, Claim, Note, Order
@@ -20,6 +21,7 @@ from .storage_kit import (
     NOW,
     Bench,
     a_keyed,
+    addresses_of,
     an_entry,
     deferred_until,
     delivered_to,
@@ -148,6 +150,18 @@ def each_crash_in_a_row_is_counted(bench: Bench) -> None:
         bench = bench.crashed()
 
 
+def the_wait_for_a_crash_outlives_it(bench: Bench) -> None:
+    """Row 56."""
+    bench.store(an_entry("waits", "a@one.example"), an_entry("other", "b@two.example", due_at=None))
+    bench.claim(backoff=[LATER - NOW])
+
+    survivor = bench.crashed()
+
+    survivor.nothing_to_claim(LATER - timedelta(seconds=1))
+    equal(survivor.storage.next_due(NOW), LATER)
+    survivor.claim(LATER)
+
+
 def a_crash_of_many_claims_loses_none(bench: Bench) -> None:
     entries = [
         an_entry(f"m{number}", f"a@d{number % 5}.example", f"b{number}@x.example") for number in range(20)
@@ -201,6 +215,16 @@ def orders_outlive_a_crash(bench: Bench) -> None:
     equal(ids_of(survivor.storage.retrieve_all_incomplete(replace(EVERYTHING, held=True))), [id_of("hold")])
 
 
+def who_waits_has_a_body_after_another_of_the_message_is_forgotten(bench: Bench) -> None:
+    bench.store(an_entry("one", "you@dest.example", "b@other.example"))
+    bench.settle_all(bench.claim(skip=["other.example"]), Delivered(tries=1))
+
+    bench.storage.forget("you@dest.example", LATER)
+
+    claim = bench.crashed().claim()
+    equal((addresses_of(claim), claim.email.content), (["b@other.example"], an_entry("one")[0].content))
+
+
 def what_close_left_is_claimed_by_the_next_process(bench: Bench) -> None:
     bench.store(an_entry())
     before = bench.status()
@@ -221,9 +245,11 @@ CRASH_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_crash_after_a_second_claim_is_counted,
     a_crash_after_a_deferral_does_not_undo_it,
     each_crash_in_a_row_is_counted,
+    the_wait_for_a_crash_outlives_it,
     a_crash_of_many_claims_loses_none,
     every_status_outlives_a_crash,
     orders_outlive_a_crash,
+    who_waits_has_a_body_after_another_of_the_message_is_forgotten,
     what_close_left_is_claimed_by_the_next_process,
 )
 

@@ -143,6 +143,19 @@ def what_is_queued_for_later_is_not_pulled_in(bench: Bench) -> None:
     equal(bench.storage.next_due(NOW), _AHEAD)
 
 
+def what_waits_after_a_crash_is_pulled_in(bench: Bench) -> None:
+    """Row 45: also where it was never tried."""
+    bench.store(an_entry())
+    bench.claim(backoff=[timedelta(days=999)])
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    equal(bench.storage.pull_in(LATER), 1)
+
+    equal(bench.storage.next_due(NOW), LATER)
+    bench.nothing_to_claim(NOW)
+    bench.claim(LATER)
+
+
 def what_is_held_is_not_pulled_in(bench: Bench) -> None:
     bench.store(an_entry())
     bench.settle_all(bench.claim(), deferred_until(None))
@@ -192,6 +205,7 @@ DUE_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_storage_with_a_claim_whose_lease_ended_is_not_idle,
     what_is_deferred_for_too_long_is_pulled_in,
     what_is_queued_for_later_is_not_pulled_in,
+    what_waits_after_a_crash_is_pulled_in,
     what_is_held_is_not_pulled_in,
     pulling_in_a_message_leaves_its_other_recipients,
     listening_ends_soon_after_it_is_over,

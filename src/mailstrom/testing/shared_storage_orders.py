@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from ..abc import EVERYTHING, Order
-from ..status import Cause, Delivered
+from ..status import Cause, Delivered, Queued
 from .storage_kit import (
     EXPIRES_AT,
     LATER,
@@ -20,8 +19,6 @@ from .storage_kit import (
     deferred_until,
     equal,
     holds,
-    id_of,
-    until_empty,
 )
 
 # Hold and release
@@ -96,6 +93,19 @@ def release_leaves_what_is_not_held(bench: Bench) -> None:
     before = bench.status()
 
     equal((bench.order(Order.RELEASE), bench.status()), ([], before))
+
+
+def what_was_never_tried_is_queued_again_when_it_is_released(bench: Bench) -> None:
+    bench.store(an_entry("waits"), an_entry("claimed"))
+    bench.order(Order.HOLD, name="waits")
+    claim = bench.claim()
+    bench.order(Order.HOLD, name="claimed")
+    bench.storage.give_back(claim)
+
+    for name in ("waits", "claimed"):
+        [released] = bench.order(Order.RELEASE, LATER, name=name)
+        equal((released.after.result, released.after.due_at), (Queued(next_attempt_at=LATER), LATER))
+        equal(bench.first(name), released.after)
 
 
 # What is claimed
@@ -262,16 +272,6 @@ def what_is_completed_is_not_changed_by_any_order(bench: Bench) -> None:
     equal(bench.status(), before)
 
 
-def an_order_is_carried_out_in_parts_oldest_first(bench: Bench) -> None:
-    bench.store(*(an_entry(f"m{number}", "a@one.example", "b@two.example") for number in range(5)))
-
-    parts = until_empty(partial(bench.storage.order, Order.HOLD, EVERYTHING, NOW, limit=3))
-
-    equal([len(part) for part in parts], [3, 3, 3, 1])
-    told = [(each.message_id, each.before.address[0]) for part in parts for each in part]
-    equal(told, [(id_of(f"m{number}"), letter) for number in range(5) for letter in "ab"])
-
-
 def an_order_says_what_was_and_what_is(bench: Bench) -> None:
     bench.store(an_entry("one", "a@dest.example"), an_entry("two", "b@dest.example", due_at=LATER))
 
@@ -290,6 +290,7 @@ ORDER_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     release_forgets_the_crashes,
     a_hold_of_one_recipient_leaves_the_others,
     release_leaves_what_is_not_held,
+    what_was_never_tried_is_queued_again_when_it_is_released,
     what_is_claimed_is_told_so_and_left_as_it_is,
     a_delivery_under_way_counts_after_hold,
     a_deferral_after_hold_is_held,
@@ -303,6 +304,5 @@ ORDER_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     retry_leaves_what_is_held_or_due_or_claimed,
     an_order_twice_changes_nothing_the_second_time,
     what_is_completed_is_not_changed_by_any_order,
-    an_order_is_carried_out_in_parts_oldest_first,
     an_order_says_what_was_and_what_is,
 )

@@ -179,6 +179,18 @@ def an_idempotency_key_is_known_after_cancel(bench: Bench) -> None:
     bench.nothing_to_claim()
 
 
+def an_idempotency_key_is_unknown_once_all_of_its_message_is_forgotten(bench: Bench) -> None:
+    """Row 60: an id without a status would say that something was sent, and nothing shows it."""
+    bench.store(a_keyed("first"))
+    bench.settle_all(bench.claim(), Delivered(tries=1))
+    bench.storage.forget("you@dest.example", NOW)
+
+    equal(bench.store(a_keyed("again", fingerprint="other")), [id_of("again")])
+
+    equal(bench.claim().email.message_id, id_of("again"))
+    equal(bench.store(a_keyed("third", fingerprint="other")), [id_of("again")])
+
+
 def an_idempotency_key_with_other_content_is_a_conflict(bench: Bench) -> None:
     bench.store(a_keyed("first", fingerprint="this"))
 
@@ -237,6 +249,7 @@ STORING_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_call_that_is_repeated_with_its_keys_changes_nothing,
     an_idempotency_key_is_known_after_completion,
     an_idempotency_key_is_known_after_cancel,
+    an_idempotency_key_is_unknown_once_all_of_its_message_is_forgotten,
     an_idempotency_key_with_other_content_is_a_conflict,
     an_idempotency_key_twice_in_one_call_is_stored_once,
     an_idempotency_key_twice_in_one_call_may_be_a_conflict,

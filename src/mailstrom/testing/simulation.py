@@ -24,10 +24,11 @@ from ..config import Config
 from ..engine.carriers import carrier_maker
 from ..engine.events import Board
 from ..engine.local import Outbox
+from ..engine.shared_clock import queue_clock
 from ..engine.steering import Steering
 from ..engine.thread import run_inline
 from ..engine.worker import Engine
-from ..engine.world import SteadyClock, World
+from ..engine.world import World
 from ..event import Event
 from ..selection import Chosen, selection_of
 from ..status import MessageStatus
@@ -71,7 +72,7 @@ class Simulation:
         self.outbox = Outbox()
         self._unsigned = UnsignedDomains()
         self.events: list[Event] = []
-        self._steady = SteadyClock(self.clock)
+        self._steady = queue_clock(self.clock, self.storage)
         self._chance = random.Random(seed)
         self._board = Board()
         self._engine: Engine | None = None

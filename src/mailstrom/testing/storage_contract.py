@@ -38,6 +38,7 @@ from .shared_storage_events import EVENT_CLAUSES
 from .shared_storage_keeping import KEEPING_CLAUSES, RETENTION_CLAUSES
 from .shared_storage_leases import LEASE_CLAUSES
 from .shared_storage_notes import NOTE_CLAUSES
+from .shared_storage_order_parts import ORDER_PART_CLAUSES
 from .shared_storage_orders import ORDER_CLAUSES
 from .shared_storage_outbox import OUTBOX_CLAUSES, OVERLAPPING_CLAUSES
 from .shared_storage_results import RESULT_CLAUSES
@@ -74,6 +75,7 @@ SHARED_CLAUSES: tuple[Clause, ...] = (
     *DUE_CLAUSES,
     *CANCEL_CLAUSES,
     *ORDER_CLAUSES,
+    *ORDER_PART_CLAUSES,
     *SELECTION_CLAUSES,
     *EVENT_CLAUSES,
     *NOTE_CLAUSES,

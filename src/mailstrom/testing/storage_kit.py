@@ -23,6 +23,7 @@ from ..abc import (
     Settlement,
     SharedStorage,
 )
+from ..records import Waits
 from ..status import Attempt, Cause, Deferred, Delivered, DeliveryResult, Phase, Queued
 
 Entry = tuple[PreparedEmail, InternalMessageStatus]
@@ -90,9 +91,11 @@ class Bench:
         """The ids of the entries, stored in one call."""
         return self.storage.store(entries)
 
-    def claim(self, now: datetime = NOW, owner: str = "one", skip: Collection[str] = ()) -> Claim:
+    def claim(
+        self, now: datetime = NOW, owner: str = "one", skip: Collection[str] = (), backoff: Waits = ()
+    ) -> Claim:
         """A claim that must be there."""
-        claim = self.storage.claim(now, owner=owner, lease=LEASE, skip=skip)
+        claim = self.storage.claim(now, owner=owner, lease=LEASE, skip=skip, backoff=backoff)
         return there(claim, f"a claim at {now}, skip={skip!r}")
 
     def claims(self, now: datetime = NOW, owner: str = "one") -> list[Claim]:

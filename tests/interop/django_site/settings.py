@@ -3,6 +3,7 @@
 SITE_DATABASE    DATABASES["default"], as JSON
 SITE_OPTIONS     the setting MAILSTROM, as JSON
 SITE_BEFORE      "1": in the style from before Django 6.1
+SITE_MIGRATED    "1": `migrate` comes before each story
 """
 
 import json

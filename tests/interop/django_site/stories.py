@@ -1,17 +1,10 @@
-"""What the site does: one story in a process, its result on standard output as JSON.
-
-python -m tests.interop.django_site.stories commits
-"""
+"""What the site does, and what comes of it."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import django
 from django.core.mail import EmailMessage, EmailMultiAlternatives, send_mail
 from django.db import connection, transaction
 
@@ -122,19 +115,34 @@ def is_a_mailer_with_an_unknown_option() -> object:
 
 
 def inserts_and_fails_to_send() -> object:
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE orders (number INTEGER)")
+    make_orders()
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO orders VALUES (1)")
+        insert_order()
         with suppress(MailstromError):
             send("not an address")
+    return count_orders()
+
+
+def inserts_and_sends() -> object:
+    """What a view does, and the first email of its process."""
+    make_orders()
+    with transaction.atomic():
+        insert_order()
+        return send()
+
+
+def make_orders() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE orders (number INTEGER)")
+
+
+def insert_order() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO orders VALUES (1)")
+
+
+def count_orders() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM orders")
-        return cursor.fetchone()[0]
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.interop.django_site.settings")
-    django.setup()
-    sys.stdout.write(json.dumps(globals()[sys.argv[1]]()))
+        (count,) = cursor.fetchone()
+    return int(count)

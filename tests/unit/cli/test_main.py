@@ -7,9 +7,13 @@ import os
 
 import pytest
 
+from mailstrom import ConfigError
 from mailstrom.cli.exit_codes import ExitCode
 from mailstrom.cli.main import run_command_line
 from mailstrom.cli.terminal import Progress, Streams, is_live_terminal
+from mailstrom.storage.postgres import PostgresStorage
+
+POSTGRES = "postgresql://app@db.mydomain.example/app"
 
 
 def ended(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
@@ -72,6 +76,16 @@ def test_the_help_of_send_lists_every_exit_code(capsys: pytest.CaptureFixture[st
         (("queue", "cancel", "--storage", "sqlite:///mail.db"), ExitCode.USAGE, "which mail?"),
         (("queue", "list", "--submitted-before", "soon"), ExitCode.USAGE, "instant"),
         (("queue", "--limit", "0"), ExitCode.USAGE, "above 0"),
+        (("queue", "--limit", "9" * 5000), ExitCode.USAGE, "at most 1000000000"),
+        (("queue", "--watch", "--interval", "1e300"), ExitCode.USAGE, "ten years"),
+        (("queue", "list", "--older-than", "soon"), ExitCode.USAGE, "90s, 30m, 2h or 3d"),
+        (("queue", "cancel", "--state", "claimed"), ExitCode.USAGE, "'claimed'"),
+        (("queue", "--watch", "--fast"), ExitCode.USAGE, "unrecognized arguments: --fast"),
+        (("queue", "--storage", "sqlite:///mail.db", "list"), ExitCode.USAGE, "mailstrom queue list ..."),
+        (("queue", "--json", "hold", "--all"), ExitCode.USAGE, "mailstrom queue hold ..."),
+        (("--storage", "sqlite:///mail.db", "queue"), ExitCode.USAGE, "mailstrom queue ..."),
+        (("send", "--message", "/nowhere/\x1b[2J.eml"), ExitCode.NO_INPUT, "/nowhere/?[2J.eml"),
+        (("queue", "--storage", f"{POSTGRES}?foo=bar"), ExitCode.BAD_CONFIG, "parameter 'foo'"),
         (("health", "--max-age", "none"), ExitCode.USAGE, "seconds"),
         (("db", "upgrade"), ExitCode.USAGE, "no queue is named"),
     ],
@@ -133,6 +147,21 @@ def test_a_password_in_the_url_of_a_queue_is_not_told() -> None:
 
     assert "s3cret" not in complained
     assert "expected a URL that begins with" in complained
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:pa?s3cret=x",
+        f"{POSTGRES}?password=pa&s3cret=x",
+        "host=db.example passwort=pa?s3cret=x",
+    ],
+)
+def test_what_may_be_a_part_of_a_password_is_not_taken_for_a_parameter(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^dsn: expected postgresql://") as caught:
+        PostgresStorage(url)
+
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_reader_that_has_left_is_no_error_to_tell() -> None:

@@ -4,82 +4,31 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from mailstrom import Config, Deferred, Mailstrom, MessageStatus
-from mailstrom.abc import Outcome, Settlement
+from mailstrom import MessageStatus
 from mailstrom.cli.exit_codes import ExitCode
 from mailstrom.cli.main import run_command_line
 from mailstrom.cli.terminal import Streams
-from mailstrom.storage.sqlite import SqliteStorage
-from tests.builders import HELO, an_email
+from tests.unit.cli.queue_file import claimed, ended, storage_of
 
-LEASE = timedelta(seconds=60)
-HOUR = timedelta(hours=1)
-
-
-class Keyboard(io.BytesIO):
-    """Standard input where somebody sits."""
-
-    def isatty(self) -> bool:
-        return True
+LOOKING = (
+    *(("queue",), ("queue", "list"), ("queue", "show", "1@sender.example"), ("queue", "hold", "--all")),
+    *(("health", "--no-dns"), ("db", "version"), ("db", "upgrade")),
+)
 
 
-@pytest.fixture
-def queue(tmp_path: Path) -> str:
-    """The URL of a queue with mail to two domains; one of them was deferred."""
-    url = f"sqlite:///{tmp_path / 'mail.db'}"
-    with Mailstrom(Config(helo_name=HELO), url) as m:
-        for number in (1, 2):
-            m.send_email(an_email(to=f"you{number}@dest.example", message_id=f"{number}@sender.example"))
-        m.send_email(an_email(to="a@other.example, b@other.example", message_id="3@sender.example"))
-    with storage_of(url) as storage:
-        defer_one(storage)
-    return url
+def _of_another_program() -> bytes:
+    with closing(sqlite3.connect(":memory:")) as connection, connection:
+        connection.execute("CREATE TABLE accounts (name TEXT)")
+        return connection.serialize()
 
 
-@contextmanager
-def storage_of(url: str) -> Iterator[SqliteStorage]:
-    storage = SqliteStorage(url.removeprefix("sqlite:///"))
-    try:
-        yield storage
-    finally:
-        storage.close()
-
-
-def defer_one(storage: SqliteStorage) -> None:
-    """The first message to dest.example is tried, and has to wait."""
-    now = datetime.now(UTC)
-    claim = storage.claim(now, owner="me", lease=LEASE, skip=("other.example",))
-    assert claim is not None
-    result = Deferred(tries=1, reason="450 4.2.0 busy", next_attempt_at=now + HOUR)
-    outcome = Outcome(address="you1@dest.example", result=result)
-    assert storage.settle([Settlement(claim=claim, outcomes=(outcome,))], now) == [True]
-
-
-def ended(
-    url: str, *arguments: str, stdin: io.BytesIO | None = None, command: str = "queue"
-) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    streams = Streams(stdin=stdin or io.BytesIO(), stdout=out, stderr=err)
-    code = run_command_line((command, *arguments, "--storage", url), streams)
-    return code, out.getvalue(), err.getvalue()
-
-
-def states(url: str) -> dict[str, str]:
-    """Each recipient with the state of its result; "held" where it has no next try."""
-    with storage_of(url) as storage:
-        found = [storage.retrieve_status(f"{number}@sender.example") for number in (1, 2, 3)]
-    results = {each.address: each.result for status in found for each in status.recipients}
-    return {
-        address: "held" if result.state == "deferred" and result.next_attempt_at is None else result.state
-        for address, result in results.items()
-    }
+OTHERS = _of_another_program()
 
 
 # --- looking
@@ -154,13 +103,48 @@ def test_show_tells_one_message(queue: str) -> None:
     assert MessageStatus.from_dict(json.loads(as_json)).state == "deferred"
 
 
+def test_what_is_being_tried_is_shown_as_claimed_and_can_be_listed_alone(queue: str) -> None:
+    with claimed(queue):
+        ended(queue, "cancel", "2@sender.example")
+        listed = ended(queue, "list", "--domain", "dest.example")[1]
+        alone = ended(queue, "list", "--state", "claimed")[1]
+        elsewhere = ended(queue, "list", "--state", "claimed", "--domain", "other.example")[1]
+        shown = ended(queue, "show", "2@sender.example")[1]
+        as_json = json.loads(ended(queue, "list", "--state", "claimed", "--json")[1])
+
+    assert [line.split()[3] for line in listed.splitlines()[1:]] == ["deferred", "claimed"]
+    assert [line.split()[0] for line in alone.splitlines()[1:]] == ["2@sender.example"]
+    assert elsewhere == "No such mail is in the queue.\n"
+    assert "\n  being tried at this moment; cancelled when that ends\n  its lease ends in " in shown
+    assert "passes in a row" not in shown
+    assert [(each["claimed"], each["mark"]) for each in as_json[0]["recipients"]] == [(True, "cancel")]
+
+
+def test_a_list_says_whether_there_is_no_mail_or_no_such_mail(queue: str) -> None:
+    assert ended(queue, "list", "--older-than", "2h")[1] == "No such mail is in the queue.\n"
+
+    ended(queue, "cancel", "--all", "--yes")
+
+    assert ended(queue, "list")[1] == "No mail waits in the queue.\n"
+
+
+def test_a_list_of_several_domains_has_each_message_once(queue: str) -> None:
+    domains = ("--domain", "other.example", "--domain", "dest.example", "--domain", "dest.example")
+
+    _, told, _ = ended(queue, "list", *domains)
+
+    assert [line[0] for line in told.splitlines()[1:]] == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("command", ["show", "cancel", "hold", "release", "retry"])
 def test_an_unknown_message_is_one_line_and_code_66(queue: str, command: str) -> None:
     code, told, complained = ended(queue, command, "9@sender.example")
 
     assert (code, told) == (ExitCode.NO_INPUT, "")
-    assert complained.startswith("mailstrom: no message '9@sender.example'")
-    assert complained.count("\n") == 1
+    assert complained == (
+        "mailstrom: no message '9@sender.example' is known in this queue: it was never stored here, "
+        "or was purged after its retention\n"
+    )
 
 
 def test_looking_makes_no_queue(tmp_path: Path) -> None:
@@ -168,126 +152,9 @@ def test_looking_makes_no_queue(tmp_path: Path) -> None:
 
     assert (code, complained) == (
         ExitCode.NO_INPUT,
-        f"mailstrom: there is no queue at {tmp_path / 'typo.db'}\n",
+        f"mailstrom: there is no queue in {tmp_path / 'typo.db'}: there is no such file\n",
     )
     assert list(tmp_path.iterdir()) == []
-
-
-# --- ordering
-
-
-def test_hold_and_release_by_selection(queue: str) -> None:
-    held = ended(queue, "hold", "--domain", "dest.example")
-
-    assert held[0] == ExitCode.OK
-    assert held[1].splitlines()[-1] == "held: 2 recipients of 2 messages"
-    assert states(queue) == {
-        "you1@dest.example": "held",
-        "you2@dest.example": "held",
-        "a@other.example": "queued",
-        "b@other.example": "queued",
-    }
-    assert ended(queue, "release", "--all")[1].splitlines()[-1] == "released: 2 recipients of 2 messages"
-    assert set(states(queue).values()) == {"queued", "deferred"}
-
-
-def test_cancel_fails_one_recipient_of_one_message(queue: str) -> None:
-    code, told, _ = ended(queue, "cancel", "3@sender.example", "--address", "b@other.example")
-
-    assert code == ExitCode.OK
-    assert told == (
-        "3@sender.example to b@other.example: cancelled\n"
-        "cancelled: 1 recipient of 1 message\n"
-    )
-    assert states(queue)["a@other.example"] == "queued"
-
-
-def test_retry_makes_due_what_waits(queue: str) -> None:
-    code, told, _ = ended(queue, "retry", "--state", "deferred")
-
-    assert (code, told.splitlines()[-1]) == (ExitCode.OK, "due now: 1 recipient of 1 message")
-    with storage_of(queue) as storage:
-        assert storage.retrieve_status("1@sender.example").recipients[0].due_at <= datetime.now(UTC)
-
-
-def test_what_is_being_tried_is_told(queue: str) -> None:
-    with storage_of(queue) as storage:
-        claim = storage.claim(datetime.now(UTC), owner="me", lease=LEASE, skip=("other.example",))
-        assert claim is not None
-        code, told, _ = ended(queue, "hold", "2@sender.example")
-
-    assert code == ExitCode.OK
-    assert told == (
-        "2@sender.example to you2@dest.example: being tried at this moment\n"
-        "held: 1 recipient of 1 message\n"
-        "being tried at this moment: 1 of them; it takes effect when that ends\n"
-    )
-
-
-def test_an_order_as_json_tells_each_change(queue: str) -> None:
-    _, told, _ = ended(queue, "hold", "--destination", "other.example", "--json")
-
-    assert json.loads(told) == {
-        "order": "hold",
-        "messages": 1,
-        "recipients": 2,
-        "claimed": 0,
-        "changed": [
-            {
-                "message_id": "3@sender.example",
-                "address": address,
-                "before": "queued",
-                "after": "held",
-                "claimed": False,
-            }
-            for address in ("a@other.example", "b@other.example")
-        ],
-    }
-
-
-def test_an_order_for_nothing_is_told_and_is_no_error(queue: str) -> None:
-    code, told, _ = ended(queue, "release", "--all")
-
-    assert (code, told) == (ExitCode.OK, "nothing to release: there is no such mail in the queue\n")
-
-
-def test_an_order_for_a_message_that_is_completed_is_code_1(queue: str) -> None:
-    ended(queue, "cancel", "1@sender.example")
-
-    code, told, _ = ended(queue, "hold", "1@sender.example")
-
-    assert (code, told) == (
-        ExitCode.UNEXPECTED,
-        "nothing to hold: 1@sender.example failed (1 failed)\n",
-    )
-
-
-@pytest.mark.parametrize("answer", [b"", b"\n", b"n\n", b"maybe\n"])
-def test_whoever_does_not_say_yes_changes_nothing(queue: str, answer: bytes) -> None:
-    before = states(queue)
-
-    code, told, complained = ended(queue, "cancel", "--all", stdin=Keyboard(answer))
-
-    assert (code, told) == (ExitCode.UNEXPECTED, "")
-    assert complained == "Cancel mail of 3 messages? [y/N] mailstrom: nothing was changed\n"
-    assert states(queue) == before
-
-
-def test_yes_is_asked_for_once_and_may_be_said_before(queue: str) -> None:
-    code, told, complained = ended(queue, "hold", "--all", stdin=Keyboard(b"y\n"))
-
-    assert (code, complained) == (ExitCode.OK, "Hold mail of 3 messages? [y/N] ")
-    assert told.endswith("held: 4 recipients of 3 messages\n")
-    assert ended(queue, "cancel", "--all", "--yes", stdin=Keyboard())[2] == ""
-
-
-def test_more_than_a_batch_is_carried_out_whole(tmp_path: Path) -> None:
-    url, many = f"sqlite:///{tmp_path / 'mail.db'}", 1100
-    with Mailstrom(Config(helo_name=HELO), url) as m:
-        m.send_email(an_email(to=[f"r{number}@dest.example" for number in range(many)]))
-
-    assert ended(url, "cancel", "--all")[1] == "cancelled: 1,100 recipients of 1 message\n"
-    assert "It is empty." in ended(url)[1]
 
 
 # --- beside them: putting mail in, the tables
@@ -305,19 +172,73 @@ def test_send_puts_it_into_the_queue_and_leaves_it_there(tmp_path: Path) -> None
         assert storage.retrieve_status(message_id).public().state == "queued"
 
 
-def test_the_tables_of_sqlite_need_no_command(queue: str) -> None:
-    for command in ("upgrade", "version"):
-        code, told, _ = ended(queue, command, command="db")
-        assert code == ExitCode.OK
-        assert "a queue on SQLite is upgraded when it is opened" in told
+def test_the_tables_of_sqlite_have_a_version_and_need_no_command(queue: str) -> None:
+    place = f"sqlite:{queue.removeprefix('sqlite:///')}"
+
+    assert ended(queue, "upgrade", command="db")[:2] == (
+        ExitCode.OK,
+        f"{place}: nothing to do: a queue on SQLite is upgraded when it is opened\n",
+    )
+    assert ended(queue, "version", command="db")[:2] == (
+        ExitCode.OK,
+        f"{place}: the tables are of version 1; this mailstrom works with version 1\n",
+    )
+
+
+def test_the_version_of_newer_tables_is_told_where_all_else_refuses_them(queue: str) -> None:
+    with closing(sqlite3.connect(queue.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("INSERT INTO mailstrom_schema (version, works_from) VALUES (99, 99)")
+
+    code, told, _ = ended(queue, "version", command="db")
+    assert code == ExitCode.OK
+    assert "version 99; this mailstrom works with version 1, and with newer ones that allow it\n" in told
+    assert ended(queue)[0] == ended(queue, "upgrade", command="db")[0] == ExitCode.BAD_CONFIG
 
 
 def test_a_file_that_is_no_queue_is_one_line_and_an_error(tmp_path: Path) -> None:
     (file := tmp_path / "letter.txt").write_text("Good day. " * 1000)
     file.chmod(0o600)
 
-    code, told, complained = ended(f"sqlite:///{file}")
+    for command, *more in LOOKING:
+        code, told, complained = ended(f"sqlite:///{file}", *more, command=command)
+        assert (code, complained.count("\n") + told.count("\n  the queue cannot be used")) == (78, 1)
+        assert "not a database" in complained + told
 
-    assert code == ExitCode.NOT_YET
-    assert (told, complained.count("\n")) == ("", 1)
-    assert "not a database" in complained
+
+@pytest.mark.parametrize("content", [b"", OTHERS])
+def test_looking_into_a_file_that_is_no_queue_leaves_it_as_it_is(tmp_path: Path, content: bytes) -> None:
+    (file := tmp_path / "other.db").write_bytes(content)
+    file.chmod(0o640)
+
+    for command, *more in LOOKING:
+        code, told, complained = ended(f"sqlite:///{file}", *more, command=command)
+        lines = [line for line in complained.splitlines() if "have access to" not in line]
+        assert (code, told, lines) == (
+            ExitCode.NO_INPUT,
+            "",
+            [f"mailstrom: there is no queue in {file}: nothing in that file is one"],
+        )
+
+    assert file.read_bytes() == content
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_health_as_json_is_json_where_there_is_no_queue_or_no_setting(tmp_path: Path) -> None:
+    for url, code, error in (
+        (f"sqlite:///{tmp_path / 'typo.db'}", 66, "there is no queue in "),
+        ("mysql://db.example/app", 78, "expected a URL that begins with"),
+    ):
+        ended_with, told, complained = ended(url, "--json", "--no-dns", command="health")
+        health = json.loads(told)
+        assert (ended_with, complained, health["healthy"]) == (code, "", False)
+        assert error in health["storage"]["error"]
+        assert health["problems"] == [f"the queue cannot be used: {health['storage']['error']}"]
+
+
+def test_what_the_library_warns_of_is_told_once_and_as_all_else_is(queue: str) -> None:
+    Path(queue.removeprefix("sqlite:///")).chmod(0o640)
+
+    for command in ("queue", "health"):
+        _, _, complained = ended(queue, *(("--no-dns",) if command == "health" else ()), command=command)
+        assert complained.count("\n") == complained.count("mailstrom: warning: others than its owner") == 1

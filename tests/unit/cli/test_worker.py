@@ -30,6 +30,20 @@ class Delivering:
         return WorkerStatus.OK
 
 
+class StandingBy:
+    """A Mailstrom whose turn comes at the third look; a signal comes with the fifth."""
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self._looks = 0
+
+    def worker_status(self) -> WorkerStatus:
+        self._looks += 1
+        if self._looks == 5:
+            self._signals.came(signal.SIGTERM, None)
+        return WorkerStatus.STANDBY if self._looks < 3 else WorkerStatus.OK
+
+
 def logged(level: int) -> str:
     """What is shown of an exception that was logged."""
     streams = Streams(stdin=io.BytesIO(), stdout=io.StringIO(), stderr=(shown := io.StringIO()))
@@ -52,6 +66,15 @@ def test_a_signal_that_came_before_somebody_waits_is_not_lost() -> None:
     (signals := Signals()).came(signal.SIGTERM, None)
 
     assert awaited_signal(cast("Mailstrom", Delivering()), signals, look_secs=30.0) == signal.SIGTERM
+
+
+def test_that_its_turn_has_come_is_told_once() -> None:
+    turns: list[str] = []
+    mailstrom = cast("Mailstrom", StandingBy(signals := Signals()))
+
+    awaited_signal(mailstrom, signals, look_secs=0.001, on_turn=lambda: turns.append("turn"))
+
+    assert turns == ["turn"]
 
 
 def test_an_exception_in_the_log_is_one_line_with_its_text() -> None:

@@ -29,11 +29,12 @@ class Counted(ExclusiveStorage):
         super().__init__(MemoryStorage(), lease_clock=clock.monotonic)
         self.commits: list[tuple[float, list[int]]] = []
         self.fails = False
+        self.refused: set[int] = set()  # tokens of what cannot be recorded
         self._seconds = clock.monotonic
 
     def settle(self, settlements: Sequence[Settlement], *args: Any) -> list[bool]:
         self.commits.append((self._seconds(), [each.claim.token for each in settlements]))
-        if self.fails:
+        if self.fails or self.refused & {each.claim.token for each in settlements}:
             raise StorageError("the disk is full")
         return super().settle(settlements, *args)
 
@@ -58,12 +59,10 @@ class Bench:
         found = [self.storage.claim(self.clock.now(), owner="me", lease=LEASE) for _ in range(count)]
         return [claim for claim in found if claim is not None]
 
-    def settle(self, claim: Claim, outcomes: Sequence[Outcome] | None = None) -> asyncio.Task[bool]:
-        """Begins to settle it: delivered, but for what is said."""
+    def settle(self, claim: Claim) -> asyncio.Future[bool]:
+        """Begins to settle it: delivered."""
         delivered = [Outcome(address=r.address, result=Delivered(tries=1)) for r in claim.recipients]
-        return asyncio.create_task(
-            self.committer.settle(claim, delivered if outcomes is None else outcomes)
-        )
+        return self.committer.settle(claim, delivered)
 
     async def _slowly(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         found = call(*args, **kwargs)
@@ -176,19 +175,86 @@ def test_what_fails_is_tried_again_with_all_that_came_since_and_says_so_until_it
     run(story)
 
 
-def test_who_is_cancelled_takes_back_what_is_not_on_its_way() -> None:
+def test_a_result_is_recorded_also_where_nobody_waits_for_it_any_more() -> None:
+    """Row 54: a reply that came is not forgotten because its delivery is cut off."""
+
     async def story(bench: Bench) -> None:
         first, second = bench.claims(2)
         busy = bench.settle(first)
         await asyncio.sleep(1)
-        waiting = bench.settle(second)
-        await asyncio.sleep(1)
-        waiting.cancel()
+        bench.settle(second).cancel()
 
-        await asyncio.wait([busy, waiting])
+        await busy
         await asyncio.sleep(2 * COMMIT_SECS)
 
-        assert waiting.cancelled()
-        assert bench.storage.commits == [(0.0, [first.token])]
+        assert bench.storage.commits == [(0.0, [first.token]), (COMMIT_SECS, [second.token])]
+
+    run(story)
+
+
+def test_a_result_that_the_storage_refuses_does_not_hold_up_those_that_it_takes() -> None:
+    """Row 56: each is tried alone after some failures; what fails then is set aside, and kept."""
+
+    async def story(bench: Bench) -> None:
+        bad, *good = bench.claims(3)
+        bench.storage.refused = {bad.token}
+        settling = [bench.settle(claim) for claim in (bad, *good)]
+
+        assert await asyncio.gather(*settling[1:]) == [True, True]
+        assert (bench.committer.is_stuck, settling[0].done()) == (False, False)
+
+        bench.storage.refused = set()
+        assert await settling[0]
+
+    run(story)
+
+
+def test_a_result_that_is_set_aside_delays_no_commit_of_others() -> None:
+    async def story(bench: Bench) -> None:
+        bad, good, later = bench.claims(3)
+        bench.storage.refused = {bad.token}
+        settling = [bench.settle(claim) for claim in (bad, good)]
+        await settling[1]
+        bench.storage.commits.clear()
+
+        assert await bench.settle(later)
+
+        assert [tokens for _, tokens in bench.storage.commits] == [[later.token]]
+        settling[0].cancel()
+
+    run(story)
+
+
+def test_a_storage_that_takes_nothing_stays_stuck_whatever_waits_and_loses_nothing() -> None:
+    """Row 48: a single result that fails says something only where another succeeds."""
+
+    async def story(bench: Bench) -> None:
+        claims = bench.claims(5)
+        bench.storage.fails = True
+        settling = [bench.settle(claim) for claim in claims]
+        await asyncio.sleep(300)
+        assert (bench.committer.is_stuck, any(each.done() for each in settling)) == (True, False)
+
+        bench.storage.fails = False
+        assert await asyncio.gather(*settling) == [True] * 5
+
+    run(story)
+
+
+def test_where_a_lone_result_fails_for_long_one_claim_is_admitted() -> None:
+    """Row 56: there is no other result to tell whose fault it is; half a minute is an outage."""
+
+    async def story(bench: Bench) -> None:
+        (claim,) = bench.claims(1)
+        bench.storage.fails = True
+        settling = bench.settle(claim)
+        await asyncio.sleep(30)
+        assert not bench.committer.admits_one
+        await asyncio.sleep(30)
+        assert (bench.committer.is_stuck, bench.committer.admits_one) == (True, True)
+
+        bench.storage.fails = False
+        assert await settling
+        assert not bench.committer.admits_one
 
     run(story)

@@ -47,6 +47,16 @@ def test_one_of_two_has_it_until_it_lets_go(make: Make) -> None:
     assert second.try_acquire()
 
 
+def test_who_has_it_and_asks_again_keeps_it(make: Make) -> None:
+    first, second = make("sqlite:/mail.db"), make("sqlite:/mail.db")
+    first.try_acquire()
+
+    assert not first.try_acquire()
+    assert not second.try_acquire()
+    first.release()
+    assert second.try_acquire()
+
+
 def test_other_queues_have_locks_of_their_own(make: Make) -> None:
     assert make("sqlite:/mail.db").try_acquire()
     assert make("sqlite:/other.db").try_acquire()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from mailstrom import Config
+import pytest
+
+from mailstrom import Config, NotRunningError
 from mailstrom.engine.carriers import carrier_maker
 from mailstrom.engine.local import Outbox
 from mailstrom.engine.runtime import Runtime
@@ -14,13 +18,14 @@ from mailstrom.net.clock import SystemClock
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
 from mailstrom.wiring import SystemPlatform, system_world
+from tests.threads import no_thread_for
 
 
-def a_runtime() -> Runtime:
+def a_runtime(storage: ExclusiveStorage | None = None) -> Runtime:
     config = Config(mode="capture", helo_name="sender.example")
     return Runtime(
         config,
-        ExclusiveStorage(MemoryStorage()),
+        storage or ExclusiveStorage(MemoryStorage()),
         lambda: system_world(config, SystemClock(), run_inline),
         carrier_maker(Outbox()),
         platform=SystemPlatform(),
@@ -47,11 +52,12 @@ def test_a_worker_that_is_made_anew_is_told_what_holds_now_and_not_all_that_ever
 def test_a_pause_before_the_thread_has_begun_holds() -> None:
     runtime = a_runtime()
     runtime.pause()
+    assert runtime.status == "paused"
 
     async def main() -> str:
         running = asyncio.create_task(runtime._main())
         await asyncio.sleep(0)
-        while runtime.status == "ok":
+        while runtime._engine is None or runtime._engine.status == "not started":
             await asyncio.sleep(0)
         status = str(runtime.status)
         assert runtime._engine is not None
@@ -60,3 +66,23 @@ def test_a_pause_before_the_thread_has_begun_holds() -> None:
         return status
 
     assert asyncio.run(main()) == "paused"
+
+
+class Listened(ExclusiveStorage):
+    """As if other processes stored here, too, and it could tell when."""
+
+    poll_secs = 1.0
+
+    def listen(self, wake: Callable[[], object], is_over: Callable[[], bool]) -> None:
+        while not is_over():
+            pass
+
+
+@pytest.mark.parametrize("name", ["mailstrom-worker", "mailstrom-listener"])
+def test_where_a_thread_is_missing_none_is_left_running(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = a_runtime(Listened(MemoryStorage()))
+
+    with no_thread_for(name, monkeypatch), pytest.raises(NotRunningError, match="call start"):
+        runtime.start()
+
+    assert threading.active_count() == 1

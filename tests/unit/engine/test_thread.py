@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 from collections.abc import Callable
 
 import pytest
 
-from mailstrom.engine.thread import CallThread, LoopThread, StorageThread
+from mailstrom.engine.thread import CallThread, LookThread, LoopThread, StorageThread
+from mailstrom.errors import NotRunningError
+from tests.threads import no_thread_for
 
 
 def killed() -> None:
@@ -79,3 +82,50 @@ def test_a_thread_may_be_waited_for_without_end() -> None:
     thread.start()
 
     assert thread.join(math.inf)
+
+
+def test_calls_go_on_once_the_system_has_a_thread_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+    thread = CallThread("some-calls")
+
+    with no_thread_for("some-calls", monkeypatch):
+        taken = [thread.submit(lambda: done.append(1))]
+    taken.append(thread.submit(lambda: done.append(2)))
+    thread.close(30)
+
+    assert (taken, done) == ([False, True], [2])
+
+
+def test_a_storage_call_that_no_thread_can_make_fails_and_the_next_one_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> object:
+        storage = StorageThread(CallThread("storage-calls"))
+        with no_thread_for("storage-calls", monkeypatch), pytest.raises(RuntimeError, match="no thread"):
+            await asyncio.wait_for(storage.run(lambda: 1), 30)
+        found = await asyncio.wait_for(storage.run(lambda: 2), 30)
+        storage.close(30)
+        return found
+
+    assert asyncio.run(main()) == 2
+
+
+def test_calls_that_never_had_a_thread_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = CallThread("some-calls")
+    with no_thread_for("some-calls", monkeypatch):
+        thread.submit(lambda: None)
+
+    thread.close(30)
+
+
+def test_what_needs_a_thread_to_look_or_to_loop_says_that_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        raise AssertionError("there is no thread for it")
+
+    with no_thread_for("mailstrom-worker", monkeypatch), pytest.raises(NotRunningError, match="no thread"):
+        LoopThread(main, lambda: None).start()
+    with no_thread_for("looking", monkeypatch), pytest.raises(NotRunningError, match="no thread"):
+        LookThread("looking", 1.0, lambda: True)
+    assert threading.active_count() == 1

@@ -19,6 +19,7 @@ from mailstrom.schedule.retry import (
     longest_wait,
     next_wait,
     wait_after_crash,
+    waits_after_death,
 )
 from mailstrom.schedule.verdict import Scope, Verdict
 from mailstrom.status import (
@@ -138,6 +139,20 @@ def test_crashes_double_the_wait_and_five_hold() -> None:
     found = [wait_after_crash(RetryPolicy(), crashes) for crashes in range(1, 7)]
 
     assert found == [MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, None, None]
+
+
+@given(POLICIES, CHANCE)
+def test_a_wait_after_the_process_died_never_passes_the_longest(policy: RetryPolicy, chance: float) -> None:
+    """Rows 45, 56."""
+    assert max(waits_after_death(policy, chance)) <= longest_wait(policy)
+
+
+@pytest.mark.parametrize(("chance", "times"), [(0.0, 1), (0.5, 1.5)])
+def test_after_one_death_there_is_no_wait_and_later_on_chance_has_a_say(chance: float, times: float) -> None:
+    """Row 56: of many that died together the one at fault comes back alone."""
+    found = waits_after_death(RetryPolicy(), chance)
+
+    assert found == (timedelta(0), 2 * MINUTE * times, 4 * MINUTE * times, 8 * MINUTE * times)
 
 
 def test_a_short_base_makes_the_wait_after_a_crash_short_a_long_one_does_not_make_it_long() -> None:

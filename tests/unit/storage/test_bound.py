@@ -164,8 +164,26 @@ def test_a_full_database_is_said_to_be_full(connection: sqlite3.Connection) -> N
     ((pages,),) = connection.execute("PRAGMA page_count").fetchall()
     connection.execute(f"PRAGMA max_page_count={pages}")
 
-    with pytest.raises(StorageFull):
+    with pytest.raises(StorageFull) as told:
         store(connection, *(f"{number:0500}" for number in range(100)))
+
+    assert not told.value.transaction_lost  # there was none
+
+
+def test_where_the_callers_rows_went_with_what_failed_that_is_told(
+    connection: sqlite3.Connection, path: str
+) -> None:
+    """https://sqlite.org/lang_transaction.html 2.3: SQLITE_FULL may roll back all of a transaction."""
+    connection.execute("INSERT INTO orders VALUES (1)")
+    ((pages,),) = connection.execute("PRAGMA page_count").fetchall()
+    connection.execute(f"PRAGMA max_page_count={pages}")
+    connection.execute("PRAGMA cache_size=1")
+
+    with pytest.raises(StorageFull, match="your whole transaction is lost: roll it back") as told:
+        store(connection, *(f"{number:0500}" for number in range(1000)))
+
+    assert (told.value.transaction_lost, connection.in_transaction) == (True, False)
+    assert committed(path, "orders") == 0
 
 
 # --- what the caller has made of the connection

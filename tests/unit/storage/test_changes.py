@@ -33,6 +33,7 @@ def standing(result: DeliveryResult, due_at: datetime | None) -> InternalRecipie
     )
 
 
+UNTRIED = queued("you@dest.example", LATER)
 WAITING = standing(BUSY, LATER)
 DUE = standing(replace(BUSY, next_attempt_at=NOW), NOW)
 STOPPED = standing(HELD, EXPIRES_AT)
@@ -53,11 +54,26 @@ def test_a_release_is_due_now_for_the_former_reason_with_no_crash_counted() -> N
     )
 
 
-def test_what_was_held_before_its_first_try_is_released_without_a_reason() -> None:
-    held = changes.held(queued("you@dest.example", LATER), EXPIRES_AT)
+def test_what_was_held_before_its_first_try_is_queued_again_without_a_reason() -> None:
+    held = changes.held(UNTRIED, EXPIRES_AT)
 
     assert held.result == Deferred(reason="held")
-    assert changes.released(held, NOW).result == Deferred(next_attempt_at=NOW)
+    assert changes.released(held, NOW).result == Queued(next_attempt_at=NOW)
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        replace(UNTRIED, result=Deferred(tries=1)),
+        replace(UNTRIED, result=Deferred(uncertain=True)),
+        replace(UNTRIED, result=Deferred(), attempts=(an_attempt("mx.dest.example"),)),
+    ],
+    ids=["a whole pass", "up to the final dot", "a visit that is not counted"],
+)
+def test_what_was_tried_somehow_is_deferred_when_it_is_released(tried: InternalRecipientStatus) -> None:
+    after = changes.released(changes.held(tried, EXPIRES_AT), NOW)
+
+    assert after.result == replace(tried.result, next_attempt_at=NOW)
 
 
 def test_a_reason_of_the_engine_for_a_hold_stays_when_it_is_released() -> None:

@@ -102,22 +102,6 @@ def test_a_failed_write_ahead_is_no_claim_and_no_crash() -> None:
     assert claimed(storage).recipients == an_entry()[1].recipients
 
 
-def test_a_failed_read_of_an_email_puts_other_route_keys_first() -> None:
-    class OneUnreadable(PlainStorage):
-        def retrieve(self, message_id: str) -> tuple[PreparedEmail, InternalMessageStatus]:
-            if message_id.startswith("bad"):
-                raise OSError(5, "bad sector")
-            return super().retrieve(message_id)
-
-    storage = lifted(OneUnreadable())
-    storage.store([an_entry("bad", "a@one.example"), an_entry("good", "b@two.example")])
-
-    with pytest.raises(StorageError, match="bad sector"):
-        claimed(storage)
-
-    assert claimed(storage).email.message_id == "good@sender.example"
-
-
 def test_a_failed_settle_changes_nothing_and_can_be_repeated() -> None:
     """A result that is not written is kept and written again; the claim stays."""
     plain = Failing()
@@ -315,8 +299,10 @@ def test_a_completed_message_is_still_refused_as_duplicate() -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("fork", [os.fork, ctypes.PyDLL(None).fork], ids=["told", "behind Python's back"])
 @pytest.mark.parametrize("loaded", [True, False], ids=["the parent had used it", "the parent had not"])
-def test_a_forked_child_claims_only_what_the_parent_does_not(loaded: bool, fork: Callable[[], int]) -> None:
-    """Row 53: the parent keeps its queue; a child of a parent that never looked has its own."""
+def test_what_the_storage_held_at_a_fork_is_claimed_by_the_parent_alone(
+    loaded: bool, fork: Callable[[], int]
+) -> None:
+    """Row 53: delivered once, however many children there are."""
     plain = PlainStorage(durable=True)
     plain.store(*an_entry())
     storage = lifted(plain)
@@ -328,10 +314,32 @@ def test_a_forked_child_claims_only_what_the_parent_does_not(loaded: bool, fork:
         if child == 0:
             try:
                 claim = storage.claim(NOW, owner="child", lease=LEASE)
-                os._exit(0 if (claim is None) is loaded else 1)
+                own = storage.store([an_entry("own")])
+                os._exit(0 if claim is None and claimed(storage).email.message_id in own else 1)
             finally:
                 os._exit(2)
     _, code = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(code) == 0
+    assert claimed(storage).email.message_id == "one@sender.example"
     assert ids_of(storage.retrieve_all_incomplete()) == ["one@sender.example"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_child_says_that_it_leaves_an_earlier_programs_mail_to_a_parent_who_has_not_looked(
+    durable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = lifted(PlainStorage(durable=durable))
+
+    child = os.fork()
+    if child == 0:
+        try:
+            storage.is_idle()
+            storage.is_idle()
+            os._exit(len(caplog.records))
+        finally:
+            os._exit(9)
+    _, code = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(code) == int(durable)

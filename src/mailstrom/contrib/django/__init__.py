@@ -1,7 +1,7 @@
 """Django's mail through mailstrom, stored in the transaction of the view that sends it.
 
     EMAIL_BACKEND = "mailstrom.contrib.django.EmailBackend"
-    INSTALLED_APPS = [..., "mailstrom.contrib.django"]        for manage.py mailstrom_worker
+    INSTALLED_APPS = [..., "mailstrom.contrib.django"]        for manage.py migrate and mailstrom_worker
 
 `settings.py` tells what else can be set.
 """
@@ -9,15 +9,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import transaction
 
-from ...errors import MailstromError
+from ...errors import ConfigError, MailstromError, StorageError
 from ...message.address import parse_mailbox
-from ...submission import Submission
-from .front_doors import front_door
+from ...submission import Entry, Submission
+from .at_work import at_work, tell_of_refusal
+from .callers import callers_transaction, check_may_block
+from .front_doors import FrontDoor, front_door
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -48,16 +51,29 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]  # Django has no typ
         self._options = {name: given[name] for name in given if name not in _ignore_unknown_kwargs}
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """How many were accepted: all, or it raises; with `fail_silently` those that could be."""
-        messages = [each for each in email_messages if each.recipients()]
-        if not self.fail_silently:
-            return self._accept(messages)
-        return sum(self._accept_silently(each) for each in messages)
+        """How many were accepted: all, or it raises; with `fail_silently` those that could be.
+
+        Also then it raises `ConfigError`, and a `StorageError` that has rolled back the caller's
+        transaction. Of a log handler that mails what this call has logged, none is accepted.
+        """
+        with at_work() as was_at_work:
+            if was_at_work:
+                tell_of_refusal()
+                return 0
+            check_may_block()
+            messages = [each for each in email_messages if each.recipients()]
+            if not self.fail_silently:
+                return self._accept(messages)
+            return sum(self._accept_silently(each) for each in messages)
 
     def _accept_silently(self, message: EmailMessage) -> int:
         try:
             return self._accept([message])
-        except MailstromError:
+        except ConfigError:
+            raise
+        except MailstromError as error:
+            if isinstance(error, StorageError) and error.transaction_lost:
+                raise
             return 0
 
     def _accept(self, messages: Sequence[EmailMessage]) -> int:
@@ -66,11 +82,12 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]  # Django has no typ
         if not door.settings.on_commit:
             door.mailstrom.send_emails(submissions)
         elif door.settings.is_outbox:
-            door.mailstrom.send_emails(submissions, connection=connections[DEFAULT_DB_ALIAS])
+            with callers_transaction() as connection:
+                door.mailstrom.send_emails(submissions, connection=connection)
         else:
             # checked now, where the caller hears of it
             entries = door.mailstrom._entries(submissions)
-            transaction.on_commit(lambda: door.mailstrom._store(entries, None), robust=self.fail_silently)
+            transaction.on_commit(partial(_store, door, entries), robust=self.fail_silently)
         return len(messages)
 
 
@@ -78,3 +95,8 @@ def _submission(message: EmailMessage) -> Submission:
     """The content as Django writes it; the envelope apart, since Bcc is in it alone."""
     sender = parse_mailbox(message.from_email, field="from_email")
     return Submission(message.message(), recipients=message.recipients(), return_path=sender.address)
+
+
+def _store(door: FrontDoor, entries: Sequence[Entry]) -> None:
+    with at_work():
+        door.mailstrom._store(entries, None)

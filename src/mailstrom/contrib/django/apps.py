@@ -1,8 +1,11 @@
-"""The application, for INSTALLED_APPS: it brings the command mailstrom_worker."""
+"""The application, for INSTALLED_APPS: `manage.py migrate` makes its tables, mailstrom_worker delivers."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from .tables import make_tables
 
 __all__ = ["MailstromConfig"]
 
@@ -12,3 +15,7 @@ class MailstromConfig(AppConfig):  # type: ignore[misc]  # Django has no types
 
     name = "mailstrom.contrib.django"
     label = "mailstrom"
+
+    def ready(self) -> None:
+        """Hears of `migrate`."""
+        post_migrate.connect(make_tables, sender=self)

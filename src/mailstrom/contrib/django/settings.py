@@ -29,9 +29,10 @@ from ...secret import Secret
 if TYPE_CHECKING:
     from ...engine.tenure import Role
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "default_database", "is_outbox"]
 
 DEFAULTS: Mapping[str, object] = {"on_commit": True, "role": "auto"}
+GIVE_ANOTHER = 'give a "storage", such as "sqlite:////var/lib/app/mail.db"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,34 +47,52 @@ class Settings:
     @classmethod
     def of(cls, options: Mapping[str, object]) -> Self:
         """Those of the project, with `options` over them; raises `ConfigError`."""
-        given = {**DEFAULTS, **getattr(settings, "MAILSTROM", {}), **options}
+        given = {**DEFAULTS, **_of_project(options)}
         on_commit, role = given.pop("on_commit"), given.pop("role")
         flag("MAILSTROM.on_commit", on_commit)
-        is_outbox = given.get("storage") is None
-        if is_outbox:
+        if is_outbox(options):
             given["storage"] = default_database()
         return cls(
             config=Config.from_dict(given),
-            is_outbox=is_outbox,
+            is_outbox=is_outbox(options),
             on_commit=cast("bool", on_commit),
             role=cast("Role", role),
         )
 
 
+def is_outbox(options: Mapping[str, object]) -> bool:
+    """Whether with these the queue is in the default database."""
+    return _of_project(options).get("storage") is None
+
+
 def default_database() -> Secret:
-    """The URL of the queue in the default database."""
+    """The URL of the queue in the default database; `ConfigError` where that can hold none."""
     database = connections[DEFAULT_DB_ALIAS]
     match database.vendor:
         case "sqlite":
-            path = os.path.abspath(database.settings_dict["NAME"])
-            return Secret(f"sqlite:///{quote(path)}")
+            return Secret(f"sqlite:///{quote(_file(database))}")
         case "postgresql":
             return Secret(f"postgresql:///?{urlencode(_conninfo(database), quote_via=quote)}")
         case vendor:
             raise ConfigError(
-                f"MAILSTROM: the default database is {vendor}, a queue needs SQLite or PostgreSQL: give "
-                'a "storage", such as "sqlite:////var/lib/app/mail.db"'
+                f"MAILSTROM: the default database is {vendor}, a queue needs SQLite or PostgreSQL: "
+                f"{GIVE_ANOTHER}"
             )
+
+
+def _of_project(options: Mapping[str, object]) -> dict[str, object]:
+    return {**getattr(settings, "MAILSTROM", {}), **options}
+
+
+def _file(database: Any) -> str:
+    """Its absolute path; `ConfigError` where SQLite would take the name for something else."""
+    name: str = os.fspath(database.settings_dict["NAME"])
+    if name == ":memory:" or name.startswith("file:"):
+        raise ConfigError(
+            f"MAILSTROM: the name of the default database is {name!a}, a queue needs the path of a file: "
+            f"{GIVE_ANOTHER}"
+        )
+    return os.path.abspath(name)
 
 
 def _conninfo(database: Any) -> dict[str, object]:

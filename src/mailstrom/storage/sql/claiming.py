@@ -5,7 +5,7 @@
        be taken: key by key, each with one look into an index; then, of what fell due there
        first, up to `CLAIM_LIMIT` recipients of one message
     3  the email, unless it is at hand
-    4  a new token, and with it owner, lease and crash on their rows
+    4  a new token, and with it owner, lease, crash and the wait after that on their rows
 
 On PostgreSQL what another worker is just taking is passed over.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ...abc import CLAIM_LIMIT, Claim, Outcome
+from ...records import Waits
 from ...status import Deferred, printable
 from .. import changes
 from . import rows
@@ -31,6 +32,15 @@ from .writing import Change, Writing, freed, stopped
 _log = logging.getLogger("mailstrom.storage")
 
 MOVED_AT_ONCE = 1000  # rows of each kind, in one claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who claims, for how long, and what is to follow where it ends in a crash."""
+
+    owner: str
+    lease: timedelta
+    backoff: Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ class Claiming:
         self._new_token = Statement(dialect.new_token, {})
         self._take = f"""
             UPDATE {t}recipients SET place = 'claimed', crashes = crashes + 1, owner = :owner, token = :token,
+                due_at = coalesce(:now + {dialect.nth.format(":waits", "crashes")}, due_at),
                 lease_until = {dialect.lease_now} + :lease, mark = NULL, marked_at = NULL
             WHERE seq = :seq AND {dialect.among.format("position", ":positions")}
             RETURNING lease_until"""
@@ -82,7 +93,7 @@ class Claiming:
                 {dialect.skip_locked.format("r")})"""
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str], after: str
+        self, now: datetime, asked: Asked, *, skip: Collection[str], after: str
     ) -> Script[Granted | None]:
         """The next due work, of the route keys behind `after` first; see `SharedStorage.claim`."""
         yield Statement(self._make_ready, {"now": rows.micros(now)})
@@ -96,7 +107,7 @@ class Claiming:
                 continue
             loaded = yield from self._loaded(free)
             if isinstance(loaded, Loaded):
-                return Granted((yield from self._grant(free, loaded, owner, lease)), loaded)
+                return Granted((yield from self._grant(free, loaded, asked, now)), loaded)
             yield from self._hold(free, loaded, now)
 
     def stands(self, granted: Granted) -> Script[bool]:
@@ -158,16 +169,18 @@ class Claiming:
             return "its envelope cannot be read"
         return Loaded(email, fingerprint, rows.instant(submitted_at), rows.maybe_instant(send_at))
 
-    def _grant(self, free: Sequence[Standing], loaded: Loaded, owner: str, lease: timedelta) -> Script[Claim]:
+    def _grant(self, free: Sequence[Standing], loaded: Loaded, asked: Asked, now: datetime) -> Script[Claim]:
         token = int((yield self._new_token)[0][0])
         if lost := {each.token for each in free if each.lease_until is not None}:
             yield Statement(self._lose, {"tokens": rows.as_json(list(lost))})
         given = {
             "seq": free[0].seq,
             "positions": rows.as_json([each.position for each in free]),
-            "owner": owner,
+            "owner": asked.owner,
             "token": token,
-            "lease": lease // MICROSECOND,
+            "lease": asked.lease // MICROSECOND,
+            "now": rows.micros(now),
+            "waits": rows.as_json([wait // MICROSECOND or None for wait in asked.backoff]),
         }
         taken = yield Statement(self._take, given)
         return Claim(
@@ -177,7 +190,7 @@ class Claiming:
             submitted_at=loaded.submitted_at,
             send_at=loaded.send_at,
             expires_at=free[0].expires_at,
-            owner=owner,
+            owner=asked.owner,
             token=token,
             lease_until=rows.instant(taken[0][0]),
         )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ...abc import Order, Ordered, Selection
+from ...records import Cursor
 from .. import changes
 from . import rows
 from .dialect import Dialect
@@ -39,6 +40,8 @@ class Controlling:
         self._writing = Writing(dialect)
         claimed = rows.claimed(dialect)
         self._select = rows.oldest_standings(dialect)
+        # the message, too: there the database begins to read
+        self._behind = "m.seq >= :after_seq AND (r.seq, r.position) > (:after_seq, :after_position)"
         self._lock = f"ORDER BY r.seq, r.position LIMIT :limit {dialect.for_update.format('r')}"
         self._applies = {
             order: f"CASE WHEN {claimed} = 1 THEN {to_claimed} ELSE {to_others} END"
@@ -46,21 +49,25 @@ class Controlling:
         }
         self._deferred_beyond = _deferred_beyond(dialect)
 
-    def order(self, order: Order, selection: Selection, now: datetime, limit: int) -> Script[list[Ordered]]:
+    def order(
+        self, order: Order, selection: Selection, now: datetime, after: Cursor, limit: int
+    ) -> Script[list[Ordered]]:
         """Those for whom the order was carried out, oldest first."""
         where = conditions(selection)
         sql = (
-            f"{self._select} {where.of_message} AND {where.of_recipient} AND {self._applies[order]}"
-            f" {self._lock}"
+            f"{self._select} {where.of_message} AND {where.of_recipient} AND {self._behind}"
+            f" AND {self._applies[order]} {self._lock}"
         )
-        found = yield Statement(sql, {**where.given, "now": rows.micros(now), "limit": limit})
+        seq, position = after
+        given = {"after_seq": seq, "after_position": position, "now": rows.micros(now), "limit": limit}
+        found = yield Statement(sql, {**where.given, **given})
         done = [
-            (before, after)
+            (before, changed)
             for before in map(rows.standing_of, found)
-            if (after := _ordered(order, before, now)) is not None
+            if (changed := _ordered(order, before, now)) is not None
         ]
-        yield from self._writing.write([Change(after=after, at=now) for _, after in done])
-        return [_told(before, after) for before, after in done]
+        yield from self._writing.write([Change(after=changed, at=now) for _, changed in done])
+        return [_told(before, changed) for before, changed in done]
 
     def pull_in(self, latest: datetime) -> Script[int]:
         """Makes some of the deferred recipients due then that are due after `latest`; how many they were."""
@@ -75,7 +82,8 @@ def _deferred_beyond(dialect: Dialect) -> str:
     those = f"""
         SELECT seq, position FROM (
             SELECT r.seq, r.position FROM {{}} WHERE {{}}
-                AND r.state = 'deferred' AND r.held = 0 AND r.due_at > :latest {{}} LIMIT {PULLED_AT_ONCE}
+                AND (r.state = 'deferred' OR r.crashes > 0) AND r.held = 0 AND r.due_at > :latest {{}}
+                LIMIT {PULLED_AT_ONCE}
         ) AS those"""
     places = (
         (f"{t}recipients AS r", "r.place = 'later'", "ORDER BY r.due_at DESC"),
@@ -103,6 +111,7 @@ def _ordered(order: Order, standing: Standing, now: datetime) -> Standing | None
 
 def _told(before: Standing, after: Standing) -> Ordered:
     return Ordered(
+        cursor=(before.seq, before.position),
         message_id=before.message_id,
         before=before.recipient,
         after=after.recipient,

@@ -32,6 +32,7 @@ class Dialect:
     skip_locked: str  # the same, passing over what others have locked
     each_text: str  # the texts of the JSON array {}, as rows of a subquery
     among: str  # a condition: the column {0} is one of the integers in the JSON array {1}
+    nth: str  # the integer at the place {1}, from 0, of the JSON array {0}; NULL where there is none
     all_texts: str  # a JSON array of all {} in a group
 
 
@@ -53,6 +54,7 @@ SQLITE = Dialect(
     skip_locked="",
     each_text="SELECT value FROM json_each({})",
     among="{0} IN (SELECT value FROM json_each({1}))",
+    nth="json_extract({0}, '$[' || {1} || ']')",
     all_texts="json_group_array({})",
 )
 
@@ -85,5 +87,6 @@ def postgres(schema: str) -> Dialect:
         skip_locked="FOR UPDATE OF {} SKIP LOCKED",
         each_text="SELECT json_array_elements_text(CAST({} AS json))",
         among="{0} = ANY (CAST(translate({1}, '[]', '{{}}') AS BIGINT[]))",
+        nth="CAST(CAST({0} AS json) ->> {1} AS BIGINT)",
         all_texts="json_agg({})",
     )

@@ -32,7 +32,7 @@ class Leasing:
             WITH mine AS (
                 SELECT r.seq, r.position, r.address FROM {t}recipients AS r
                 WHERE r.token = :token AND r.owner = :owner AND r.lease_until IS NOT NULL
-                    AND r.address IN ({dialect.each_text.format(":addresses")})
+                    AND r.mark IS NULL AND r.address IN ({dialect.each_text.format(":addresses")})
                 ORDER BY r.seq, r.position {dialect.for_update.format("r")})
             UPDATE {t}recipients SET dot_sent = 1 WHERE (seq, position) IN (SELECT seq, position FROM mine)
                 AND :count = (SELECT count(DISTINCT address) FROM mine)
@@ -50,7 +50,7 @@ class Leasing:
         return [None if ends is None else replace(claim, lease_until=ends) for claim, ends in renewed]
 
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> Script[bool]:
-        """Marks these recipients of the claim; False, and no change, where it does not have all of them."""
+        """Marks these recipients of the claim; False, and no change, where it may not send to all of them."""
         named = sorted(set(addresses))
         given = {
             "token": claim.token,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import NoReturn, TypeVar
 
 from ...abc import (
@@ -23,11 +22,13 @@ from ...abc import (
     SharedStorage,
 )
 from ...errors import StorageError
-from .claiming import Claiming, Granted
+from ...records import START, Cursor, Waits
+from .claiming import Asked, Claiming, Granted
 from .controlling import Controlling
 from .dialect import Dialect
 from .events import Events
 from .leasing import Leasing
+from .looking import Details, Looking
 from .notes import Notes
 from .purging import Purging
 from .reading import Reading
@@ -68,6 +69,7 @@ class SqlStorage(SharedStorage):
         self._waiting = Waiting(dialect)
         self._controlling = Controlling(dialect)
         self._reading = Reading(dialect)
+        self._looking = Looking(dialect)
         self._events = Events(dialect)
         self._notes = Notes(dialect)
         self._purging = Purging(dialect, retention=retention, status_retention=status_retention)
@@ -101,15 +103,15 @@ class SqlStorage(SharedStorage):
         )
 
     def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = ()
+        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
         """The next due work, or None."""
-        asked = partial(self._claiming.claim, now, owner=owner, lease=lease, skip=skip, after=self._last_key)
+        asked = Asked(owner=owner, lease=lease, backoff=backoff)
         granted: Granted | None = None
 
         def claimed() -> Script[Granted | None]:
             nonlocal granted
-            granted = yield from asked()
+            granted = yield from self._claiming.claim(now, asked, skip=skip, after=self._last_key)
             return granted
 
         def claimed_again() -> Script[Granted | None]:
@@ -187,6 +189,14 @@ class SqlStorage(SharedStorage):
         """How full the queue is at `now`."""
         return self._read(lambda: self._reading.overview(now))
 
+    def details(self, message_ids: Sequence[str]) -> Mapping[str, Details]:
+        """What is known of these messages beside their statuses; who is not known is not there."""
+        return self._read(lambda: self._looking.details(message_ids))
+
+    def claimed_messages(self) -> Sequence[str]:
+        """The ids of messages of whose recipients any is being tried at this moment, oldest first."""
+        return self._read(self._looking.claimed)
+
     def events(self, after: int | None = None, *, limit: int = 1000) -> Sequence[Event]:
         """The status changes behind the cursor `after`, in order, at most `limit`."""
         if self._read(self._events.has_untold):  # asked first: else what others number meanwhile is missed
@@ -194,10 +204,12 @@ class SqlStorage(SharedStorage):
         return self._read(lambda: self._events.told(after, limit))
 
     def order(
-        self, order: Order, selection: Selection, now: datetime, *, limit: int = 1000
+        self, order: Order, selection: Selection, now: datetime, *, after: Cursor = START, limit: int = 1000
     ) -> Sequence[Ordered]:
         """Carries the order out for up to `limit` of the recipients it would change; those, oldest first."""
-        return self._write(lambda: self._controlling.order(order, selection, now, limit), repeated=_in_doubt)
+        return self._write(
+            lambda: self._controlling.order(order, selection, now, after, limit), repeated=_in_doubt
+        )
 
     def purge(self, now: datetime, *, limit: int = 1000) -> int:
         """Removes what its retention is over for, a small batch in each call; 0: nothing was left."""

@@ -266,7 +266,7 @@ def standing_of(row: Row) -> Standing:
         owner=owner,
         token=token,
         lease_until=lease_until,
-        mark=None if mark is None else _order_of(mark),
+        mark=mark_of(mark),
         marked_at=maybe_instant(marked_at),
         is_claimed=bool(is_claimed),
         is_readable=_read_result(row[_RESULT]) is not None,
@@ -300,8 +300,10 @@ def _attempts_of(text: str) -> tuple[Attempt, ...]:
     return _read(text, lambda given: tuple(map(attempt_from_dict, given))) or ()
 
 
-def _order_of(mark: str) -> Order:
-    """One that is not known here asks for no more tries than a hold."""
+def mark_of(mark: str | None) -> Order | None:
+    """The mark, where there is one; what is not known here asks for no more tries than a hold."""
+    if mark is None:
+        return None
     return Order(mark) if mark in _ORDERS else Order.HOLD
 
 

@@ -1,12 +1,15 @@
 """The version of the tables: numbered steps that lead from one to the next, each done once.
 
-A step never changes what the version before it relies on: it adds tables, indexes, and columns
-with a default. So a worker of the version before goes on beside new ones.
+A step that adds tables, indexes, and columns with a default leaves older versions at work. Which is
+the oldest that may use what it leaves is written down beside the version: a process of an older one
+finds it there when it is started again. One that has the tables open asks no more, so a step that
+takes something away comes a version after the one that has ceased to use it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ...errors import ConfigError
 from .dialect import Dialect
@@ -16,7 +19,15 @@ from .tables import first_tables
 __all__ = ["VERSION", "check_installed", "installed", "upgrade"]
 
 
-STEPS: tuple[Callable[[Dialect], list[str]], ...] = (first_tables,)  # from version to version
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What leads from one version of the tables to the next."""
+
+    statements: Callable[[Dialect], list[str]]
+    works_from: int  # the oldest version whose code may use the tables that it leaves
+
+
+STEPS = (Step(statements=first_tables, works_from=1),)
 VERSION = len(STEPS)  # that this code works with
 
 
@@ -32,26 +43,27 @@ def installed(dialect: Dialect) -> Script[int]:
 def upgrade(dialect: Dialect) -> Script[int]:
     """Brings the tables to `VERSION`, step by step; the version that they had.
 
-    In one transaction, with others kept from doing the same meanwhile. Raises `ConfigError`
-    where they are newer.
+    In one transaction, with others kept from doing the same meanwhile. Newer ones stay as they are;
+    raises `ConfigError` where this version may not use them.
     """
     before = yield from installed(dialect)
-    _refuse_newer(before)
+    yield from _check_newer(dialect, before)
     if before == 0:
         yield from _begin(dialect)
     for version, step in enumerate(STEPS[before:], before + 1):
-        for sql in step(dialect):
+        for sql in step.statements(dialect):
             yield Statement(sql, {})
         yield Statement(
-            f"INSERT INTO {dialect.prefix}schema (version) VALUES (:version)", {"version": version}
+            f"INSERT INTO {dialect.prefix}schema (version, works_from) VALUES (:version, :works_from)",
+            {"version": version, "works_from": step.works_from},
         )
     return before
 
 
 def check_installed(dialect: Dialect) -> Script[None]:
-    """Raises `ConfigError` where the tables are of another version."""
+    """Raises `ConfigError` where the tables are older, or newer and not for this version."""
     version = yield from installed(dialect)
-    _refuse_newer(version)
+    yield from _check_newer(dialect, version)
     if version < VERSION:
         found = "are not there yet" if version == 0 else f"are of version {version}"
         raise ConfigError(
@@ -60,11 +72,18 @@ def check_installed(dialect: Dialect) -> Script[None]:
         )
 
 
-def _refuse_newer(version: int) -> None:
-    if version > VERSION:
+def _check_newer(dialect: Dialect, version: int) -> Script[None]:
+    if version <= VERSION:
+        return
+    # of all steps beyond: a later one may not allow what an earlier one did not
+    ((works_from,),) = yield Statement(
+        f"SELECT max(works_from) FROM {dialect.prefix}schema WHERE version > :version", {"version": VERSION}
+    )
+    if works_from > VERSION:
         raise ConfigError(
-            f"storage: the queue's tables are of version {version}, this mailstrom works with "
-            f"version {VERSION} and older: install the mailstrom that made them, or a newer one"
+            f"storage: the queue's tables are of version {version}, and no mailstrom older than version "
+            f"{works_from} may use them; this one is of version {VERSION}: install the mailstrom that "
+            "upgraded them, or a newer one"
         )
 
 
@@ -76,4 +95,6 @@ def _begin(dialect: Dialect) -> Script[None]:
         )
         if not there:
             yield Statement(f"CREATE SCHEMA {dialect.schema}", {})
-    yield Statement(f"CREATE TABLE {dialect.prefix}schema (version INTEGER PRIMARY KEY)", {})
+    yield Statement(
+        f"CREATE TABLE {dialect.prefix}schema (version INTEGER PRIMARY KEY, works_from INTEGER NOT NULL)", {}
+    )

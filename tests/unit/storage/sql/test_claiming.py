@@ -10,7 +10,7 @@ import pytest
 from mailstrom.abc import CLAIM_LIMIT, EVERYTHING, Order, Selection, Settlement
 from mailstrom.errors import StorageError
 from mailstrom.status import Deferred, Delivered
-from mailstrom.storage.sql.claiming import MOVED_AT_ONCE, Claiming
+from mailstrom.storage.sql.claiming import MOVED_AT_ONCE, Asked, Claiming
 from mailstrom.storage.sql.dialect import SQLITE
 from mailstrom.storage.sql.script import Batch, Row, Script, Statement, perform
 from mailstrom.testing.storage_kit import (
@@ -25,6 +25,8 @@ from mailstrom.testing.storage_kit import (
     settlement,
 )
 from tests.unit.storage.sql.memory import MemorySqlStorage
+
+ASKS = Asked(owner="one", lease=LEASE, backoff=())
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_what_was_read_of_a_message_that_was_never_committed_is_sent_for_no_othe
 
     def stored_and_claimed() -> Script[None]:
         yield from storage._storing.store([an_entry("secret", "a@one.example", "b@two.example")])
-        yield from storage._claiming.claim(NOW, owner="one", lease=LEASE, skip=(), after="")
+        yield from storage._claiming.claim(NOW, ASKS, skip=(), after="")
 
     storage.failing_commits = 1
     with pytest.raises(StorageError, match="disk is full"):
@@ -106,7 +108,7 @@ def test_what_others_are_just_taking_is_passed_over() -> None:
         asked.append(statement)
         return next(busy) if statement.sql.endswith("SELECT route_key FROM due_keys LIMIT 1") else []
 
-    claim = perform(Claiming(SQLITE).claim(NOW, owner="one", lease=LEASE, skip=["a"], after=""), answer)
+    claim = perform(Claiming(SQLITE).claim(NOW, ASKS, skip=["a"], after=""), answer)
 
     skips = [json.loads(str(each.params["skip"])) for each in asked[1::2]]
     assert (claim, skips) == (None, [["a"], ["a", "busy.example"], ["a", "busy.example", "busy.example.net"]])

@@ -43,21 +43,36 @@ def test_the_first_upgrade_tells_that_there_was_nothing() -> None:
     assert perform(schema.upgrade(postgres("queue")), empty) == 0
     made = [each.sql for each in asked]
     assert made.index("CREATE SCHEMA queue") < made.index(
-        "CREATE TABLE queue.schema (version INTEGER PRIMARY KEY)"
+        "CREATE TABLE queue.schema (version INTEGER PRIMARY KEY, works_from INTEGER NOT NULL)"
     )
     assert [each.params for each in asked if each.sql.startswith("INSERT INTO queue.schema")] == [
-        {"version": 1}
+        {"version": 1, "works_from": 1}
     ]
 
 
 def test_newer_tables_are_refused_by_upgrade_and_by_use(storage: MemorySqlStorage) -> None:
-    storage.rows("INSERT INTO mailstrom_schema (version) VALUES (99)")
+    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (99, 99)")
 
     for script in (schema.upgrade(SQLITE), schema.check_installed(SQLITE)):
         with pytest.raises(
-            ConfigError, match=r"of version 99, this mailstrom works with version 1 and older"
+            ConfigError, match=r"of version 99, .* older than version 99 may use .* is of version 1"
         ):
             storage.perform(script)
+
+
+def test_newer_tables_that_allow_it_are_used_and_not_changed(storage: MemorySqlStorage) -> None:
+    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (2, 1), (3, 1)")
+
+    storage.perform(schema.check_installed(SQLITE))
+
+    assert storage.perform(schema.upgrade(SQLITE)) == storage.perform(schema.installed(SQLITE)) == 3
+
+
+def test_each_of_the_newer_steps_has_a_say_in_who_may_use_the_tables(storage: MemorySqlStorage) -> None:
+    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (2, 2), (3, 1)")
+
+    with pytest.raises(ConfigError, match="older than version 2 may use them"):
+        storage.perform(schema.check_installed(SQLITE))
 
 
 def test_tables_that_are_not_there_are_asked_for() -> None:

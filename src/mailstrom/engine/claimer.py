@@ -1,0 +1,118 @@
+"""Asks the storage for work: claims, when the next is due, and how soon to ask again in vain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from ..abc import Claim, Clock, SharedStorage
+from ..records import Waits
+from .hand_over import HandOver
+from .job import Granted
+from .lanes import Lanes
+from .patience import PatientCalls
+
+OTHERS_CLAIM_SECS = 0.05  # what looks due and cannot be had is being claimed by another process
+
+
+class Claimer:
+    """The worker's way to its work. Used in the worker's loop only.
+
+    What is granted while the worker is cut off goes to `hand_over`; nothing is asked any more
+    once `unless` is set.
+    """
+
+    def __init__(
+        self,
+        storage: SharedStorage,
+        calls: PatientCalls,
+        clock: Clock,
+        lanes: Lanes,
+        hand_over: HandOver,
+        *,
+        owner: str,
+        lease: timedelta,
+        backoff: Callable[[], Waits],
+        unless: asyncio.Event,
+    ) -> None:
+        self._storage = storage
+        self._calls = calls
+        self._clock = clock
+        self._lanes = lanes
+        self._hand_over = hand_over
+        self._owner = owner
+        self._lease = lease
+        self._backoff = backoff
+        self._unless = unless
+        self._in_vain_secs = OTHERS_CLAIM_SECS
+
+    async def claim(self) -> Granted | None:
+        """The next due work, however long the storage fails before; None: there is none to be taken now."""
+        return await self._claim(self._calls.read(self._ask, unless=self._unless))
+
+    async def claim_once(self) -> Granted | None:
+        """The same, but raises what the storage raises."""
+        return await self._claim(self._calls.once(self._ask))
+
+    async def give_back(self, claim: Claim) -> None:
+        """Undoes a claim, however long the storage fails before."""
+        try:
+            await self._calls.write(self._storage.give_back, claim)
+        except asyncio.CancelledError:
+            self._hand_over.add_claim(claim)
+            raise
+
+    async def secs_until_due(self) -> float | None:
+        """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        self._lanes.admit_probes(monotonic)
+        due = await self._calls.read(
+            self._storage.next_due, now, self._lanes.closed_keys, unless=self._unless
+        )
+        delays = [] if due is None else [max((due - now).total_seconds(), 0.0)]
+        if (probe := self._lanes.next_probe(monotonic)) is not None:
+            delays.append(probe - monotonic)
+        if self._storage.poll_secs is not None:
+            delays.append(self._storage.poll_secs)
+        return min(delays, default=None)
+
+    def secs_in_vain(self) -> float:
+        """How long to wait where something is due and could not be had: longer each time."""
+        if self._storage.poll_secs is None:
+            return 0.0
+        secs = min(self._in_vain_secs, self._storage.poll_secs)
+        self._in_vain_secs = 2 * secs
+        return secs
+
+    def begin_anew(self) -> None:
+        """What could not be had before is asked for again soon."""
+        self._in_vain_secs = OTHERS_CLAIM_SECS
+
+    async def _claim(self, asking: Coroutine[Any, Any, Granted | None]) -> Granted | None:
+        self._lanes.admit_probes(self._clock.monotonic())
+        granted = await (asking if self._storage.never_blocks else self._or_hand_over(asking))
+        if granted is not None:
+            self.begin_anew()
+        return granted
+
+    async def _or_hand_over(self, asking: Coroutine[Any, Any, Granted | None]) -> Granted | None:
+        asked = asyncio.ensure_future(asking)
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            self._hand_over.expect(asked)  # the storage may be about to grant it
+            raise
+
+    def _ask(self) -> Granted | None:
+        """Where storage calls run: it may be called again long after it was first asked for."""
+        asked_at = self._clock.monotonic()
+        claim = self._storage.claim(
+            self._clock.now(),
+            owner=self._owner,
+            lease=self._lease,
+            skip=self._lanes.closed_keys,
+            backoff=self._backoff(),
+        )
+        return None if claim is None else Granted(claim=claim, asked_at=asked_at)

@@ -1,0 +1,107 @@
+"""What is cut off when the worker ends, handed over to whoever works next.
+
+Results that are known are recorded, claims are given back so that nobody waits for the end of
+their leases. All of that has one time limit: a storage that is locked or away must not keep the
+worker, and what cannot be handed over is found when its lease is over, as after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from ..abc import Claim, SharedStorage
+from ..status import printable
+from .job import Granted, Job
+from .patience import PatientCalls
+
+HAND_OVER_SECS = 5.0
+
+_log = logging.getLogger("mailstrom")
+
+
+class HandOver:
+    """Collects what is cut off, and hands it over. Used in the worker's loop only.
+
+    `arrived(job, kept)` is called when a job's results are recorded, or were refused;
+    `over(claim)` when all that could be done for a claim is done.
+    """
+
+    def __init__(
+        self,
+        storage: SharedStorage,
+        calls: PatientCalls,
+        arrived: Callable[[Job, bool], None],
+        over: Callable[[Claim], None],
+    ) -> None:
+        self.is_running = False
+        self._storage = storage
+        self._calls = calls
+        self._arrived = arrived
+        self._over = over
+        self._jobs: list[Job] = []
+        self._claims: list[Claim] = []
+        self._asked: Awaitable[Granted | None] | None = None
+        self._storage_fails = False
+
+    def add_job(self, job: Job) -> None:
+        """A job that was cut off; what is known of it is on its way into the storage."""
+        self._jobs.append(job)
+
+    def add_claim(self, claim: Claim) -> None:
+        """A claim that nobody has begun to work on."""
+        self._claims.append(claim)
+
+    def expect(self, asked: Awaitable[Granted | None]) -> None:
+        """A claim that the storage may be about to grant."""
+        self._asked = asked
+
+    async def run(self) -> None:
+        """Hands over what there is, and returns within `HAND_OVER_SECS`."""
+        self.is_running = True
+        try:
+            async with asyncio.timeout(HAND_OVER_SECS):
+                arriving = [self._see_through(job) for job in self._jobs if job.settling]
+                others = [job.claim for job in self._jobs if job.open and not job.settling]
+                await asyncio.gather(self._give_back_all([*others, *self._claims]), *arriving)
+        except TimeoutError:
+            _log.error("the storage takes too long: some claims last until their leases are over")
+        for job in self._jobs:
+            self._end(job)
+        self.is_running = False
+
+    async def _see_through(self, job: Job) -> None:
+        assert job.kept is not None
+        self._arrived(job, await asyncio.shield(job.kept))
+        if job.open:
+            await self._give_back(job.claim)
+
+    async def _give_back_all(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            await self._give_back(claim)
+        if (granted := await self._granted()) is not None:
+            await self._give_back(granted.claim)
+
+    async def _granted(self) -> Granted | None:
+        if self._asked is None:
+            return None
+        try:
+            return await self._asked
+        except Exception:
+            return None  # the storage failed, and granted nothing
+
+    async def _give_back(self, claim: Claim) -> None:
+        if self._storage_fails:
+            return
+        try:
+            await self._calls.once(self._storage.give_back, claim)
+        except Exception as error:
+            self._storage_fails = True
+            why = printable(str(error))
+            _log.error("claims cannot be given back, and last until their leases are over: %s", why)
+
+    def _end(self, job: Job) -> None:
+        if job.settling:
+            _log.error("results of message %s could not be recorded", printable(job.claim.email.message_id))
+        self._over(job.claim)

@@ -1,0 +1,123 @@
+"""The time of a queue that several processes share: steady, and the same for all of them.
+
+A process takes its time from the wall clock as it stood when it began, and goes on by the monotonic
+one (`SteadyClock`). On a shared queue each writes due times and expiries that another judges; once the
+wall clock was set between their beginnings, or the machine of one was suspended, the two would
+be apart for ever. So there the time follows the wall clock, as that stands
+
+    a second or more away from ours, for a minute    it is believed
+    back again within that minute                    nothing has happened
+    more than a year away                            it is never believed; the log says so
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..abc import Clock, SharedStorage
+from .world import SteadyClock
+
+AGREES_WITHIN_SECS = 1.0
+BELIEVED_AFTER_SECS = 60.0
+ABSURD_SECS = 365 * 86_400.0
+
+_log = logging.getLogger("mailstrom")
+
+
+def queue_clock(clock: Clock, storage: SharedStorage) -> Clock:
+    """The clock by which this process writes and judges the queue's due times."""
+    is_shared = storage.identity is not None or storage.poll_secs is not None
+    return SharedClock(clock) if is_shared else SteadyClock(clock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """The wall clock is `secs` ahead of our time (below 0: behind), or more, since `since`."""
+
+    secs: float
+    since: float  # monotonic
+
+    def has_lasted(self, monotonic: float) -> bool:
+        """Too long for a fault that is mended at once."""
+        return monotonic - self.since >= BELIEVED_AFTER_SECS
+
+    @property
+    def is_absurd(self) -> bool:
+        """No machine is suspended for so long, no clock is set by so much."""
+        return abs(self.secs) > ABSURD_SECS
+
+
+def deviation(before: Deviation | None, secs_ahead: float, last_look: float) -> Deviation | None:
+    """What is known after a look that found the wall clock `secs_ahead` of our time; None: they agree.
+
+    `last_look` is the monotonic time of the look before: it may be so since then, and who looks
+    seldom believes at once. What has grown has lasted since it was smaller; what has shrunk is new.
+    """
+    if abs(secs_ahead) < AGREES_WITHIN_SECS:
+        return None
+    is_new = Deviation(secs=secs_ahead, since=last_look)
+    if before is None or secs_ahead * before.secs < 0:
+        return is_new
+    has_shrunk = abs(secs_ahead) <= abs(before.secs) - AGREES_WITHIN_SECS
+    return is_new if has_shrunk else before
+
+
+class SharedClock(Clock):
+    """A steady clock that follows the wall clock where that was set for good. Any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._steady = SteadyClock(clock)
+        self._moved_by = timedelta(0)
+        self._looked_at = clock.monotonic()
+        self._deviation: Deviation | None = None
+        self._told: Deviation | None = None
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """The steady time, moved where the wall clock is to be believed."""
+        with self._lock:
+            found = self._look()
+            now = self._time()
+        if found is not None:
+            _tell(found)
+        return now
+
+    def monotonic(self) -> float:
+        """The underlying clock's monotonic time."""
+        return self._clock.monotonic()
+
+    def _time(self) -> datetime:
+        return self._steady.now() + self._moved_by
+
+    def _look(self) -> Deviation | None:
+        """Follows the wall clock if it must; what the log is to be told of."""
+        before, wall, ours = self._time(), self._clock.now(), self._time()
+        if (ours - before).total_seconds() >= AGREES_WITHIN_SECS:
+            return None  # we were held up in between: who knows when the wall clock was read
+        monotonic = self._clock.monotonic()
+        found = deviation(self._deviation, (wall - ours).total_seconds(), self._looked_at)
+        self._deviation, self._looked_at = found, monotonic
+        if found is None or found == self._told or not found.has_lasted(monotonic):
+            return None
+        if found.is_absurd:
+            self._told = found
+        else:
+            self._moved_by += timedelta(seconds=found.secs)
+            self._deviation = None
+        return found
+
+
+def _tell(found: Deviation) -> None:
+    way = f"{timedelta(seconds=round(abs(found.secs)))} {'ahead of' if found.secs > 0 else 'behind'}"
+    if found.is_absurd:
+        _log.error(
+            "the wall clock is %s the time since this process began, and is not believed: if it is right, "
+            "start the process again",
+            way,
+        )
+    else:
+        _log.warning("the wall clock is %s the time since this process began: the queue follows it", way)
