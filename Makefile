@@ -10,6 +10,7 @@
 # make fuzz           200,000 inputs through every way in for mail; RUNS=n for another number
 # make torture        kills, freezes and cuts off the processes of durable queues, half an hour of it;
 #                     SHORT=1 for a tenth
+# make simulate       20,000 stories of a simulated world, in JOBS processes; SEEDS=n for another number
 # make readers        10,000 emails, written by us, read by other people's parsers (make peers first)
 # make peers          fetches what tests/interop runs of other people's: a mail server and mail parsers
 #                     in JavaScript (needs Node.js 20 or later, with npm)
@@ -27,6 +28,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 GROUP := import sys, tomllib; groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; \
   print(*[package for group in sys.argv[1:] for package in groups[group]], sep="\n")
 RUNS := 200000
+SEEDS := 20000
 # about a quarter of what hypothesis draws repeats something drawn before
 EMAILS := 14000
 
@@ -37,7 +39,7 @@ $(shell test ! -f "$(ASKED_FOR)" || test "$$(cat "$(ASKED_FOR)")" = "$(PYTHON)" 
 endif
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: demo test pytest lint clean bench fuzz torture peers readers
+.PHONY: demo test pytest lint clean bench fuzz torture simulate peers readers
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.demo-installed
@@ -62,6 +64,9 @@ fuzz: $(VENV)/.fuzz-installed
 torture: $(VENV)/.test-installed
 	@$(BIN)/python -m tests.torture $(if $(SHORT),--short)
 	@$(if $(SHORT),true,MAILSTROM_OUTAGE_SECS=30 $(BIN)/python -m pytest tests/interop/test_outages.py)
+
+simulate: $(VENV)/.test-installed
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs $(JOBS)
 
 readers: $(VENV)/.test-installed peers
 	@MAILSTROM_EMAILS=$(EMAILS) $(BIN)/python -m pytest tests/interop/test_other_readers.py

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from ..abc import Clock
 
 START = datetime(2025, 1, 1, 12, 0, tzinfo=UTC)
 
 
+class Timed(Protocol):
+    """What has a time: an event loop, a timeline."""
+
+    def time(self) -> float: ...
+
+
 class VirtualClock(Clock):
     """The wall clock is `start` plus the loop's time plus every `jump`; the monotonic one never jumps."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, start: datetime = START) -> None:
+    def __init__(self, loop: Timed, start: datetime = START) -> None:
         self._loop = loop
         self._start = start.astimezone(UTC)
         self._offset = timedelta(0)

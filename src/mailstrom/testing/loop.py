@@ -15,6 +15,7 @@ import math
 import random
 import selectors
 from collections.abc import Callable, Coroutine, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ class Timeline:
         self.now = 0.0
         self.unhandled: list[Mapping[str, object]] = []  # what exception handlers were told
         self.chance = chance
+        self.numbers = count(1)
         self._beside: list[SideLoop] = []
+
+    def time(self) -> float:
+        """Virtual seconds since it was made."""
+        return self.now
 
     def loop(self, name: str) -> SideLoop:
         """A loop beside the main one; close it when its life is over."""
@@ -106,6 +112,11 @@ class _TimelineLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
         self._jumping.sealed = True
         self.set_exception_handler(_keep_unhandled)
+        self.set_task_factory(_numbered_task)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """As any loop's; see `_Numbered`."""
+        return _NumberedFuture(loop=self)
 
     def time(self) -> float:
         """Virtual seconds since the timeline was made."""
@@ -163,6 +174,7 @@ class SideLoop(_TimelineLoop):
         self.wakes_at = math.inf  # when it has something to do
         self.is_frozen = False  # as by SIGSTOP
         self._runs = False
+        self._is_retired = False
         super().__init__(timeline)
 
     def __repr__(self) -> str:
@@ -183,11 +195,27 @@ class SideLoop(_TimelineLoop):
         finally:
             self._runs = False
             asyncio._set_running_loop(outer)
+        if self._is_retired and not self.tasks:
+            self.close()
+
+    def retire(self) -> None:
+        """Cancels its tasks, and closes when they have ended."""
+        self._is_retired = True
+        for task in self.tasks:
+            task.cancel()
+        self.call_soon(lambda: None)  # to be run, and closed
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Those that have not ended, in the order in which they were made."""
+        return sorted(asyncio.all_tasks(self), key=hash)
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """As any loop's; wakes this one."""
+        """As any loop's; wakes this one. Nothing happens in one that is closed: its process is dead."""
+        if self.is_closed():
+            return _never(self)
         self.wakes_at = self.timeline.now
         return super().call_soon(callback, *args, context=context)
 
@@ -201,6 +229,8 @@ class SideLoop(_TimelineLoop):
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As any loop's; wakes this one then."""
+        if self.is_closed():
+            return asyncio.TimerHandle(when, lambda: None, (), self)
         self.wakes_at = min(self.wakes_at, when)
         return super().call_at(when, callback, *args, context=context)
 
@@ -220,6 +250,39 @@ class SideLoop(_TimelineLoop):
         if chance is not None and chance.random() < _STOPS_SHORT:
             self.wakes_at = self.timeline.now
             self.stop()
+
+
+class _Numbered:
+    """What asyncio keeps in sets has the same order in each run: its hash is its number, not its address."""
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def _take_number(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert isinstance(loop, _TimelineLoop)
+        self._number = next(loop.timeline.numbers)
+
+
+class _NumberedFuture(_Numbered, asyncio.Future[Any]):
+    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
+        self._take_number(loop)
+        super().__init__(loop=loop)
+
+
+class _NumberedTask(_Numbered, asyncio.Task[Any]):
+    def __init__(self, coro: Any, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        self._take_number(loop)
+        super().__init__(coro, loop=loop, **options)
+
+
+def _numbered_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    return _NumberedTask(coro, loop=loop, **options)
+
+
+def _never(loop: asyncio.AbstractEventLoop) -> asyncio.Handle:
+    handle = asyncio.Handle(lambda: None, (), loop)
+    handle.cancel()
+    return handle
 
 
 class _JumpingSelector(selectors.BaseSelector):

@@ -1,0 +1,271 @@
+"""A process in virtual time: what a `Mailstrom` finds around itself there, without any thread.
+
+What would run on a thread of its own runs in a loop of the process's; what would block lets the
+other loops of the timeline go on. See `loop.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..abc import Clock, Network, Resolver, StorageRunner
+from ..engine.platform import Calls, Flag, Looks, Loop, Platform, Turn
+from ..engine.thread import RESTARTS_PER_MINUTE
+from ..engine.world import World
+from .loop import SideLoop, Timeline
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+_BURYING_ROUNDS = 100
+
+_log = logging.getLogger("mailstrom")
+
+
+class VirtualPlatform(Platform):
+    """One process on a timeline; `turns` is what all processes of its machine have in common."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        name: str,
+        *,
+        clock: Clock,
+        chance: random.Random,
+        network: Network,
+        make_resolver: Callable[[], Resolver],
+        turns: dict[str, VirtualPlatform],
+    ) -> None:
+        self.timeline = timeline
+        self.name = name
+        self.clock = clock
+        self.exits: list[Callable[[], object]] = []
+        self.is_over = False
+        self._chance = chance
+        self._network = network
+        self._make_resolver = make_resolver
+        self._turns = turns
+        self._loops: list[SideLoop] = []
+
+    def new_id(self) -> str:
+        return f"{self._chance.getrandbits(96):024x}"
+
+    def flag(self) -> Flag:
+        return _Flag(self.timeline)
+
+    def calls(self, name: str) -> Calls:
+        return _Calls(self, name)
+
+    def looks(self, name: str, secs: float, look: Callable[[], bool]) -> Looks:
+        return _Looks(self.side_loop(name), secs, look)
+
+    def loop(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> Loop:
+        return _Loop(self, main, on_crash)
+
+    def turn(self, identity: str) -> Turn:
+        return _Turn(self._turns, identity, self)
+
+    def at_exit(self, call: Callable[[], object]) -> None:
+        self.exits.append(call)
+
+    def not_at_exit(self, call: Callable[[], object]) -> None:
+        if call in self.exits:
+            self.exits.remove(call)
+
+    def world(self, config: Config, clock: Clock, run_storage: StorageRunner) -> World:
+        return World(
+            clock=clock,
+            network=self._network,
+            make_resolver=self._make_resolver,
+            run_storage=run_storage,
+            chance=self._chance,
+        )
+
+    # --- what befalls the process
+
+    def side_loop(self, name: str) -> SideLoop:
+        """A new loop of this process."""
+        self._loops = [loop for loop in self._loops if not loop.is_closed()]
+        self._loops.append(self.timeline.loop(f"{self.name} {name}"))
+        return self._loops[-1]
+
+    def freeze(self) -> None:
+        """As SIGSTOP: nothing of it runs, its timers fire late."""
+        for loop in self._loops:
+            loop.is_frozen = True
+
+    def thaw(self) -> None:
+        """As SIGCONT."""
+        for loop in self._loops:
+            loop.is_frozen = False
+
+    def end(self) -> None:
+        """As SIGKILL: what is still there never goes on. Cut its storage and network off before."""
+        self.is_over = True
+        self.thaw()
+        for loop in self._loops:
+            _bury(loop)
+            loop.close()
+        self._loops.clear()
+        self.exits.clear()
+        for identity in [each for each, owner in self._turns.items() if owner is self]:
+            del self._turns[identity]
+
+
+def _bury(loop: SideLoop) -> None:
+    """Ends the tasks of a dead process's loop: Python would complain of those that are pending."""
+    for _ in range(_BURYING_ROUNDS):
+        if loop.is_closed() or not (tasks := loop.tasks):
+            return
+        for task in tasks:
+            task.cancel()
+        loop.run_a_bit()
+    raise AssertionError(f"tasks that do not end: {tasks}")
+
+
+class _Flag:
+    """As `threading.Event`."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._timeline.block(self.is_set, timeout)
+
+
+class _Calls:
+    """As `CallThread`."""
+
+    def __init__(self, platform: VirtualPlatform, name: str) -> None:
+        self._platform = platform
+        self._name = name
+        self._loop: SideLoop | None = None
+        self._queue: deque[Callable[[], object]] = deque()
+        self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def submit(self, call: Callable[[], object]) -> bool:
+        if self._is_closed:
+            return False
+        if self._loop is None:
+            self._loop = self._platform.side_loop(self._name)
+        self._queue.append(call)
+        self._loop.call_soon(self._make_one)
+        return True
+
+    def close(self, timeout: float) -> None:
+        self._is_closed = True
+        if self._loop is not None and not self._loop.is_running():
+            self._platform.timeline.block(lambda: not self._queue, timeout)
+            self._loop.retire()
+
+    def _make_one(self) -> None:
+        try:
+            self._queue[0]()
+        except Exception:
+            _log.exception("a call failed on the thread %s", self._name)
+        finally:
+            self._queue.popleft()
+
+
+class _Looks:
+    """As `LookThread`."""
+
+    def __init__(self, loop: SideLoop, secs: float, look: Callable[[], bool]) -> None:
+        self._loop = loop
+        self._secs = secs
+        self._look = look
+        self._next = loop.call_later(secs, self._look_once)
+
+    def close(self, timeout: float) -> None:
+        self._next.cancel()
+        self._loop.retire()
+
+    def _look_once(self) -> None:
+        if not self._look():
+            self._next = self._loop.call_later(self._secs, self._look_once)
+
+
+class _Loop:
+    """As `LoopThread`."""
+
+    def __init__(
+        self,
+        platform: VirtualPlatform,
+        main: Callable[[], Coroutine[Any, Any, None]],
+        on_crash: Callable[[], None],
+    ) -> None:
+        self._platform = platform
+        self._main = main
+        self._on_crash = on_crash
+        self._loop: SideLoop | None = None
+        self._ends: deque[float] = deque(maxlen=RESTARTS_PER_MINUTE + 1)
+        self._is_over = False
+
+    def start(self) -> None:
+        self._loop = self._platform.side_loop("mailstrom-worker")
+        self._loop.create_task(self._main()).add_done_callback(self._ended)
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon(call)
+
+    def join(self, timeout: float | None = None) -> bool:
+        if self._loop is None or not self._loop.is_running():
+            self._platform.timeline.block(lambda: self._is_over, timeout)
+        return self._is_over
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._loop is not None:
+            self._loop.retire()
+            self._loop = None
+        if not task.cancelled() and task.exception() is None:
+            self._is_over = True
+            return
+        if self._platform.is_over:
+            return
+        error = None if task.cancelled() else task.exception()
+        _log.critical("the worker crashed; restarting it", exc_info=error)
+        self._ends.append(self._platform.clock.monotonic())
+        if len(self._ends) > RESTARTS_PER_MINUTE and self._ends[-1] - self._ends[0] < 60:
+            self._is_over = True
+            self._on_crash()
+        else:
+            self.start()
+
+
+class _Turn:
+    """As `HostLock`."""
+
+    def __init__(self, turns: dict[str, VirtualPlatform], identity: str, platform: VirtualPlatform) -> None:
+        self._turns = turns
+        self._identity = identity
+        self._platform = platform
+
+    def try_acquire(self) -> bool:
+        return self._turns.setdefault(self._identity, self._platform) is self._platform
+
+    def release(self) -> None:
+        if self._turns.get(self._identity) is self._platform:
+            del self._turns[self._identity]
+
+    def leave_to_parent(self) -> None:
+        raise RuntimeError("a simulated process does not fork")

@@ -1,0 +1,243 @@
+"""What happens in a simulated world, as a value: all of it follows from one seed.
+
+A plan can be printed, run again, and made smaller by leaving things out: see `shrink.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mailstrom import Config, RetryPolicy
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+STAGES = ("greeting", "ehlo", "mail", "rcpt", "data", "content", "rset", "quit")
+FATES = ("refuse", "unreachable", "black_hole", "never_reads")
+RCODES = ("SERVFAIL", "REFUSED", "TIMEOUT", "NXDOMAIN")
+CALLS = ("claim", "mark_dot_sent", "settle", "renew", "give_back", "store", "order", "next_due")
+KINDS = ("cancel", "hold", "release", "retry", "ask", "pause", "cut", "jump", "partition")
+KINDS_IF_DURABLE = ("kill", "kill", *3 * ("kill_at",), "freeze", "outage", "lose_replies", "close", "exit")
+TAKEN_AWAY = ("PIPELINING", "8BITMIME", "SIZE", "DSN", "ENHANCEDSTATUSCODES")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class During:
+    """What is so from one second of the story to another."""
+
+    since: float
+    until: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlan:
+    """A mail host. `trouble` is how often a command is answered otherwise than it should be."""
+
+    name: str
+    ip: str
+    trouble: float = 0.0
+    greylists: bool = False
+    latency_secs: float = 0.02
+    lacks: tuple[str, ...] = ()
+    recipient_limit: int | None = None
+    idle_secs: float | None = None
+    slow: tuple[tuple[str, float], ...] = ()
+    down: tuple[During, ...] = ()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Mail for it never waits for anything."""
+        return not (self.trouble or self.greylists or self.slow or self.down)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainPlan:
+    """A domain, the names of its MX hosts in order of preference, and when its DNS fails."""
+
+    name: str
+    mx: tuple[str, ...]
+    faults: tuple[During, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailPlan:
+    """One email that an application sends at `at`, from the process of this number."""
+
+    number: int
+    at: float
+    process: int
+    to: tuple[str, ...]
+    octets: int = 100
+    send_in_secs: float | None = None
+    expires_in_secs: float | None = None
+    times: int = 1  # how often it is sent, with one idempotency key if more than once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Something that befalls a process, or that its operator does, at `at`.
+
+    `number` is that of a mail, or which storage call is meant: 2 * its place in CALLS, and one more
+    where it is to be done before.
+    """
+
+    at: float
+    what: str
+    process: int = 0
+    number: int = 0
+    secs: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The whole story."""
+
+    seed: int
+    queue: str  # "memory", "shared" (a memory that outlives processes), "sqlite"
+    processes: int
+    tries: int | None
+    on_uncertain: str
+    max_sessions: int
+    max_sessions_per_lane: int
+    max_messages_per_session: int
+    session_idle_secs: float
+    hosts: tuple[HostPlan, ...]
+    domains: tuple[DomainPlan, ...]
+    mails: tuple[MailPlan, ...]
+    acts: tuple[Act, ...]
+
+    @property
+    def config(self) -> Config:
+        """What every process is configured with."""
+        return Config(
+            helo_name="sender.example",
+            retry=self.retry,
+            max_sessions=self.max_sessions,
+            max_sessions_per_lane=self.max_sessions_per_lane,
+            max_messages_per_session=self.max_messages_per_session,
+            session_idle_secs=self.session_idle_secs,
+        )
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """Without tries it goes by age."""
+        if self.tries is None:
+            return RetryPolicy.rfc5321()
+        return RetryPolicy(
+            tries=self.tries,
+            on_uncertain=self.on_uncertain,  # type: ignore[arg-type]
+            max_age=timedelta(days=2),
+        )
+
+
+def plan_for(seed: int) -> Plan:
+    """The story of this seed."""
+    return _Planner(seed).plan()
+
+
+class _Planner:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._chance = random.Random(seed)
+        self._lasts = self._chance.choice([HOUR, 6 * HOUR, DAY, 3 * DAY])
+
+    def plan(self) -> Plan:
+        chance = self._chance
+        queue = chance.choice(["memory", "shared", "shared", "sqlite"])
+        processes = 1 if queue == "memory" else chance.choice([1, 2, 2, 3])
+        hosts = tuple(self._host(number) for number in range(chance.choice([2, 5, 20, 60])))
+        domains = tuple(self._domain(number, hosts) for number in range(chance.choice([3, 10, 100])))
+        mails = tuple(self._mail(number, processes, domains) for number in range(chance.choice([5, 20, 60])))
+        return Plan(
+            seed=self._seed,
+            queue=queue,
+            processes=processes,
+            tries=chance.choice([1, 2, 3, 3, 5, None]),
+            on_uncertain=chance.choice(["retry", "retry", "hold", "fail"]),
+            max_sessions=chance.choice([3, 20, 50]),
+            max_sessions_per_lane=chance.choice([1, 2, 20]),
+            max_messages_per_session=chance.choice([1, 2, 100]),
+            session_idle_secs=chance.choice([0.5, 5.0, 60.0]),
+            hosts=hosts,
+            domains=domains,
+            mails=mails,
+            acts=self._acts(queue, processes, mails),
+        )
+
+    def _host(self, number: int) -> HostPlan:
+        chance = self._chance
+        name, ip = f"mx{number}.hosts.example", f"198.51.{100 + number // 250}.{number % 250 + 1}"
+        if chance.random() < 0.3:
+            return HostPlan(name=name, ip=ip)
+        return HostPlan(
+            name=name,
+            ip=ip,
+            trouble=chance.choice([0.0, 0.0, 0.02, 0.1, 0.4]),
+            greylists=chance.random() < 0.2,
+            latency_secs=chance.choice([0.005, 0.05, 0.3]),
+            lacks=tuple(each for each in TAKEN_AWAY if chance.random() < 0.2),
+            recipient_limit=chance.choice([None, None, 1, 2]),
+            idle_secs=chance.choice([None, 1.0, 30.0]),
+            slow=tuple((at, chance.choice([0.5, 20.0, 400.0])) for at in STAGES if chance.random() < 0.05),
+            down=self._at_times(FATES, 0.3),
+        )
+
+    def _domain(self, number: int, hosts: tuple[HostPlan, ...]) -> DomainPlan:
+        chance = self._chance
+        chosen = chance.sample(hosts, min(chance.choice([1, 1, 2, 4]), len(hosts)))
+        mx = tuple(host.name for host in chosen)
+        return DomainPlan(name=f"d{number}.example", mx=mx, faults=self._at_times(RCODES, 0.15))
+
+    def _at_times(self, kinds: tuple[str, ...], share: float) -> tuple[During, ...]:
+        found = []
+        while self._chance.random() < share:
+            since = self._chance.uniform(0.0, self._lasts)
+            secs = self._chance.choice([5.0, 5 * MINUTE, HOUR, 12 * HOUR])
+            found.append(During(since=since, until=since + secs, what=self._chance.choice(kinds)))
+        return tuple(found)
+
+    def _mail(self, number: int, processes: int, domains: tuple[DomainPlan, ...]) -> MailPlan:
+        chance = self._chance
+        some, count = chance.choices(domains, k=chance.choice([1, 1, 2, 3])), chance.choice([1, 1, 2, 5, 12])
+        to = [f"m{number}r{each}@{chance.choice(some).name}" for each in range(count)]
+        return MailPlan(
+            number=number,
+            at=chance.uniform(0.0, self._lasts),
+            process=chance.randrange(processes),
+            to=tuple(to),
+            octets=chance.choice([100, 100, 20_000]),
+            send_in_secs=chance.choice([None] * 7 + [MINUTE, HOUR]),
+            expires_in_secs=chance.choice([None] * 7 + [2 * HOUR, 5 * HOUR]),
+            times=chance.choice([1] * 7 + [2, 3]),
+        )
+
+    def _acts(self, queue: str, processes: int, mails: tuple[MailPlan, ...]) -> tuple[Act, ...]:
+        chance = self._chance
+        kinds = KINDS if queue == "memory" else KINDS + KINDS_IF_DURABLE
+        return tuple(
+            self._act(chance.choice(kinds), chance.choice(mails), processes, len(mails))
+            for _ in range(chance.choice([0, 5, 15, 40]))
+        )
+
+    def _act(self, what: str, mail: MailPlan, processes: int, mails: int) -> Act:
+        """Something at the time of a mail, mostly in the process that has sent it."""
+        chance = self._chance
+        numbers = {
+            "kill_at": chance.choice([2, 2, 4, 4, chance.randrange(2 * len(CALLS))]) + chance.randrange(2),
+            "cancel": mail.number,
+            "hold": mail.number,
+        }
+        return Act(
+            at=self._soon_after(mail),
+            what=what,
+            process=mail.process if chance.random() < 0.8 else chance.randrange(processes),
+            number=numbers.get(what, chance.randrange(mails)),
+            secs=chance.choice([0.2, 5.0, 30.0, 90.0, 700.0, 4000.0]),
+        )
+
+    def _soon_after(self, mail: MailPlan) -> float:
+        """When something is going on."""
+        again = self._chance.choice([0.0, 0.0, mail.send_in_secs or 0.0, 185.0, 560.0])
+        soon = self._chance.choice([0.0, 0.0, 0.05, 0.2, 1.0, 10.0, 300.0]) * self._chance.random()
+        return mail.at + again + soon
