@@ -39,4 +39,5 @@ def digest(seeds: Iterable[int]) -> str:
 
 def be_quiet() -> None:
     """What mailstrom logs in a world full of trouble is of no interest."""
+    logging.getLogger("mailstrom").addHandler(logging.NullHandler())
     logging.getLogger("mailstrom").propagate = False

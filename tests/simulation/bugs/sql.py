@@ -1,0 +1,121 @@
+"""Slips in the queue as tables: statements, and whose claims are free."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from mailstrom.storage.sql import settling, writing
+from mailstrom.storage.sql.claiming import Claiming
+from mailstrom.storage.sql.leasing import Leasing
+from mailstrom.storage.sql.queue import SqlStorage
+from mailstrom.storage.sql.script import Statement
+from mailstrom.storage.sql.settling import Settling
+from mailstrom.storage.sql.waiting import Waiting
+from mailstrom.storage.sqlite_abandoned import AbandonedClaims
+from mailstrom.storage.sqlite_workers import WorkerLocks
+
+from . import replaces
+
+
+def _edited(statement: str, *edit: str) -> str:
+    assert edit[0] in statement, f"{edit[0]!r} is no part of {statement}"
+    return statement.replace(*edit)
+
+
+@replaces(Claiming, "_grant")
+def two_workers_get_the_same_rows(right: Any, self: Any, *args: Any) -> Any:
+    claim = yield from right(self, *args)
+    sql = "UPDATE mailstrom_recipients SET place = 'ready' WHERE token = :token"
+    yield Statement(sql, {"token": claim.token})
+    return claim
+
+
+@replaces(Claiming, "__init__")
+def leases_of_rows_never_end(right: Any, self: Any, dialect: Any) -> None:
+    right(self, dialect)
+    self._make_ready = _edited(self._make_ready, "r.lease_until <=", "r.lease_until <= -1 +")
+
+
+@replaces(Claiming, "__init__")
+def rows_keep_no_crash_counter(right: Any, self: Any, dialect: Any) -> None:
+    right(self, dialect)
+    self._take = _edited(self._take, "crashes = crashes + 1", "crashes = crashes")
+
+
+@replaces(Claiming, "_stop")
+def a_cancel_of_claimed_rows_is_forgotten(right: Any, self: Any, found: Any, now: Any) -> Any:
+    return (yield from right(self, [replace(each, mark=None) for each in found], now))
+
+
+@replaces(Leasing, "__init__")
+def the_mark_is_not_written(right: Any, self: Any, dialect: Any) -> None:
+    right(self, dialect)
+    self._mark_dot_sent = _edited(self._mark_dot_sent, "dot_sent = 1", "dot_sent = 0")
+
+
+@replaces(Leasing, "__init__")
+def a_cancel_does_not_stop_the_dot(right: Any, self: Any, dialect: Any) -> None:
+    right(self, dialect)
+    self._mark_dot_sent = _edited(self._mark_dot_sent, "AND r.mark IS NULL", "")
+
+
+@replaces(Leasing, "mark_dot_sent")
+def who_lost_the_rows_may_send_the_dot(right: Any, self: Any, *args: Any) -> Any:
+    yield from right(self, *args)
+    return True
+
+
+@replaces(Settling, "__init__")
+def who_lost_the_rows_may_settle_them(right: Any, self: Any, dialect: Any) -> None:
+    """Whoever is known to have had them last, though the claim is over."""
+    right(self, dialect)
+    self._held = _edited(self._held, "AND r.lease_until IS NOT NULL", "")
+
+
+@replaces(Settling, "_is_done")
+def a_lost_reply_makes_a_result_be_refused(right: Any, self: Any, settlement: Any) -> Any:
+    yield from ()
+    return False
+
+
+@replaces(settling, "freed")
+def the_mark_of_a_row_is_never_taken_away(
+    right: Any, standing: Any, recipient: Any, *more: Any, **options: Any
+) -> Any:
+    return right(standing, replace(recipient, dot_sent=standing.recipient.dot_sent), *more, **options)
+
+
+@replaces(writing, "_told")
+def nothing_is_told_of_rows(right: Any, changes: Any) -> Any:
+    return iter(())
+
+
+@replaces(writing, "_completed")
+def messages_are_never_completed(right: Any, changes: Any) -> Any:
+    return []
+
+
+@replaces(Waiting, "next_due")
+def the_next_due_row_is_found_too_late(right: Any, self: Any, now: Any, skip: Any) -> Any:
+    due_at = yield from right(self, now, skip)
+    return None if due_at == now else due_at
+
+
+@replaces(SqlStorage, "claim")
+def every_claim_begins_at_the_first_key(right: Any, self: Any, *args: Any, **options: Any) -> Any:
+    claim = right(self, *args, **options)
+    self._last_key = ""
+    return claim
+
+
+@replaces(AbandonedClaims, "end")
+def claims_of_the_dead_wait_for_their_leases(right: Any, self: Any) -> None:
+    pass
+
+
+@replaces(WorkerLocks, "dead")
+@contextmanager
+def everybody_else_is_taken_for_dead(right: Any, self: Any, owner: str) -> Any:
+    yield owner not in self._held
