@@ -152,14 +152,14 @@ def test_ten_times_the_input_takes_no_more_than_its_share_of_time() -> None:
         with Mailstrom(Config(mode="capture")) as m:
             best = float("inf")
             for _ in range(3):
-                began = time.perf_counter()
+                began = time.process_time()
                 m.send_email(an_email(to=[f"user{i}@d{i % 97}.example" for i in range(size)]))
                 m.send_email(an_email(subject="x " * size, text=". x\n" * size))
                 with pytest.raises(MessageError):
                     m.send_email(an_email(to="(" * size + "a@x.example"))
                 with pytest.raises(MessageError):
                     m.send_email(an_email(to='"' + "\\a" * size + "@x.example"))
-                best = min(best, time.perf_counter() - began)
+                best = min(best, time.process_time() - began)
             return best
 
     secs(100)

@@ -17,7 +17,7 @@ Input = TypeVar("Input", str, bytes)
 
 MOST = 12.0
 NOISE_SECS = 0.002  # what is over sooner says nothing
-TRIES = 4
+TRIES = 20
 
 
 def assert_in_proportion(make: Callable[[int], Input], call: Callable[[Input], object], size: int) -> None:
