@@ -339,10 +339,10 @@ class SharedStorage(ABC):
     ) -> Sequence[Ordered]:
         """Carries the order out for up to `limit` of the recipients it would change; those, oldest first.
 
-        Behind `after` alone: in parts, each behind the last that was changed, it meets everyone once,
-        whatever becomes of them. Empty: none is left. What is held has no `next_attempt_at` and falls due
-        at `expires_at`; what is made due now has `now` for both; what RELEASE finds never tried is queued.
-        What is claimed is being tried: CANCEL and HOLD come then; RELEASE undoes a HOLD, RETRY does nothing.
+        Behind `after` alone: in parts, each behind the last that was changed, it meets everyone once. Empty:
+        none is left. What is held has no `next_attempt_at` and falls due at `expires_at`; what is made due
+        now has `now` for both; what RELEASE finds never tried is queued. What is claimed is being tried:
+        CANCEL and HOLD stop it before its final dot and come then; RELEASE undoes a HOLD, RETRY does nothing.
         """
 
     @abstractmethod
@@ -370,9 +370,8 @@ class SharedStorage(ABC):
     def put_note(self, note: Note, now: datetime) -> Note | None:
         """Keeps the note and returns it with its new version: compare and set.
 
-        Only if the note stands there with `note.version`, or with version 0 does not stand there (any
-        more). None, and no change, where another was quicker. A version never comes again. One that has
-        expired already is a note taken away.
+        Only if it stands there with `note.version`, or with version 0 does not stand there (any more). None,
+        and no change, where another was quicker. A version never comes again. An expired one is taken away.
         """
 
     @abstractmethod
@@ -385,7 +384,7 @@ class Binding(ABC):
 
     @abstractmethod
     def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
-        """As `SharedStorage.store`; where it raises, only a savepoint of its own was rolled back."""
+        """As `SharedStorage.store`; an error undoes its own savepoint alone, or has `transaction_lost`."""
 
 
 class AsyncBinding(ABC):

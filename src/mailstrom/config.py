@@ -7,8 +7,7 @@
     ├── dkim: DkimSigner, any number of them
     └── storage: StorageConfig, or a URL
 
-`Config.from_dict`, `from_toml` and `from_env` read the same settings from outside. Secrets are
-`Secret` values: they have a blank repr and never reach a log or an exception.
+`from_dict`, `from_toml` and `from_env` read the same from outside; a `Secret` reaches no repr, log or error.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from mailstrom.errors import StorageError
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
 from mailstrom.storage.postgres import PostgresStorage
+from mailstrom.storage.sql.queue import SqlStorage
 from mailstrom.storage.sql.script import Script
 from mailstrom.storage.sqlite import SqliteStorage
 from tests.contract import broken_storages
@@ -38,7 +39,7 @@ TRACES = os.environ.get("MAILSTROM_TRACES")
 SEED = 4
 
 
-class ForgetfulSqlite(SqliteStorage):
+class Forgetful(SqlStorage):
     """Does what it is asked to, and can lose the reply."""
 
     loses_reply = False
@@ -51,31 +52,18 @@ class ForgetfulSqlite(SqliteStorage):
         repeated: Callable[[], Script[T]] | None = None,
     ) -> T:
         done = super()._write(script, synced=synced, repeated=repeated)
-        _lose_reply(self)
+        if self.loses_reply:
+            self.loses_reply = False
+            raise StorageError("the reply to COMMIT was lost")
         return done
 
 
-class ForgetfulPostgres(PostgresStorage):
-    """Does what it is asked to, and can lose the reply."""
-
-    loses_reply = False
-
-    def _write(
-        self,
-        script: Callable[[], Script[T]],
-        *,
-        synced: bool = True,
-        repeated: Callable[[], Script[T]] | None = None,
-    ) -> T:
-        done = super()._write(script, synced=synced, repeated=repeated)
-        _lose_reply(self)
-        return done
+class ForgetfulSqlite(Forgetful, SqliteStorage):
+    """In a file."""
 
 
-def _lose_reply(storage: ForgetfulSqlite | ForgetfulPostgres) -> None:
-    if storage.loses_reply:
-        storage.loses_reply = False
-        raise StorageError("the reply to COMMIT was lost")
+class ForgetfulPostgres(Forgetful, PostgresStorage):
+    """On a server."""
 
 
 @pytest.mark.timeout(3600 if TRACES else 120)

@@ -61,6 +61,14 @@ class Zone:
         self.queries: list[tuple[str, str]] = []
         self._turns: Counter[tuple[str, str]] = Counter()
 
+    def add_address(self, name: str, ip: str) -> None:
+        """One more address of a host."""
+        record_type = "AAAA" if ":" in ip else "A"
+        records = dict(self.records.get(name, {}))
+        addresses = records.get(record_type, ())
+        records[record_type] = [*(addresses if isinstance(addresses, (list, tuple)) else ()), ip]
+        self.records[name] = records
+
     def answer(self, name: str, record_type: str) -> ZoneAnswer:
         """The answer to one query, aliases followed."""
         self.queries.append((_plain(name), record_type))

@@ -63,11 +63,7 @@ class World:
 
     def host(self, name: str, ip: str, handler: H, *, port: int = 25) -> H:
         """A mail host: its address in the zone, `handler` at its port; returns the handler."""
-        record_type = "AAAA" if ":" in ip else "A"
-        records = dict(self.zone.records.get(name, {}))
-        addresses = records.get(record_type, ())
-        records[record_type] = [*(addresses if isinstance(addresses, (list, tuple)) else ()), ip]
-        self.zone.records[name] = records
+        self.zone.add_address(name, ip)
         self.network.listen(ip, port, handler)
         return handler
 
