@@ -35,7 +35,6 @@ and from wherever it stands, everybody comes to an end or is held.
     storage_rules    what each storage call does;  worker_rules: what may happen next;  truth: who notes it
     exploring        every state, breadth first;  worlds: the small worlds that are explored
     traces           ways through them that cover every step;  replaying: a storage is taken along
-    disagreements    where a storage says something else
 
 Read `storage_rules`, then `worker_rules`.
 """

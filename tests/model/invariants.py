@@ -131,11 +131,12 @@ def orders_leave_what_is_claimed(before: State, step: Step, after: State) -> boo
 
 
 def a_claim_is_lost_as_a_whole(before: State, step: Step, after: State) -> bool:
-    """Nobody sends to some of a message's recipients with a claim that lost others."""
-    if not (step.name == "mark" and step.answer):
+    """Nobody goes on with some of a message's recipients when another claim has taken others of its own."""
+    if not (step.name in ("mark", "renew") and step.answer):
         return True
     job = None if step.worker is None else before.jobs[step.worker]
-    return job is not None and all(before.rows[part.position].token == job.token for part in job.parts)
+    rows = [before.rows[part.position] for part in (job.parts if job else ())]
+    return job is not None and all(row.token in (None, job.token) for row in rows)
 
 
 def nobody_is_tried_in_vain(before: State, step: Step, after: State) -> bool:

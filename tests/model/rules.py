@@ -20,7 +20,7 @@ class Rules(NamedTuple):
     leases_end: bool = True
     give_back_undoes_the_crash: bool = True
     cancel_waits_for_the_claim: bool = True
-    cancel_ends_lapsed_claims: bool = True
+    cancel_ends_lapsed_claims: bool = True  # for whom it cancels
     marks_outlive_the_lease: bool = True
     orders_spare_the_completed: bool = True
     orders_stop_the_dot: bool = True  # CANCEL or HOLD came before it: no mark, so no dot

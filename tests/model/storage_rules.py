@@ -6,7 +6,7 @@ Pure functions: the rows before, the rows after, and the answer. Who calls, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from mailstrom.abc import Order
 from tests.model.rules import Rules
@@ -82,9 +82,10 @@ def order(rows: Rows, rules: Rules, given: Order, position: int, now: int) -> tu
     if row.lease and not (given is Order.CANCEL and not rules.cancel_waits_for_the_claim):
         marked = row._replace(mark=_marked(given, row.mark))
         return _replaced(rows, {position: marked}, rules), "nothing" if marked == row else "claimed"
-    over = _over(row, rules)  # a claim that lapsed may have left an order: what was asked first comes first
+    # a claim that lapsed may have left an order: what was asked first comes first
+    over = row if given is Order.CANCEL else _over(row, rules)
     after = _ordered(given, over, now)
-    if after == row:
+    if after == over:
         return rows, "nothing"
     if not after.is_final:  # where a claim has it that lapsed, a late result must not undo the order
         after = after._replace(mark=None if row.token is None else _marked(given, row.mark))
@@ -210,17 +211,10 @@ def _held(row: Row) -> Row:
 
 
 def _replaced(rows: Rows, changed: dict[int, Row], rules: Rules) -> Rows:
-    """A claim is lost, for all it has, once one of its recipients is cancelled."""
-    cancelled = {rows[each].token for each, row in changed.items() if row.is_final} - {None}
-    after = [changed.get(each, row) for each, row in enumerate(rows)]
+    """Who is cancelled is lost to a claim that lapsed; the others are not."""
     if not rules.cancel_ends_lapsed_claims:
-        return tuple(_with_claim_of(row, before) for row, before in zip(after, rows, strict=True))
-    return tuple(_lost(after, cancelled))
-
-
-def _lost(rows: Iterable[Row], tokens: Collection[int | None]) -> Iterable[Row]:
-    return (row._replace(token=None, lease=0) if row.token in tokens else row for row in rows)
-
-
-def _with_claim_of(row: Row, before: Row) -> Row:
-    return row._replace(token=before.token, lease=before.lease)
+        changed = {
+            each: row._replace(token=rows[each].token, lease=rows[each].lease)
+            for each, row in changed.items()
+        }
+    return tuple(changed.get(each, row) for each, row in enumerate(rows))

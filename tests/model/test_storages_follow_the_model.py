@@ -1,9 +1,7 @@
 """What the model says, the storages say: traces of it are replayed against each.
 
-    MAILSTROM_TRACES=5000 pytest tests/model      as many of each world, of some hundred thousand
-    MAILSTROM_TRACES=all pytest tests/model       every one, on each storage: hours
-
-Where a storage and the model disagree a trace ends before that; `disagreements` says where.
+MAILSTROM_TRACES=5000 pytest tests/model      as many of each world, of some hundred thousand
+MAILSTROM_TRACES=all pytest tests/model       every one, on each storage: hours
 """
 
 from __future__ import annotations
@@ -27,7 +25,6 @@ from mailstrom.storage.sql.script import Script
 from mailstrom.storage.sqlite import SqliteStorage
 from tests.contract import broken_storages
 from tests.contract.subjects import LeaseClock
-from tests.model.disagreements import before_disagreements
 from tests.model.replaying import Desk, Disagreement, Replay
 from tests.model.traces import Trace, covering
 from tests.model.worlds import WORLDS, explored
@@ -113,9 +110,7 @@ def test_a_broken_storage_says_something_else(broken: type[ExclusiveStorage]) ->
 @cache
 def _traces(name: str) -> list[Trace]:
     """Those that together cover the world."""
-    found = explored(name)
-    traces = [before_disagreements(each, found.states[0]) for each in covering(found)]
-    return [each for each in traces if each.rest]
+    return list(covering(explored(name)))
 
 
 def _sample(name: str, count: int) -> list[Trace]:

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from tests.model.exploring import Edge, Explored
 from tests.model.state import Job, State, Step
 
-UNSEEN = frozenset({"dot accepted", "dot refused", "dot unheard", "dot cut off", "crash", "time passes"})
+UNSEEN = frozenset(
+    {"dot accepted", "dot refused", "dot unheard", "dot cut off", "dot withheld", "crash", "time passes"}
+)
 
 
 class Trace(NamedTuple):

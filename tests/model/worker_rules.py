@@ -97,6 +97,10 @@ def _dots(rules: Rules, state: State, worker: int, job: Job) -> Steps:
     if not ready or not _may_try(rules, state, job):
         return
     if rules.looks_at_the_lease_before_the_dot and not _stands(state, job):
+        yield (
+            Step("dot withheld", worker, ready),
+            _with_job(state, worker, _with_stage(job, ready, "stopped")),
+        )
         return
     yield Step("dot accepted", worker, ready), _written(state, worker, job, ready, "accepted", taken=True)
     yield Step("dot refused", worker, ready), _written(state, worker, job, ready, "refused", taken=False)

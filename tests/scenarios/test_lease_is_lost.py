@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from mailstrom import MemoryStorage
-from mailstrom.abc import Claim
+from mailstrom.abc import Claim, Order
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
@@ -79,6 +79,24 @@ def test_a_lease_lost_after_the_final_dot_brings_a_result_that_is_refused_and_lo
 
     with caplog.at_level(logging.WARNING, logger="mailstrom"):
         simulate(story, config=a_config(), storage=forgetful())
+
+
+def test_who_was_cancelled_after_the_lease_ended_does_not_take_the_others_results_along() -> None:
+    """What was delivered to them counts, and is not sent again."""
+    server = SmtpServer(delays={"content": 90.0})
+
+    async def story(sim: Simulation) -> None:
+        with_mx(sim, server)
+        message_id = sim.send_email(an_email(to=[YOU, "other@dest.example"]))
+        await asyncio.sleep(61.0)
+        sim.order(Order.CANCEL, message_id, address="other@dest.example")
+        status = await sim.wait(message_id)
+        found = [(each.result.state, each.result.uncertain) for each in status]
+        assert found == [("delivered", False), ("failed", True)]
+
+    simulate(story, config=a_config(max_sessions_per_lane=1), storage=forgetful())
+
+    assert len(server.ledger.messages) == 1
 
 
 def test_a_long_delivery_keeps_its_lease() -> None:

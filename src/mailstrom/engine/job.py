@@ -102,9 +102,10 @@ class Job:
         self.awaiting_dot = frozenset()
 
     def renewed(self, claim: Claim, renewed_at: float) -> None:
-        """The lease goes on."""
+        """The lease goes on. One that had ended is good for results only: orders did not wait for it."""
         self.claim = claim
-        self._held_until = renewed_at + self._lease_secs
+        if renewed_at <= self._held_until:
+            self._held_until = renewed_at + self._lease_secs
 
     def lost(self) -> None:
         """The lease is gone: no dot will be sent any more."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from ..abc import Claim, Clock, Outcome, SharedStorage
+from ..abc import Claim, Clock, InternalRecipientStatus, Outcome, SharedStorage
 from ..schedule.retry import RetryPolicy, gives_up_at, judge_pass
 from ..schedule.verdict import Verdict
 from ..status import Attempt, Cause, printable
@@ -53,18 +53,8 @@ class Recorder:
 
     async def settle(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         """Records the outcomes, however long the storage fails before, and tells them."""
-        self._begin_settling(job, outcomes)
-        assert job.kept is not None
-        kept = await asyncio.shield(job.kept)
-        before = job.settled()
-        if not kept:
+        if not await self._settle(job, outcomes):
             _log_refused(job.claim)
-            return
-        recorded = outcomes
-        try:
-            recorded = await self._as_recorded(job.claim, outcomes)
-        finally:
-            self._announcer.settled(job.claim, before, recorded)
 
     def cut_off(self, job: Job) -> None:
         """What is known of a job that is cut off goes on its way; what may have been delivered is said so."""
@@ -79,6 +69,27 @@ class Recorder:
             self._announcer.settled(job.claim, before, outcomes)
         else:
             _log_refused(job.claim)
+
+    async def _settle(self, job: Job, outcomes: Sequence[Outcome]) -> bool:
+        """Whether all were recorded. Those that are refused together may have lost but one to an order."""
+        self._begin_settling(job, outcomes)
+        assert job.kept is not None
+        kept = await asyncio.shield(job.kept)
+        if not kept and len(outcomes) > 1:
+            return all([await self._settle(job, [outcome]) for outcome in outcomes])
+        before = job.settled()
+        if kept:
+            await self._tell(job.claim, before, outcomes)
+        return kept
+
+    async def _tell(
+        self, claim: Claim, before: Sequence[InternalRecipientStatus], outcomes: Sequence[Outcome]
+    ) -> None:
+        recorded = outcomes
+        try:
+            recorded = await self._as_recorded(claim, outcomes)
+        finally:
+            self._announcer.settled(claim, before, recorded)
 
     def _begin_settling(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         job.settling, job.kept = outcomes, self._committer.settle(job.claim, outcomes)

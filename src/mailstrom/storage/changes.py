@@ -99,9 +99,19 @@ def lapsed(
 
 
 def ordered(
-    order: Order, recipient: InternalRecipientStatus, now: datetime, *, expires_at: datetime | None
+    order: Order,
+    recipient: InternalRecipientStatus,
+    now: datetime,
+    *,
+    mark: Order | None = None,
+    expires_at: datetime | None,
 ) -> InternalRecipientStatus | None:
-    """What the order makes of a recipient that nobody has claimed; None: it does not apply."""
+    """What the order makes of a recipient that nobody has claimed; None: it does not apply.
+
+    The mark is that of a claim whose lease ran out: what was asked first comes first.
+    """
+    if order is not Order.CANCEL:
+        recipient = lapsed(recipient, mark=mark, expires_at=expires_at)
     if recipient.result.completed:
         return None
     match order:

@@ -185,9 +185,12 @@ class Claims:
             each: changes.claimed(recipient, asked.now, asked.backoff) for each, recipient in before.items()
         }
         write = self._durable or bool(stopped)
-        if not self._writer.replace(message, changed, asked.now, write=write) or not before:
+        if not self._writer.replace(message, changed, asked.now, write=write):
             return None
         with self._lock:
+            self._index.enqueue(message, stopped)
+            if not before:
+                return None
             ends = self._lease_clock() + asked.lease.total_seconds()
             return self._index.grant(message, route_key, before, asked.owner, ends), email
 

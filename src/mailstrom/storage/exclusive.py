@@ -127,6 +127,7 @@ class ExclusiveStorage(SharedStorage):
         """No recipient is left to try: all are completed or held, none is claimed."""
         self._load()
         with self._lock:
+            self._index.lapse(self._lease_clock())
             return self._index.is_idle
 
     def pull_in(self, latest: datetime) -> int:

@@ -181,10 +181,7 @@ class LeaseIndex:
     def release(self, lease: Lease, positions: Collection[int]) -> None:
         """Ends the lease for these recipients; those that have a due time wait for it."""
         for position in positions:
-            del lease.before[position], lease.message.holders[position]
-            lease.marks.pop(position, None)
-        if not lease.before:
-            self._leases.pop(lease.token, None)
+            self._take_from(lease, position)
         self.enqueue(lease.message, positions)
 
     def mark(self, message: Message, position: int, order: Order, at: datetime) -> None:
@@ -218,8 +215,8 @@ class LeaseIndex:
 
     @property
     def is_idle(self) -> bool:
-        """Nobody waits, nobody is claimed."""
-        return self._to_try == 0
+        """Nobody waits to be tried, nobody is claimed."""
+        return self._to_try == 0 and all(lease.lapsed for lease in self._leases.values())
 
     def commit(
         self,
@@ -231,15 +228,15 @@ class LeaseIndex:
         """The message's new status, in which these recipients differ from the old one.
 
         The lease `ended` ends for them; without one those whose due time is another now wait
-        for it. A lapsed lease that has one of those completed here is lost, but for `ended`: a
-        completed recipient never changes again.
+        for it. A lapsed lease, but for `ended`, loses those completed here: a completed recipient
+        never changes again.
         """
         moved = [each for each, after in changed.items() if after.due_at != _due_at(message, each)]
         for position, after in changed.items():
             before = message.status.recipients[position]
             holder = message.holders.get(position)
             if holder is not None and holder is not ended and after.result.completed:
-                self._drop(holder)
+                self._take_from(holder, position)
             self._to_try += is_held(before) - is_held(after)
             message.left -= after.result.completed - before.result.completed
         message.status = status
@@ -261,6 +258,12 @@ class LeaseIndex:
         nobody = tuple(replace(recipient, due_at=None) for recipient in message.status.recipients)
         message.status = replace(message.status, recipients=nobody)
         self._leave(message)
+
+    def _take_from(self, lease: Lease, position: int) -> None:
+        del lease.before[position], lease.message.holders[position]
+        lease.marks.pop(position, None)
+        if not lease.before:
+            self._leases.pop(lease.token, None)
 
     def _drop(self, lease: Lease) -> None:
         self._leases.pop(lease.token, None)

@@ -112,9 +112,8 @@ def _decide(message: Message, asked: _Asked, limit: int) -> tuple[Changed, set[i
             if message.would_mark(position, asked.order):
                 claimed.add(position)
             continue
-        # a claim whose lease is over may have left a cancel: what was asked first comes first
-        order = Order.CANCEL if message.mark(position) is Order.CANCEL else asked.order
-        after = changes.ordered(order, recipient, asked.now, expires_at=message.status.expires_at)
+        mark, expires_at = message.mark(position), message.status.expires_at
+        after = changes.ordered(asked.order, recipient, asked.now, mark=mark, expires_at=expires_at)
         if after is not None:
             changed[position] = after
     return changed, claimed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from ..abc import Order
+from ..abc import Order, Selection
 from ..status import Cause, Delivered
 from .storage_kit import (
     LATER,
@@ -15,6 +15,7 @@ from .storage_kit import (
     addresses_of,
     an_entry,
     deferred_until,
+    delivered_to,
     equal,
     gone_by_cancel,
     holds,
@@ -150,6 +151,32 @@ def a_hold_after_the_lease_ended_does_not_undo_the_cancel_before_it(bench: Bench
     gone_by_cancel(bench)
 
 
+def a_release_after_the_lease_ended_does_not_undo_the_cancel_before_it(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.claim()
+    bench.order(Order.CANCEL)
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    equal([bench.order(order) for order in (Order.RELEASE, Order.RETRY)], [[], []])
+
+    bench.nothing_to_claim()
+    gone_by_cancel(bench)
+
+
+def what_a_slow_worker_delivered_counts_though_another_of_its_recipients_was_cancelled(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@dest.example", "b@dest.example"))
+    claim = bench.claim(backoff=[LATER - NOW])
+    bench.storage.mark_dot_sent(claim, addresses_of(claim))
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    bench.nothing_to_claim()
+    bench.storage.order(Order.CANCEL, Selection(address="b@dest.example"), NOW)
+
+    refuted(bench.storage.mark_dot_sent(claim, addresses_of(claim)), "a final dot for whom it has no more")
+    holds(bench.settle(claim, delivered_to("a@dest.example")), "settle for whom it still has")
+
+    equal([each.result.state for each in bench.status().recipients], ["delivered", "failed"])
+
+
 CANCEL_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_cancelled_message_is_not_tried_again,
     cancel_leaves_what_is_completed,
@@ -162,4 +189,6 @@ CANCEL_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_claim_whose_lease_ends_after_cancel_is_a_failure,
     a_lapsed_claim_is_cancelled_at_once,
     a_hold_after_the_lease_ended_does_not_undo_the_cancel_before_it,
+    a_release_after_the_lease_ended_does_not_undo_the_cancel_before_it,
+    what_a_slow_worker_delivered_counts_though_another_of_its_recipients_was_cancelled,
 )

@@ -11,6 +11,7 @@ from ..status import Cause, Delivered, Queued
 from .storage_kit import (
     EXPIRES_AT,
     LATER,
+    LEASE,
     NOW,
     WHOLE_LEASE_SECS,
     Bench,
@@ -212,7 +213,52 @@ def _is_held(bench: Bench) -> None:
     equal(len(bench.storage.retrieve_all_incomplete(replace(EVERYTHING, held=True))), 1)
 
 
+def release_undoes_a_hold_that_met_a_claim_which_crashed(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.claim()
+    bench.order(Order.HOLD)
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    [changed] = bench.order(Order.RELEASE)
+
+    equal((changed.after.due_at, changed.after.crashes, changed.claimed), (NOW, 0, False))
+    bench.claim()
+
+
+def what_is_held_behind_a_crash_is_ended_also_where_it_was_due_at_its_very_expiry(bench: Bench) -> None:
+    bench.store(an_entry(due_at=EXPIRES_AT))
+    bench.claim(EXPIRES_AT)
+    bench.order(Order.HOLD, EXPIRES_AT)
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    claims = [bench.storage.claim(EXPIRES_AT, owner="two", lease=LEASE) for _ in range(2)]
+
+    equal([addresses_of(claim) for claim in claims if claim is not None], [["you@dest.example"]])
+
+
+def a_queue_is_not_idle_while_what_was_held_is_claimed_to_be_ended(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.order(Order.HOLD)
+    equal(bench.storage.is_idle(), True)
+
+    bench.claim(EXPIRES_AT)
+
+    equal(bench.storage.is_idle(), False)
+
+
 # Retry
+
+
+def retry_leaves_what_a_hold_met_in_a_claim_which_crashed(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.claim(backoff=[LATER - NOW])
+    bench.order(Order.HOLD)
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    equal(bench.order(Order.RETRY), [])
+
+    bench.nothing_to_claim(LATER)
+    equal(bench.first().result.next_attempt_at, None)
 
 
 def what_is_retried_is_due_now(bench: Bench) -> None:
@@ -299,6 +345,10 @@ ORDER_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     release_takes_a_hold_back_while_the_delivery_is_under_way,
     cancel_goes_before_hold_whichever_came_first,
     an_order_ends_with_the_claim_it_was_given_in,
+    release_undoes_a_hold_that_met_a_claim_which_crashed,
+    what_is_held_behind_a_crash_is_ended_also_where_it_was_due_at_its_very_expiry,
+    a_queue_is_not_idle_while_what_was_held_is_claimed_to_be_ended,
+    retry_leaves_what_a_hold_met_in_a_claim_which_crashed,
     what_is_retried_is_due_now,
     what_was_to_be_sent_later_is_retried_as_well,
     retry_leaves_what_is_held_or_due_or_claimed,

@@ -73,6 +73,11 @@ def test_a_lease_that_is_prolonged_while_the_dot_is_noted_is_good() -> None:
     assert may_send_dot(LEASE_SECS, lambda job, claim: job.renewed(claim, LEASE_SECS))
 
 
+def test_a_lease_that_ended_before_it_was_prolonged_is_not_used_for_a_dot() -> None:
+    """Somebody may have been cancelled in between."""
+    assert not may_send_dot(LEASE_SECS + 2.0, lambda job, claim: job.renewed(claim, LEASE_SECS + 1.0))
+
+
 def test_a_job_that_is_stopped_while_the_dot_is_noted_does_not_send_it() -> None:
     """Row 54: what has not sent its final dot is aborted."""
     with pytest.raises(Stopped):

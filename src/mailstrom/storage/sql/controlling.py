@@ -25,11 +25,15 @@ from .writing import Change, Writing, stopped
 PULLED_AT_ONCE = 1000
 
 #: To whom an order applies, of those that nobody has claimed, and of those that are claimed.
+#: A mark with one that nobody has claimed is what a claim left whose lease ran out.
 _APPLIES: Mapping[Order, tuple[str, str]] = {
     Order.CANCEL: ("1 = 1", "(r.mark IS NULL OR r.mark <> 'cancel')"),
-    Order.HOLD: ("r.held = 0", "r.mark IS NULL"),
-    Order.RELEASE: ("r.held = 1", "r.mark = 'hold'"),
-    Order.RETRY: ("r.held = 0 AND r.due_at > :now", "1 = 0"),
+    Order.HOLD: ("r.held = 0 AND r.mark IS NULL", "r.mark IS NULL"),
+    Order.RELEASE: (
+        "CASE WHEN r.mark IS NULL THEN r.held = 1 ELSE r.mark <> 'cancel' END",
+        "r.mark = 'hold'",
+    ),
+    Order.RETRY: ("r.held = 0 AND r.mark IS NULL AND r.due_at > :now", "1 = 0"),
 }
 
 
@@ -102,9 +106,9 @@ def _ordered(order: Order, standing: Standing, now: datetime) -> Standing | None
     marked = replace(standing, mark=mark, marked_at=None if mark is None else now)
     if standing.is_claimed:
         return None if mark is standing.mark else marked
-    if standing.mark is Order.CANCEL:  # its claim is over: what was asked first comes first
-        order = Order.CANCEL
-    after = changes.ordered(order, standing.recipient, now, expires_at=standing.expires_at)
+    after = changes.ordered(
+        order, standing.recipient, now, mark=standing.mark, expires_at=standing.expires_at
+    )
     # a late result must not undo it: a claim whose lease has ended gets the mark, too
     return None if after is None else stopped(marked, after, now)
 

@@ -38,7 +38,8 @@ class Waiting:
         self._to_try = f"""
             SELECT 1 WHERE EXISTS (SELECT 1 FROM {t}recipients WHERE place = 'later')
                 OR EXISTS (SELECT 1 FROM {t}recipients WHERE place = 'ready' AND held = 0)
-                OR EXISTS (SELECT 1 FROM {t}recipients WHERE place = 'claimed' AND held = 0)"""
+                OR EXISTS (SELECT 1 FROM {t}recipients WHERE place = 'claimed'
+                    AND (held = 0 OR lease_until > {dialect.lease_now}))"""
 
     def next_due(self, now: datetime, skip: Collection[str]) -> Script[datetime | None]:
         """When the first work falls due or its lease ends that is not in `skip`; None: there is none."""
@@ -52,5 +53,5 @@ class Waiting:
         return min(instants, default=None)
 
     def is_idle(self) -> Script[bool]:
-        """Nobody waits to be tried, or is being tried."""
+        """Nobody waits to be tried, nobody is claimed."""
         return not (yield Statement(self._to_try, {}))

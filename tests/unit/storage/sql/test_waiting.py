@@ -33,7 +33,9 @@ def test_what_is_held_for_ever_does_not_hide_what_is_held_until_it_expires(stora
     assert storage.next_due(NOW) == EXPIRES_AT
 
 
-def test_what_was_held_until_it_expired_leaves_the_storage_idle(storage: MemorySqlStorage) -> None:
+def test_what_was_held_until_it_expired_leaves_the_storage_idle_until_it_is_claimed(
+    storage: MemorySqlStorage,
+) -> None:
     storage.store([an_entry()])
     storage.settle([settlement(storage.claimed(), deferred_until(None))], NOW)
 
@@ -42,7 +44,7 @@ def test_what_was_held_until_it_expired_leaves_the_storage_idle(storage: MemoryS
     storage.claimed(EXPIRES_AT)
     idle.append(storage.is_idle())
 
-    assert idle == [True, True]
+    assert idle == [True, False]
 
 
 def test_where_something_is_due_nobody_looks_at_what_the_other_keys_have(storage: MemorySqlStorage) -> None:
