@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -345,6 +346,26 @@ def test_a_server_that_promises_less_is_told_of_once(
     storage.close()
     told = [line for line in caplog.messages if "synchronous_commit is off" in line]
     assert len(told) == (value == "off")
+
+
+def test_who_sends_what_is_logged_may_do_so_when_the_server_promises_less(database: str) -> None:
+    """A log handler that mails warnings stores them in the same queue."""
+    query(database, f"ALTER DATABASE {database.rpartition('/')[2]} SET synchronous_commit TO off")
+    asked: list[bool] = []
+
+    class Mailing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            asked.append(storage.is_idle())
+
+    handler = Mailing(logging.WARNING)
+    logging.getLogger("mailstrom.storage").addHandler(handler)
+    try:
+        with closing(PostgresStorage(database)) as storage:
+            storage.is_idle()
+    finally:
+        logging.getLogger("mailstrom.storage").removeHandler(handler)
+
+    assert asked == [True]
 
 
 @pytest.fixture

@@ -158,13 +158,14 @@ class PostgresStorage(SqlStorage):
         if self.schema_version() == 0:
             self._upgrade()
         self._transactions.write(lambda: tables.check_installed(self.dialect))
-        if unsafe := self._transactions.read(_unsafe_settings):
+        unsafe = self._transactions.read(_unsafe_settings)
+        self._is_ready = True  # before anything is told: a log handler may send mail by this very queue
+        if unsafe:
             _log.warning(
                 "%s: what send_email() has promised to deliver may be lost in a crash: %s",
                 self.identity,
                 ", ".join(f"{setting} is off" for setting in unsafe),
             )
-        self._is_ready = True
 
     def _upgrade(self, reply_timeout_secs: float | None = None) -> int:
         return self._transactions.write(lambda: _upgrade(self.dialect), reply_timeout_secs=reply_timeout_secs)
