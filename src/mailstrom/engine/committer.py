@@ -71,6 +71,7 @@ class Committer:
         self._set_aside: dict[_Waiting, None] = {}
         self._lock = threading.Lock()  # the storage's thread takes what the loop puts down
         self._arrived = asyncio.Event()
+        self._some_set_aside = asyncio.Event()
         self._may_go = asyncio.Event()
         self._may_go.set()
 
@@ -111,18 +112,23 @@ class Committer:
             await self._may_go.wait()
             self._arrived.clear()
             self._tell(await self._calls.write(self._settle_what_is_there))
+            if self._set_aside:
+                self._some_set_aside.set()
             if self._waiting:
                 self._arrived.set()
             self._committed()
 
     async def _retry_what_is_set_aside(self) -> None:
         while True:
+            await self._some_set_aside.wait()
             await asyncio.sleep(SET_ASIDE_SECS)
             for waiting in list(self._set_aside):
                 try:
                     self._tell(await self._calls.once(self._settle, [waiting]))
                 except Exception as error:
                     _log_set_aside(waiting, error)
+            if not self._set_aside:
+                self._some_set_aside.clear()
 
     def _tell(self, done: _Done) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mailstrom import MemoryStorage, StorageError
 from mailstrom.abc import Claim, Outcome, Settlement
-from mailstrom.engine.committer import Committer
+from mailstrom.engine.committer import SET_ASIDE_SECS, Committer
 from mailstrom.engine.patience import PatientCalls
 from mailstrom.status import Delivered, WorkerStatus
 from mailstrom.storage.exclusive import ExclusiveStorage
@@ -205,6 +205,25 @@ def test_a_result_that_the_storage_refuses_does_not_hold_up_those_that_it_takes(
 
         bench.storage.refused = set()
         assert await settling[0]
+
+    run(story)
+
+
+def test_what_is_set_aside_is_tried_again_a_minute_later() -> None:
+    """Not at the next of some minutes that are counted all the time: an idle worker sleeps."""
+
+    async def story(bench: Bench) -> None:
+        bad, good = bench.claims(2)
+        await asyncio.sleep(SET_ASIDE_SECS / 2)
+        bench.storage.refused = {bad.token}
+        settling = [bench.settle(claim) for claim in (bad, good)]
+        await settling[1]
+        set_aside_at = bench.clock.monotonic()
+        bench.storage.refused = set()
+
+        assert await settling[0]
+
+        assert bench.storage.commits[-1] == (set_aside_at + SET_ASIDE_SECS, [bad.token])
 
     run(story)
 
