@@ -207,7 +207,8 @@ def _cancelled(row: Row) -> Row:
 
 
 def _held(row: Row) -> Row:
-    return row._replace(state="deferred", due=EXPIRES, held=True)
+    perhaps = row._replace(uncertain=row.uncertain or row.dot_sent)
+    return perhaps._replace(state="deferred", due=EXPIRES, held=True)
 
 
 def _replaced(rows: Rows, changed: dict[int, Row], rules: Rules) -> Rows:

@@ -179,10 +179,16 @@ def as_cancelled(result: DeliveryResult) -> Failed:
 
 
 def held(recipient: InternalRecipientStatus, expires_at: datetime | None) -> InternalRecipientStatus:
-    """Deferred without a next try, with what was known of it; due once when the message expires."""
+    """Deferred without a next try, with what was known of it; due once when the message expires.
+
+    Uncertain where a claim died after the final dot; the next claim will still find that out.
+    """
     result = recipient.result
     reason = _HELD if result.reason is None else _HELD_AFTER + result.reason
-    return replace(recipient, result=_deferred(result, reason, None), due_at=expires_at)
+    after = _deferred(result, reason, None)
+    if recipient.dot_sent:
+        after = replace(after, uncertain=True)
+    return replace(recipient, result=after, due_at=expires_at)
 
 
 def released(recipient: InternalRecipientStatus, now: datetime) -> InternalRecipientStatus:

@@ -225,6 +225,19 @@ def release_undoes_a_hold_that_met_a_claim_which_crashed(bench: Bench) -> None:
     bench.claim()
 
 
+def what_is_held_behind_a_final_dot_is_uncertain(bench: Bench) -> None:
+    bench.store(an_entry())
+    crashed = bench.claim()
+    bench.storage.mark_dot_sent(crashed, addresses_of(crashed))
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+
+    bench.order(Order.HOLD)
+
+    equal((bench.first().result.state, bench.first().result.uncertain), ("deferred", True))
+    bench.order(Order.RELEASE)
+    equal([(each.dot_sent, each.result.uncertain) for each in bench.claim().recipients], [(True, True)])
+
+
 def what_is_held_behind_a_crash_is_ended_also_where_it_was_due_at_its_very_expiry(bench: Bench) -> None:
     bench.store(an_entry(due_at=EXPIRES_AT))
     bench.claim(EXPIRES_AT)
@@ -346,6 +359,7 @@ ORDER_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     cancel_goes_before_hold_whichever_came_first,
     an_order_ends_with_the_claim_it_was_given_in,
     release_undoes_a_hold_that_met_a_claim_which_crashed,
+    what_is_held_behind_a_final_dot_is_uncertain,
     what_is_held_behind_a_crash_is_ended_also_where_it_was_due_at_its_very_expiry,
     a_queue_is_not_idle_while_what_was_held_is_claimed_to_be_ended,
     retry_leaves_what_a_hold_met_in_a_claim_which_crashed,
