@@ -6,7 +6,7 @@ from typing import Any
 
 from mailstrom import Config, Email, RetryPolicy
 from mailstrom.testing.network import Handler
-from mailstrom.testing.simulation import Simulation
+from tests.lone_engine import LoneEngine
 
 HELO = "sender.example"
 
@@ -28,7 +28,7 @@ def mx(*hosts: str) -> dict[str, Any]:
     return {"MX": [[10 * (place + 1), host] for place, host in enumerate(hosts)]}
 
 
-def with_mx(sim: Simulation, *handlers: Handler, domain: str = "dest.example") -> None:
+def with_mx(sim: LoneEngine, *handlers: Handler, domain: str = "dest.example") -> None:
     """Gives `domain` one MX host per handler, mx1 the best, at 198.51.100.1, .2, ..."""
     taken = len(sim.zone.records)
     names = [f"mx{place + 1}.{domain}" for place in range(len(handlers))]

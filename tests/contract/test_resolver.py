@@ -278,6 +278,16 @@ def test_equal_look_ups_at_the_same_time_are_one(opening: Opening) -> None:
     asyncio.run(main())
 
 
+def test_a_name_of_the_zone_may_have_a_ttl_of_its_own(opening: Opening) -> None:
+    async def story() -> tuple[float, float]:
+        own = {"MX": [[1, "a.test."]], "ttl_secs": 60}
+        async with opening({"own.test": own, "other.test": {"MX": [[1, "a.test."]]}}, ttl_secs=300) as it:
+            own_ttl, other_ttl = await it.resolver.mx("own.test"), await it.resolver.mx("other.test")
+            return own_ttl.ttl_secs, other_ttl.ttl_secs
+
+    assert asyncio.run(story()) == (60, 300)
+
+
 def test_an_answer_is_kept_for_its_ttl_and_asked_for_again_then(opening: Opening) -> None:
     async def main() -> None:
         async with opening({"d.test": {"MX": [[1, "a.test."]]}}, ttl_secs=60) as it:

@@ -19,10 +19,10 @@ from mailstrom.status import Attempt, DeliveryResult, RecipientStatus
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
 from mailstrom.testing.dns import FakeResolver
-from mailstrom.testing.simulation import Simulation
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, Answer, ReceivedMessage, SmtpServer
 from tests.builders import a_config, an_email, mx
 from tests.contract.plain_storage import PlainStorage
+from tests.lone_engine import LoneEngine
 
 REST_SECS = 30 * 86_400.0  # by then every queue has come to rest
 STAGES = ("greeting", "ehlo", "mail", "rcpt", "data", "content", "rset", "quit")
@@ -112,7 +112,7 @@ class Story:
         story.storage = Watched(PlainStorage(durable=True) if story.durable else MemoryStorage())
         return story
 
-    async def __call__(self, sim: Simulation) -> None:
+    async def __call__(self, sim: LoneEngine) -> None:
         self._set_the_scene(sim)
         sends = asyncio.create_task(self._send_mail(sim))
         await self._trouble_the_worker(sim)
@@ -124,7 +124,7 @@ class Story:
 
     # -- the cast ----------------------------------------------------------------------------
 
-    def _set_the_scene(self, sim: Simulation) -> None:
+    def _set_the_scene(self, sim: LoneEngine) -> None:
         for number in range(self.chance.randint(1, 4)):
             name, ip = f"mx{number}.hosts.example", f"198.51.100.{number + 1}"
             self.servers.append(self._a_server(name))
@@ -172,7 +172,7 @@ class Story:
 
     # -- what happens ------------------------------------------------------------------------
 
-    async def _send_mail(self, sim: Simulation) -> None:
+    async def _send_mail(self, sim: LoneEngine) -> None:
         for number in range(self.chance.randint(1, 12)):
             if self.chance.random() < 0.5:
                 await asyncio.sleep(self.chance.choice([0.01, 1.0, 60.0, 400.0]))
@@ -193,7 +193,7 @@ class Story:
             options["expires_at"] = now + timedelta(seconds=self.chance.randint(1000, 2000))
         return options
 
-    async def _trouble_the_worker(self, sim: Simulation) -> None:
+    async def _trouble_the_worker(self, sim: LoneEngine) -> None:
         acts = [self._pause, self._restart, self._finish, self._crash, self._cancel]
         if self.durable:
             acts += [self._kill, self._fail_for_a_while]
@@ -216,31 +216,31 @@ class Story:
         for _ in range(self.chance.randrange(40)):
             await asyncio.sleep(0)
 
-    async def _pause(self, sim: Simulation) -> None:
+    async def _pause(self, sim: LoneEngine) -> None:
         sim.engine.pause()
         await self._a_while()
         sim.engine.resume()
 
-    async def _restart(self, sim: Simulation) -> None:
+    async def _restart(self, sim: LoneEngine) -> None:
         await sim.die()
         await self._a_while()
         self._start(sim)
 
-    async def _finish(self, sim: Simulation) -> None:
+    async def _finish(self, sim: LoneEngine) -> None:
         sim.engine.finish(take_due=self.chance.random() < 0.5)
         await self._a_while()
         sim.engine.abort_before_dot()
         await self._a_while()
         await self._restart(sim)
 
-    async def _crash(self, sim: Simulation) -> None:
+    async def _crash(self, sim: LoneEngine) -> None:
         task = sim._task
         assert task is not None
         task.cancel()
         await asyncio.wait([task])
         self._start(sim)
 
-    async def _kill(self, sim: Simulation) -> None:
+    async def _kill(self, sim: LoneEngine) -> None:
         """As with kill -9: of what the worker does from now on nothing is written."""
         self.storage.fails = True
         await sim.die()
@@ -250,20 +250,20 @@ class Story:
         self.storage.granted = granted
         self._start(sim)
 
-    async def _fail_for_a_while(self, sim: Simulation) -> None:
+    async def _fail_for_a_while(self, sim: LoneEngine) -> None:
         self.storage.fails = True
         await self._a_while()
         self.storage.fails = False
 
-    async def _cancel(self, sim: Simulation) -> None:
+    async def _cancel(self, sim: LoneEngine) -> None:
         if self.contents:
             sim.cancel(self.chance.choice(list(self.contents)))
 
-    def _start(self, sim: Simulation) -> None:
+    def _start(self, sim: LoneEngine) -> None:
         sim.resolver = FakeResolver(sim.zone)
         sim.start()
 
-    async def _until_at_rest(self, sim: Simulation) -> None:
+    async def _until_at_rest(self, sim: LoneEngine) -> None:
         began = sim.loop.time()
         while not sim.storage.is_idle():
             assert sim.loop.time() - began < REST_SECS, "mail is stuck"
@@ -273,7 +273,7 @@ class Story:
 class Findings:
     """What the servers, the observers and the statuses say at the end of a story."""
 
-    def __init__(self, story: Story, sim: Simulation) -> None:
+    def __init__(self, story: Story, sim: LoneEngine) -> None:
         self._story = story
         self._sim = sim
         self._copies: dict[str, list[ReceivedMessage]] = defaultdict(list)

@@ -10,9 +10,9 @@ from typing import Any
 from mailstrom import Config, MessageStatus, RelayConfig, SmtpAuth
 from mailstrom.testing.network import Handler
 from mailstrom.testing.script import Step, close, expect, hang, read_octets, reset, send
-from mailstrom.testing.simulation import Simulation
 from mailstrom.testing.smtp_server import Action, Answer, ScriptedServer, SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine
 
 YOU = "you@dest.example"
 RELAY = "relay.example"
@@ -70,7 +70,7 @@ def a_config_for(stage: str, **settings: Any) -> Config:
     return a_config(**settings)
 
 
-def with_hosts(sim: Simulation, *handlers: Handler) -> None:
+def with_hosts(sim: LoneEngine, *handlers: Handler) -> None:
     """These MX hosts for dest.example, and as many addresses of the relay, in this order."""
     with_mx(sim, *handlers)
     sim.network.hosts[RELAY] = tuple(f"198.51.100.{1 + place}" for place in range(len(handlers)))
@@ -98,7 +98,7 @@ def visits(status: MessageStatus, address: str = YOU) -> list[tuple[str | None, 
     return [((a.ip or "").rpartition(".")[2], str(a.phase), a.state) for a in status[address].attempts]
 
 
-async def open_connections(sim: Simulation) -> int:
+async def open_connections(sim: LoneEngine) -> int:
     """How many ends of connections are open, once what is under way has arrived."""
     await asyncio.sleep(0.1)
     return len(sim.network.open_transports)

@@ -6,9 +6,9 @@ import pytest
 
 from mailstrom import Cause, RemoteDeliveryConfig
 from mailstrom.testing.dns import InTurn
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 NOT_PUBLIC = (
@@ -46,7 +46,7 @@ def test_an_mx_at_an_address_that_is_not_public_is_not_connected_to(ip: str) -> 
     """Row 36; Threat S13."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records["dest.example"] = mx("mx.dest.example")
         sim.host("mx.dest.example", ip, server)
         status = await sim.deliver(an_email())
@@ -62,7 +62,7 @@ def test_an_address_literal_that_is_not_public_is_not_connected_to(ip: str) -> N
     """Row 36; Threat S13."""
     literal = f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.listen(ip, 25, SmtpServer())
         status = await sim.deliver(an_email(to=f"you@{literal}"))
         result = status.recipients[0].result
@@ -75,7 +75,7 @@ def test_an_address_literal_that_is_not_public_is_not_connected_to(ip: str) -> N
 def test_a_domain_without_mx_at_a_private_address_is_not_connected_to() -> None:
     """Row 36: the implicit MX."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.host("dest.example", "10.0.0.25", SmtpServer())
         status = await sim.deliver(an_email())
         assert str(status[YOU].result.enhanced_code) == "5.4.4"
@@ -88,7 +88,7 @@ def test_of_mixed_addresses_the_public_ones_are_used() -> None:
     """Row 36: drop such addresses."""
     inside, outside = SmtpServer(), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records["dest.example"] = mx("mx.dest.example")
         sim.host("mx.dest.example", "10.0.0.25", inside)
         sim.host("mx.dest.example", "198.51.100.7", outside)
@@ -101,7 +101,7 @@ def test_of_mixed_addresses_the_public_ones_are_used() -> None:
 def test_private_addresses_may_be_allowed() -> None:
     """Row 36: for tests and closed networks."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records["dest.example"] = mx("mx.dest.example")
         sim.host("mx.dest.example", "127.0.0.1", SmtpServer())
         assert (await sim.deliver(an_email())).succeeded
@@ -112,7 +112,7 @@ def test_private_addresses_may_be_allowed() -> None:
 def test_the_port_is_ours_whatever_the_dns_holds() -> None:
     """Threat S13: no SRV record, no port in a name leads anywhere else."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records["dest.example"] = {**mx("mx.dest.example"), "SRV": ["0 0 22 mx.dest.example."]}
         sim.host("mx.dest.example", "198.51.100.7", SmtpServer())
         await sim.deliver(an_email())
@@ -126,7 +126,7 @@ def test_a_name_that_turns_private_between_two_tries_is_checked_at_each() -> Non
     answers = InTurn(["198.51.100.7"], ["127.0.0.1"])
     inside = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.ttl_secs = 1
         sim.zone.records |= {"dest.example": mx("mx.dest.example"), "mx.dest.example": {"A": answers}}
         sim.network.listen("198.51.100.7", 25, SmtpServer(on_rcpt="450 4.2.1 later"))

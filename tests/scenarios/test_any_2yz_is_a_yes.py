@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, a_message
 
 BARE = frozenset({"PIPELINING"})
@@ -26,7 +26,7 @@ def test_the_message_is_delivered(stage: str, code: int, pipelining: bool) -> No
     answer = f"{code}-mx\n{code} PIPELINING" if stage == "ehlo" and pipelining else f"{code} fine"
     server = SmtpServer(extensions=BARE if pipelining else (), **{f"on_{stage}": answer})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(a_message(), recipients=[YOU])
         assert (status[YOU].result.state, status[YOU].result.tries) == ("delivered", 1)
@@ -44,7 +44,7 @@ def test_where_one_code_is_asked_for_another_yes_is_none(stage: str, code: int) 
     """Row 12, row 20: 220 greets, 3yz asks for the content; anything else positive is out of step."""
     server = SmtpServer(**{f"on_{stage}": f"{code} hello"})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         result = (await sim.first_try(a_message(), recipients=[YOU]))[YOU].result
         assert (result.state, str(result.enhanced_code), result.uncertain) == ("deferred", "4.5.0", False)

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from mailstrom import Config, RelayConfig
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, outcome, visits
 from tests.scenarios.tls_hosts import (
     BAD_CERTIFICATES,
@@ -55,7 +55,7 @@ def test_a_bad_certificate_is_good_enough_for_an_mx_and_never_for_a_relay(kind: 
         tls_context=BAD_CERTIFICATES[kind](), implicit_tls=is_implicit, credentials=credentials
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_mx_or_relay(sim, server)
         status = await sim.first_try(an_email())
         if MODES[mode]:
@@ -86,7 +86,7 @@ def test_a_relay_with_a_good_certificate_gets_the_mail_and_is_recorded_as_verifi
         tls_context=server_context(), implicit_tls="implicit" in mode, credentials=credentials
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -103,7 +103,7 @@ def test_without_a_ca_file_the_systems_authorities_decide() -> None:
     """Row 25: a private authority is no authority unless it is named."""
     server = SmtpServer(tls_context=server_context(), credentials=CREDENTIALS)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.7.5", False, 1)
@@ -117,7 +117,7 @@ def test_a_relay_named_by_its_address_proves_the_address() -> None:
     """Row 25: the certificate holds the IP address."""
     good, bad = server_context("198.51.100.1"), server_context("198.51.100.9")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.hosts["198.51.100.1"] = ("198.51.100.1",)
         for context, state in ((good, "delivered"), (bad, "deferred")):
             sim.network.listen("198.51.100.1", 25, SmtpServer(tls_context=context))
@@ -133,7 +133,7 @@ def test_the_unverified_mx_is_not_better_than_the_verified_one_and_order_decides
     """Row 25: opportunistic TLS looks at no certificate, so a good one is unverified as well."""
     first, second = SmtpServer(tls_context=server_context()), SmtpServer(tls_context=server_context())
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(an_email())
         assert tls_used(status) == ["unverified"]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mailstrom import Config, ConfigError, Email, MessageError
 from mailstrom.message.prepared import DsnOptions
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 #: What would end a command, an argument or a path, if it came through.
@@ -49,7 +49,7 @@ def send_all(*emails: tuple[Email, dict[str, object]]) -> SmtpServer:
     """Sends each with its options to a strict server that is the host of dest.example."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         for email, options in emails:
             assert (await sim.deliver(email, **options)).completed
@@ -90,7 +90,7 @@ def test_the_envelope_by_itself_is_no_way_in_either(place: str, hostile: str) ->
     address = PLACES[place].format(hostile)
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         for options in ({"recipients": [address]}, {"return_path": address}):
             with suppress(MessageError):
@@ -140,7 +140,7 @@ def test_what_the_system_says_our_name_is_does_not_reach_ehlo_unless_it_is_one(f
     """Threat S4: the name that is looked up where none is configured."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.fqdn = fqdn
         with_mx(sim, server)
         assert (await sim.deliver(an_email())).succeeded

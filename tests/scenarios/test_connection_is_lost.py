@@ -11,7 +11,6 @@ import trustme
 
 from mailstrom import Cause, Mailstrom, RetryPolicy
 from mailstrom.testing.script import Step, close, read_octets, reset, start_tls
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import (
     DEFAULT_EXTENSIONS,
     Action,
@@ -20,6 +19,7 @@ from mailstrom.testing.smtp_server import (
     SmtpServer,
 )
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.raw_server import a_config_for_port
 from tests.scenarios.stages import (
     BEFORE_THE_DOT,
@@ -50,7 +50,7 @@ def test_a_connection_lost_before_the_dot_leads_to_the_next_host(stage: str, end
     """
     second = SmtpServer(credentials={"user": "secret"} if stage == "auth" else None)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_hosts(sim, server_that(end, stage, extensions=ALONE), second)
         status = await sim.deliver(a_message(stage), recipients=[YOU])
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -66,7 +66,7 @@ def test_a_connection_lost_before_the_dot_leads_to_the_next_host(stage: str, end
 def test_where_no_other_host_is_left_the_mail_is_deferred(stage: str, end: Action) -> None:
     """Row 3: 4.4.2, and surely not delivered."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_hosts(sim, server_that(end, stage, extensions=ALONE))
         began = sim.clock.now()
         status = await sim.first_try(a_message(stage), recipients=[YOU])
@@ -91,7 +91,7 @@ def test_a_recipient_refused_by_name_stays_refused_when_the_connection_is_lost_l
     first = _refuses_a_then(end, stage, extensions)
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(a_message(stage), recipients=[f"{n}@dest.example" for n in "abc"])
         assert outcome(status, "a@dest.example") == ("failed", "5.1.1", False, 1)
@@ -111,7 +111,7 @@ def test_after_the_dot_no_other_host_is_visited_and_the_result_is_uncertain(end:
     """Row 4: no reply to the final dot. The crate called it a permanent failure or sent it again."""
     first, second = SmtpServer(on_content=[end]), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         began = sim.clock.now()
         status = await sim.first_try(a_message())
@@ -138,7 +138,7 @@ def test_who_wants_no_duplicates_has_uncertain_mail_held_or_failed(
     """Row 4: at most once, for those who need it."""
     server = SmtpServer(on_content=[end])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         result = (await sim.first_try(an_email()))[YOU].result
         assert (result.state, result.cause) == expected
@@ -153,7 +153,7 @@ def test_uncertain_mail_that_is_refused_later_keeps_the_doubt() -> None:
     """Row 4: a 550 to the second copy says nothing of the first."""
     server = SmtpServer(on_content=[Action.CLOSE], on_rcpt=[None, "550 5.1.1 gone"])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         result = (await sim.deliver(an_email()))[YOU].result
         assert (result.state, result.cause, result.uncertain) == ("failed", Cause.REFUSED, True)
@@ -166,7 +166,7 @@ def test_only_those_named_in_the_lost_transaction_are_uncertain() -> None:
     replies = {"a": "550 5.1.1 unknown", "b": "450 4.2.1 busy"}
     server = SmtpServer(on_rcpt=lambda address, _: replies.get(address[0]), on_content=Action.RESET)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(an_email(to=[f"{name}@dest.example" for name in "abc"]))
         assert [outcome(status, f"{name}@dest.example") for name in "abc"] == [
@@ -184,7 +184,7 @@ def test_a_connection_lost_between_two_messages_costs_nobody_anything(end: Actio
     """Row 3: nothing was asked of the host for any recipient."""
     server = SmtpServer(on_rcpt=["550 5.1.1 unknown"], **{f"on_{stage}": end})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         first = await sim.first_try(a_message(), recipients=["a@dest.example"])
         second = await sim.deliver(an_email())
@@ -209,7 +209,7 @@ def test_a_reply_that_came_before_the_end_counts(stage: str, code: str) -> None:
     said = [(command, f"{own} words") for command, own in zip(commands[:place], codes.values(), strict=False)]
     steps = exchange(*said, (commands[place], f"{code} words"))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, ScriptedServer([*steps, close()]))
         result = (await sim.first_try(a_message(), recipients=[YOU]))[YOU].result
         state = {"2": "delivered", "4": "deferred", "5": "failed"}[code[0]]
@@ -235,7 +235,7 @@ def test_inside_tls_it_is_the_same(end: Action, stage: str, tls_context: ssl.SSL
         finish = close() if end is Action.CLOSE else reset()
         first = _ends_in_the_content_inside_tls(finish, tls_context)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first)
         status = await sim.first_try(_large_if(stage), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.4.2", stage == "content", 1)

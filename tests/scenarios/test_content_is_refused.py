@@ -6,9 +6,9 @@ import pytest
 
 from mailstrom import Cause
 from mailstrom.testing.script import expect, send
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import Action, SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import (
     YOU,
     a_message,
@@ -28,7 +28,7 @@ def test_a_5yz_is_final_for_the_accepted_and_no_other_mx_is_asked(stage: str) ->
     """Row 11."""
     backup = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server_that("554 5.7.1 content refused", stage), backup)
         status = await sim.first_try(a_message(stage), recipients=[YOU])
         assert outcome(status) == ("failed", "5.7.1", False, 1)
@@ -45,7 +45,7 @@ def test_a_4yz_defers_the_accepted_after_the_next_mx_was_asked(stage: str) -> No
     """Row 11."""
     reply = "451 4.3.0 not now"
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server_that(reply, stage), SmtpServer(on_content=[reply]))
         status = await sim.first_try(a_message(stage), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.3.0", False, 1)
@@ -59,7 +59,7 @@ def test_a_refusal_in_mid_body_stops_the_sending(reply: str) -> None:
     """Row 11: the connection is aborted, so that what was written does not look like the whole."""
     server = in_mid_body(send(reply), expect("<content>"))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.first_try(a_message("body"), recipients=[YOU])
         assert await open_connections(sim) == 0
@@ -82,7 +82,7 @@ def test_a_hanging_rset_hides_nothing_and_costs_the_next_message_only_its_timer(
     """Row 11. In aiosmtplib's sendmail() a timeout at RSET takes the reply's place."""
     server = SmtpServer(on_rset=Action.HANG, **{f"on_{stage}": [reply]})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert outcome(status) == (state, reply[4:9], False, 1)
@@ -99,7 +99,7 @@ def test_a_hanging_rset_hides_nothing_and_costs_the_next_message_only_its_timer(
 def test_a_3yz_after_the_dot_is_no_delivery(reply: str) -> None:
     """Row 11, row 18. In the crate a final 3yz counted as delivered."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_content=reply.encode() + b"\r\n"))
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.5.0", True, 1)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from mailstrom import Delivered, Reply
 from mailstrom.status import EnhancedCode
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 
 def test_each_recipient_gets_the_message_at_the_mx_of_its_domain() -> None:
     first, second = SmtpServer(), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, domain="one.example")
         with_mx(sim, second, domain="two.example")
         status = await sim.deliver(an_email(to="a@one.example, b@one.example", cc="c@two.example"))
@@ -27,7 +27,7 @@ def test_each_recipient_gets_the_message_at_the_mx_of_its_domain() -> None:
 def test_the_servers_final_reply_stands_in_the_status() -> None:
     server = SmtpServer(on_content="250 2.0.0 queued as 4711")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert status["you@dest.example"].result == Delivered(
@@ -43,7 +43,7 @@ def test_the_servers_final_reply_stands_in_the_status() -> None:
 def test_bcc_recipients_get_the_message_and_stand_nowhere_in_it() -> None:
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.deliver(an_email(bcc="hidden@dest.example"))
 
@@ -57,7 +57,7 @@ def test_bcc_recipients_get_the_message_and_stand_nowhere_in_it() -> None:
 def test_a_connection_is_used_again_for_the_next_message_of_the_lane() -> None:
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.deliver(an_email())
         await sim.deliver(an_email())

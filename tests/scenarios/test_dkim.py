@@ -15,10 +15,10 @@ import pytest
 from mailstrom import Config, Email, IdempotencyConflict, Mailstrom, MemoryStorage, RelayConfig
 from mailstrom.dkim import DkimSigner, verify
 from mailstrom.submission import UNSIGNED_DOMAINS_TOLD, UnsignedDomains
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.dkim_keys import ed25519_pem, ed25519_signer, records, rsa_pem, rsa_signer
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import RELAY
 
 SIGNERS = (rsa_signer("sender.example"), ed25519_signer("sender.example"))
@@ -88,7 +88,7 @@ def test_the_octets_that_arrive_are_the_octets_that_were_signed(
     server = SmtpServer(on_rcpt=lambda address, count: "451 4.7.1 later" if count == 1 else None)
     storage, stored = MemoryStorage(), []
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(email)
         stored.append(storage.retrieve(message_id)[0].content)
@@ -131,7 +131,7 @@ def test_however_it_is_delivered_it_is_signed(settings: dict[str, Any], via_rela
     if via_relay:
         config = a_config(dkim=SIGNERS, delivery=RelayConfig(RELAY, port=25, tls="none"))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         sim.network.hosts[RELAY] = ("198.51.100.1",)
         await sim.deliver(an_email())
@@ -273,7 +273,7 @@ def test_a_repeat_is_a_repeat_though_its_signature_is_of_another_time() -> None:
     """The fingerprint leaves out what signing adds: t= and with it b= are never the same."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         first = sim.send_email(an_email(), idempotency_key="order-4711")
         sim.clock.jump(timedelta(hours=1))

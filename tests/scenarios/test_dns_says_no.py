@@ -9,9 +9,9 @@ import pytest
 
 from mailstrom import Cause
 from mailstrom.testing.dns import InTurn
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import HELO, a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 Zone = Mapping[str, Mapping[str, object]]
@@ -72,7 +72,7 @@ def test_a_domain_that_takes_no_mail_fails_at_the_first_try_and_nothing_is_conne
     zone, code, cause = FAILED[case]
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.listen("198.51.100.1", 25, server)
         status = await sim.deliver(an_email())
         result = status[YOU].result
@@ -91,7 +91,7 @@ def test_a_domain_that_cannot_be_looked_up_is_deferred_and_nothing_is_connected_
     zone, code = DEFERRED[case]
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.listen("198.51.100.1", 25, server)
         status = await sim.first_try(an_email())
         result = status[YOU].result
@@ -106,7 +106,7 @@ def test_mail_goes_out_as_soon_as_the_dns_answers_again() -> None:
     """Row 39."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         working = sim.zone.records["dest.example"]
         sim.zone.records["dest.example"] = SERVFAIL
@@ -125,7 +125,7 @@ def test_a_domain_that_is_denied_once_and_there_the_next_time_is_not_failed() ->
     there = [[10, "mx.dest.example"]]
     zone = {"dest.example": {"MX": InTurn({"rcode": "NXDOMAIN"}, there)}, "mx.dest.example": OPEN_HOST}
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.listen("198.51.100.1", 25, server)
         assert (await sim.deliver(an_email())).succeeded
 
@@ -136,7 +136,7 @@ def test_a_null_mx_beside_other_records_is_passed_over() -> None:
     """Row 35."""
     zone = {"dest.example": {"MX": [[0, "."], [10, "mx.dest.example"]]}, "mx.dest.example": OPEN_HOST}
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.listen("198.51.100.1", 25, SmtpServer())
         assert (await sim.deliver(an_email())).succeeded
 
@@ -152,7 +152,7 @@ def test_an_mx_that_is_an_alias_gets_the_mail() -> None:
         "mx.example": OPEN_HOST,
     }
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.listen("198.51.100.1", 25, SmtpServer())
         assert (await sim.deliver(an_email())).succeeded
 
@@ -163,7 +163,7 @@ def test_of_a_list_with_us_in_it_only_the_better_hosts_are_visited() -> None:
     """Row 34: equal and worse preferences are dropped."""
     better, equal, worse = SmtpServer(on_rcpt="450 4.2.1 later"), SmtpServer(), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.host("better.example", "198.51.100.1", better)
         sim.host("equal.example", "198.51.100.2", equal)
         sim.host("worse.example", "198.51.100.3", worse)
@@ -178,7 +178,7 @@ def test_of_a_list_with_us_in_it_only_the_better_hosts_are_visited() -> None:
 def test_a_host_that_greets_with_our_name_is_ourselves() -> None:
     """Row 34: the greeting tells it where the DNS does not; also where private addresses are allowed."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(name=HELO))
         status = await sim.deliver(an_email())
         result = status[YOU].result
@@ -191,7 +191,7 @@ def test_a_silent_name_server_for_some_domains_holds_up_no_other() -> None:
     """Row 41."""
     silent = {f"silent{number}.example": TIMEOUT for number in range(100)}
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         for name in silent:
             sim.send_email(an_email(to=f"you@{name}"))

@@ -10,15 +10,15 @@ from datetime import timedelta
 import pytest
 
 from mailstrom import Cause, Config, Mailstrom, RelayConfig, RetryPolicy, SmtpTimeouts
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, mx, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, a_message, outcome, visits
 
 MINUTE = timedelta(minutes=1)
 
 
-def connects(sim: Simulation) -> list[tuple[str, float]]:
+def connects(sim: LoneEngine) -> list[tuple[str, float]]:
     """The last number of each address connected to, and when."""
     return [(connect.ip.rpartition(".")[2], connect.at) for connect in sim.network.connects]
 
@@ -27,7 +27,7 @@ def test_a_refused_connection_leads_to_the_next_mx_without_a_wait() -> None:
     """Row 1: connection refused. The crate counted each MX host as a try."""
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(), second)
         sim.network.refuse("198.51.100.1", 25)
         status = await sim.deliver(a_message())
@@ -44,7 +44,7 @@ def test_a_refused_connection_leads_to_the_next_mx_without_a_wait() -> None:
 def test_when_every_mx_refuses_connections_the_mail_is_deferred(how: str) -> None:
     """Row 1: connection refused, 4.4.1. A moment without the host is no permanent failure."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(), SmtpServer())
         for ip in ("198.51.100.1", "198.51.100.2"):
             getattr(sim.network, how)(ip, 25)
@@ -61,7 +61,7 @@ def test_when_every_mx_refuses_connections_the_mail_is_deferred(how: str) -> Non
 def test_a_host_that_stays_down_fails_the_mail_after_the_last_try_with_the_last_reason() -> None:
     """Row 1. The crate left such mail deferred for ever."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         sim.network.refuse("198.51.100.1", 25)
         result = (await sim.deliver(an_email()))[YOU].result
@@ -76,7 +76,7 @@ def test_a_second_address_of_a_host_is_tried_before_the_next_mx() -> None:
     """Row 1. The crate tried only the first address of a host."""
     server, backup = SmtpServer(), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records["dest.example"] = mx("mx1.dest.example", "mx2.dest.example")
         for ip in ("198.51.100.1", "198.51.100.2"):
             sim.host("mx1.dest.example", ip, server)
@@ -93,7 +93,7 @@ def test_a_second_address_of_a_host_is_tried_before_the_next_mx() -> None:
 def test_each_address_that_does_not_answer_gets_thirty_seconds_of_its_own() -> None:
     """Row 2: SYN black hole, a deadline per address. The crate's connect had none."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(), SmtpServer(), SmtpServer())
         for ip in ("198.51.100.1", "198.51.100.2"):
             sim.network.black_hole(ip, 25)
@@ -109,7 +109,7 @@ def test_mail_for_a_black_hole_is_deferred_and_holds_up_nobody() -> None:
     """Row 2: 4.4.1. The crate's only worker hung on a host that did not answer."""
     alive = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(), domain="hole.example")
         sim.network.black_hole("198.51.100.1", 25)
         with_mx(sim, alive)
@@ -126,7 +126,7 @@ def test_mail_for_a_black_hole_is_deferred_and_holds_up_nobody() -> None:
 def test_a_later_mx_that_answers_worse_does_not_turn_a_dead_one_into_a_failure() -> None:
     """Row 1. The crate made a bounce of a 4yz when the backup MX was broken."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(), SmtpServer(on_greeting="554 5.3.2 no service here"))
         sim.network.refuse("198.51.100.1", 25)
         status = await sim.first_try(an_email())
@@ -139,7 +139,7 @@ def test_a_host_that_deferred_is_not_asked_again_once_the_next_one_took_the_mail
     """Row 1. In the crate a delivery at the second MX still cost a try and stayed incomplete."""
     first, second = SmtpServer(on_rcpt="450 4.2.1 busy"), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)

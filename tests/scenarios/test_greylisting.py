@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from mailstrom import Cause, Mailstrom, RelayConfig, RetryPolicy
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer, greylist
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, a_message, outcome, visits
 
 MINUTE = timedelta(minutes=1)
@@ -24,7 +24,7 @@ def test_only_the_greylisted_recipient_waits(code: int) -> None:
     reply = f"{code} 4.7.1 greylisted, try again later"
     server = SmtpServer(on_rcpt=lambda address, count: reply if address[0] == "g" and count == 1 else None)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=["g@dest.example", "ok@dest.example"])
         assert outcome(status, "ok@dest.example") == ("delivered", "2.0.0", False, 1)
@@ -47,7 +47,7 @@ def test_a_host_that_greylists_is_not_passed_by_while_its_backup_greylists_too()
     """Row 7: each host is asked once in a pass, and again in the next."""
     first, second = SmtpServer(on_rcpt=greylist()), SmtpServer(on_rcpt=greylist())
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 2)
@@ -62,7 +62,7 @@ def test_a_host_that_greylists_is_not_passed_by_while_its_backup_greylists_too()
 def test_the_default_schedule_gets_through_a_greylist_of_that_many_minutes(closed_minutes: int) -> None:
     """Row 7: greylists open after 5 to 10 minutes; the default tries come at 0, 3 and 12 minutes."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         opens_at = closed_minutes * 60.0
         with_mx(sim, SmtpServer(on_rcpt=lambda *_: "450 4.7.1 wait" if sim.loop.time() < opens_at else None))
         status = await sim.deliver(an_email())
@@ -74,7 +74,7 @@ def test_the_default_schedule_gets_through_a_greylist_of_that_many_minutes(close
 def test_a_greylist_that_never_opens_fails_with_its_own_words() -> None:
     """Row 7. The crate left the recipient deferred for ever."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt=greylist(99)))
         result = (await sim.deliver(an_email()))[YOU].result
         assert (result.state, result.cause, result.tries) == ("failed", Cause.TRIES_EXHAUSTED, 2)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import (
     BEFORE_THE_DOT,
     YOU,
@@ -35,7 +35,7 @@ def test_a_421_before_the_dot_leads_to_the_next_host(
     """Row 5: 421 at each stage before the dot."""
     second = SmtpServer(credentials={"user": "secret"} if stage == "auth" else None)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_hosts(sim, server_that(answer, stage, extensions=extensions), second)
         status = await sim.deliver(a_message(stage), recipients=[YOU])
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -50,7 +50,7 @@ def test_a_421_before_the_dot_leads_to_the_next_host(
 def test_where_no_other_host_is_left_a_421_defers_and_the_connection_is_closed(stage: str) -> None:
     """Row 5: 421 at 9 stages, 4.3.2, not uncertain."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_hosts(sim, server_that(STAYS_OPEN, stage))
         status = await sim.first_try(a_message(stage), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.3.2", False, 1)
@@ -64,7 +64,7 @@ def test_a_421_after_the_dot_is_a_clear_no_and_no_other_host_gets_the_message_no
     """Row 5: it is not uncertain, and the schedule's ordinary wait holds."""
     first, second = SmtpServer(on_content=[CLOSING]), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         began = sim.clock.now()
         status = await sim.first_try(an_email())
@@ -82,7 +82,7 @@ def test_a_421_after_the_dot_is_a_clear_no_and_no_other_host_gets_the_message_no
 def test_the_servers_own_enhanced_code_stands() -> None:
     """Row 5: 4.3.2 is what we say where the server does not."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_greeting="421 4.7.0 too many connections from you"))
         assert outcome(await sim.first_try(an_email())) == ("deferred", "4.7.0", False, 1)
 
@@ -94,7 +94,7 @@ def test_recipients_answered_before_the_421_keep_their_answer() -> None:
     answers = {"a": "550 5.1.1 unknown", "c": CLOSING}
     first, second = SmtpServer(on_rcpt=lambda address, _: answers.get(address[0])), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(an_email(to=[f"{name}@dest.example" for name in "abcd"]))
         assert outcome(status, "a@dest.example") == ("failed", "5.1.1", False, 1)
@@ -110,7 +110,7 @@ def test_a_421_to_an_idle_session_costs_the_next_message_nothing() -> None:
     """Row 5, row 20: said while no command is open, it closes, and the next message dials again."""
     server = SmtpServer(idle_secs=2.0)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.deliver(an_email())
         status = await sim.deliver(an_email(), send_at=sim.clock.now() + timedelta(seconds=3))
@@ -127,7 +127,7 @@ def test_a_session_that_turns_out_closed_at_mail_costs_the_next_message_nothing(
     """Row 5: RFC 5321 3.8: the host had gone before it read our MAIL."""
     server = SmtpServer(on_mail=[None, "421 4.4.2 idle for too long"])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.deliver(an_email())
         status = await sim.deliver(an_email())

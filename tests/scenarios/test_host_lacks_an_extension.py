@@ -7,9 +7,9 @@ import pytest
 from mailstrom import Attachment, Cause, EnhancedCode
 from mailstrom.status import Phase
 from mailstrom.testing.script import Step, expect, send
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, outcome, visits
 from tests.scenarios.tls_hosts import QUIT
 
@@ -39,7 +39,7 @@ def test_a_message_above_the_hosts_size_fails_before_mail(limit: int) -> None:
     """Row 29: SIZE below the message: no MAIL is sent (RFC 1870 6.1)."""
     server = SmtpServer(size_limit=limit)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("failed", "5.3.4", False, 1)
@@ -56,7 +56,7 @@ def test_the_next_mx_may_take_larger_messages() -> None:
     """Row 29."""
     small, large = SmtpServer(size_limit=10), SmtpServer(size_limit=10_000)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, small, large)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -73,7 +73,7 @@ def test_a_size_that_says_nothing_limits_nothing(offer: str) -> None:
     """Row 29: RFC 1870 4: no value and 0 set no limit; neither does what is no number."""
     server = ScriptedServer(offering(offer))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -89,7 +89,7 @@ def test_a_message_of_exactly_the_hosts_size_is_sent_and_its_size_announced() ->
     email = an_email(text=".\n..\nthe end\n")
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.deliver(email)
         (message,) = server.ledger.messages
@@ -109,7 +109,7 @@ def test_a_size_refusal_in_words_fails_the_message_too() -> None:
     """Row 29: 552 to MAIL from a host whose EHLO gave no limit."""
     server = SmtpServer(on_mail="552 5.3.4 message too large")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("failed", "5.3.4", False, 1)
@@ -127,7 +127,7 @@ def test_an_email_is_seven_bit_whatever_the_host_offers(extensions: frozenset[st
         attachments=[Attachment("größe.bin", bytes(range(256)))],
     )  # fmt: skip
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(email)).succeeded
 
@@ -143,7 +143,7 @@ def test_finished_eight_bit_content_is_not_altered_and_fails_where_it_is_not_tak
     """Row 30: RFC 6152; the crate sent it regardless."""
     server = SmtpServer(extensions=DEFAULT_EXTENSIONS - {"8BITMIME"})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(EIGHT_BIT)
         assert outcome(status) == ("failed", "5.6.3", False, 1)
@@ -158,7 +158,7 @@ def test_finished_eight_bit_content_goes_as_it_is_where_it_is_taken() -> None:
     """Row 30: the next MX, announced by BODY=8BITMIME, octet for octet."""
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(extensions=PLAIN), second)
         status = await sim.deliver(EIGHT_BIT)
         assert visits(status) == [("1", "mail", "failed"), ("2", "dot", "delivered")]
@@ -175,7 +175,7 @@ def test_a_domain_beyond_ascii_goes_as_its_a_label_and_needs_nothing(extensions:
     """Row 31: RFC 5890; the crate, and others, wanted SMTPUTF8 for it."""
     server = SmtpServer(extensions=extensions)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server, domain="xn--bcher-kva.example")
         email = an_email(from_="Ä <no-reply@größe.example>", to="Käufer <you@bücher.example>")
         status = await sim.deliver(email)
@@ -194,7 +194,7 @@ def test_a_local_part_beyond_ascii_fails_where_no_host_takes_it() -> None:
     """Row 31: RFC 6531 3.4."""
     first, second = SmtpServer(extensions=PLAIN), SmtpServer(extensions=PLAIN)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(an_email(to="käufer@dest.example"))
         address = "käufer@dest.example"
@@ -211,7 +211,7 @@ def test_a_local_part_beyond_ascii_goes_to_the_mx_that_takes_it() -> None:
     """Row 31: the next MX."""
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(extensions=PLAIN), second)
         status = await sim.deliver(an_email(to="käufer@dest.example"))
         assert status.succeeded
@@ -228,7 +228,7 @@ def test_a_bcc_beyond_ascii_does_not_harm_the_others() -> None:
     """Row 31: only that recipient needs SMTPUTF8, since it stands in no header field."""
     server = SmtpServer(extensions=PLAIN)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email(bcc="käufer@dest.example"))
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -246,7 +246,7 @@ def test_smtputf8_is_asked_for_only_where_it_is_needed() -> None:
     """Row 31: RFC 6531 3.4. The crate asked whenever it was offered, and a later hop bounced plain mail."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.deliver(an_email(subject="Grüße", text="Grüße\n"))
         await sim.deliver(an_email(from_="käufer@sender.example"))
@@ -262,7 +262,7 @@ def test_what_this_host_lacks_says_nothing_of_the_next_message() -> None:
     """Rows 29 to 31: the session goes on."""
     server = SmtpServer(extensions=PLAIN)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert not (await sim.deliver(EIGHT_BIT)).succeeded
         assert (await sim.deliver(an_email())).succeeded
@@ -276,7 +276,7 @@ def test_what_this_host_lacks_says_nothing_of_the_next_message() -> None:
 def test_a_failure_for_lack_of_an_extension_weighs_less_than_a_host_that_may_have_it_later() -> None:
     """Row 31: deferred at one MX beats failed at another."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         busy = SmtpServer(on_greeting=["421 4.3.2 busy"])
         with_mx(sim, busy, SmtpServer(extensions=PLAIN))
         status = await sim.deliver(an_email(to="käufer@dest.example"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mailstrom import Cause
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, a_message, outcome, visits
 
 REFUSALS = [
@@ -23,7 +23,7 @@ def test_the_next_mx_is_asked(stage: str, reply: str) -> None:
     """Row 6. In the crate a 5yz of the first host failed everybody."""
     first, second = SmtpServer(**{f"on_{stage}": reply}), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -39,7 +39,7 @@ def test_when_all_hosts_say_so_it_is_final_with_the_peers_code(stage: str, reply
     """Row 6."""
     servers = [SmtpServer(**{f"on_{stage}": reply}) for _ in range(2)]
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, *servers)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("failed", reply[4:9], False, 1)
@@ -56,7 +56,7 @@ def test_one_host_that_may_still_take_it_keeps_it_alive(stage: str, reply: str, 
     """Row 6: deferred at one MX beats failed at the other, whatever their order."""
     servers = [SmtpServer(**{f"on_{stage}": reply}), SmtpServer(on_rcpt="450 4.2.1 busy")]
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, servers[1 - good_place], servers[good_place])
         assert outcome(await sim.first_try(an_email())) == ("deferred", "4.2.1", False, 1)
 
@@ -68,7 +68,7 @@ def test_a_host_that_refuses_ehlo_is_greeted_with_helo(code: int) -> None:
     """Row 6: HELO after any 5yz to EHLO (RFC 5321 3.2), and then no parameter of an extension."""
     server = SmtpServer(extensions=(), on_ehlo=[f"{code} what?"])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(a_message())).succeeded
 
@@ -86,7 +86,7 @@ def test_a_4yz_there_leads_to_the_next_mx_and_else_defers(stage: str, reply: str
     """Row 6, the mild form; no HELO after a 4yz."""
     first, second = SmtpServer(**{f"on_{stage}": reply}), SmtpServer(**{f"on_{stage}": [reply]})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", reply[4:9], False, 1)

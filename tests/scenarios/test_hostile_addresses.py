@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mailstrom import Config, Mailstrom, MessageError
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 #: What is one mailbox of dest.example, however it reads.
 ONE_MAILBOX = (
@@ -73,7 +73,7 @@ def test_what_is_routed_is_what_is_on_the_wire(address: str) -> None:
     """Threats S6 and S7: the routed domain comes from the same parse as the wire's address."""
     server, evil = SmtpServer(), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         with_mx(sim, evil, domain="evil.example")
         status = await sim.deliver(an_email(to=[("Somebody", address)]))
@@ -129,7 +129,7 @@ def test_a_look_alike_shows_its_a_label_and_is_routed_by_it() -> None:
     real, other = SmtpServer(), SmtpServer()
     look_alike = "a@d\u0435st.example"
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, real)
         with_mx(sim, other, domain="xn--dst-qdd.example")
         (recipient,) = await sim.deliver(an_email(to=look_alike))
@@ -147,7 +147,7 @@ def test_case_and_spelling_of_a_domain_are_one_recipient() -> None:
     """Threat S8: the same domain as U-label and as A-label."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server, domain="xn--bcher-kva.example")
         status = await sim.deliver(an_email(to="a@bücher.example, a@BÜCHER.example, a@xn--bcher-kva.EXAMPLE"))
         assert [recipient.address.lower() for recipient in status] == ["a@xn--bcher-kva.example"]

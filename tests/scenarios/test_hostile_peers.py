@@ -12,9 +12,9 @@ import pytest
 
 from mailstrom import Config, Mailstrom, MessageError, RetryPolicy
 from mailstrom.testing.dns import Zone
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, mx, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 EVIL = (
@@ -50,7 +50,7 @@ def test_what_a_host_says_is_one_plain_line_everywhere(
 ) -> None:
     """Threat S27: CR, LF, ESC, bidi in every reply."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(**{f"on_{stage}": code + b" " + EVIL + b"\r\n"}))  # type: ignore[arg-type]
         status = await sim.first_try(an_email())
         shown = [str(status), str(status[YOU]), str(status[YOU].result), *map(str, status[YOU].attempts)]
@@ -67,7 +67,7 @@ def test_what_a_host_says_is_one_plain_line_everywhere(
 def test_what_the_dns_holds_is_one_plain_line_everywhere(log: Callable[[], str]) -> None:
     """Threat S27: a host name with escapes in it."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records["dest.example"] = mx("mx\\027[2J\\010.example")
         status = await sim.first_try(an_email())
         shown = [str(status[YOU].result), *map(str, status[YOU].attempts)]
@@ -120,7 +120,7 @@ def test_the_text_of_a_reply_is_bounded() -> None:
     """Threat S21: 1 KB of it is kept."""
     last = "550 5.1.1 " + "x" * 480
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         lines = "\r\n".join([f"550-5.1.1 {'x' * 480}"] * 60 + [last]).encode() + b"\r\n"
         with_mx(sim, SmtpServer(on_rcpt=lines))
         status = await sim.deliver(an_email())
@@ -137,7 +137,7 @@ def test_the_attempts_kept_of_a_recipient_are_bounded() -> None:
     """Threat S21: five days of tries at hosts that come and go."""
     policy = RetryPolicy(tries=200, base_delay_secs=1, factor=1, jitter=0)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         status = await sim.deliver(an_email())
         assert (status[YOU].result.tries, len(status[YOU].attempts)) == (200, 50)
@@ -170,7 +170,7 @@ def test_a_zone_made_to_be_followed_for_ever_ends() -> None:
     """Threat S21: aliases of aliases, each name a new one."""
     records = {f"n{number}.example": {"CNAME": f"n{number + 1}.example"} for number in range(5000)}
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records |= Zone({"dest.example": mx("n0.example"), **records}).records
         status = await sim.first_try(an_email())
         assert status[YOU].result.state == "deferred"

@@ -7,9 +7,9 @@ import sys
 from itertools import chain, repeat
 
 from mailstrom.message.wire import dot_stuffed_chunks
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 SIZE_MB = 50
 EXTRA_MB = 16  # what delivery may need beside the message itself
@@ -78,7 +78,7 @@ def test_a_slow_host_gets_it_at_its_own_pace() -> None:
     """Row 58: with drain, over a connection that holds 64 KB."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(large(5))).succeeded
 

@@ -12,9 +12,9 @@ import pytest
 from mailstrom import MemoryStorage
 from mailstrom.abc import Claim, Order
 from mailstrom.storage.exclusive import ExclusiveStorage
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 
@@ -41,7 +41,7 @@ def test_a_lease_lost_before_the_final_dot_ends_the_delivery_before_the_dot() ->
     """Row 52: abort before the dot; whoever has the claim now sends it, once."""
     server = slow_once(90.0)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert status[YOU].result.tries == 1
@@ -55,7 +55,7 @@ def test_a_lease_that_ends_within_its_margin_is_not_used_for_a_dot() -> None:
     """Row 52: a margin of 10 s."""
     server = slow_once(51.0)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(an_email())).succeeded
 
@@ -70,7 +70,7 @@ def test_a_lease_lost_after_the_final_dot_brings_a_result_that_is_refused_and_lo
     """Rows 48 and 52: a late result with a stale token; this is the window nobody can close."""
     server = SmtpServer(delays={"content": 90.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert (status.succeeded, status[YOU].result.tries, len(status[YOU].attempts)) == (True, 1, 1)
@@ -85,7 +85,7 @@ def test_who_was_cancelled_after_the_lease_ended_does_not_take_the_others_result
     """What was delivered to them counts, and is not sent again."""
     server = SmtpServer(delays={"content": 90.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email(to=[YOU, "other@dest.example"]))
         await asyncio.sleep(61.0)
@@ -103,7 +103,7 @@ def test_a_long_delivery_keeps_its_lease() -> None:
     """Row 52: the heartbeat; nobody sends a second copy meanwhile."""
     server = SmtpServer(delays={"data": 110.0, "content": 590.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(an_email())).succeeded
 
@@ -124,7 +124,7 @@ def test_a_storage_that_cannot_prolong_for_a_minute_stops_what_has_not_sent_its_
     server = slow_once(90.0)
     storage = Locked(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(an_email())).succeeded
 

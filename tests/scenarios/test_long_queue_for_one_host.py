@@ -10,9 +10,9 @@ import pytest
 from mailstrom import Config
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import Action, SmtpServer
 from tests.builders import a_config, an_email, mx, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 
 class Counting(ExclusiveStorage):
@@ -37,7 +37,7 @@ def test_each_message_of_a_long_queue_is_claimed_once() -> None:
     """Its lane is known from the first look-up on."""
     storage = Counting()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(delays={"content": 1.0}))
         for message_id in [sim.send_email(an_email()) for _ in range(300)]:
             assert (await sim.wait(message_id)).succeeded
@@ -50,7 +50,7 @@ def test_each_message_of_a_long_queue_is_claimed_once() -> None:
 def test_domains_that_turn_out_to_share_a_host_are_claimed_in_vain_at_most_once() -> None:
     storage = Counting()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(delays={"content": 1.0}))
         for number in range(200):
             sim.zone.records[f"d{number}.example"] = mx("mx1.dest.example")
@@ -68,7 +68,7 @@ def test_mail_that_is_redirected_waits_for_room_as_any_other(redirected_to: str)
     """All of it goes to one lane, whatever the route keys of the queue are."""
     storage = Counting()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(delays={"content": 1.0}), domain="staging.example")
         ids = [
             sim.send_email(an_email(to=f"you@{redirected_to if redirected_to == 'one' else number}.example"))
@@ -86,7 +86,7 @@ def test_mail_that_is_redirected_waits_for_room_as_any_other(redirected_to: str)
 def test_a_long_queue_for_a_domain_whose_look_ups_hang_leaves_room_for_other_mail() -> None:
     """600 messages for a name server that does not answer, and one for another domain."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         sim.zone.records["silent.example"] = {"rcode": "TIMEOUT"}
         for _ in range(600):
@@ -99,7 +99,7 @@ def test_a_long_queue_for_a_domain_whose_look_ups_hang_leaves_room_for_other_mai
 
 
 def test_a_long_queue_for_a_host_that_hangs_leaves_room_for_other_mail() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_greeting=Action.HANG), domain="hangs.example")
         with_mx(sim, SmtpServer())
         for _ in range(600):
@@ -114,7 +114,7 @@ def test_a_long_queue_for_a_host_that_hangs_leaves_room_for_other_mail() -> None
 def test_sessions_that_wait_for_more_mail_are_bounded_as_well() -> None:
     """100 domains in turn, each session idle for a minute: the longest idle end first."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         for number in range(100):
             with_mx(sim, SmtpServer(), domain=f"d{number}.example")
             await sim.deliver(an_email(to=f"you@d{number}.example"))

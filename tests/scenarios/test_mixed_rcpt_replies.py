@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, ScriptedServer, SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import a_message, exchange, outcome, visits
 
 ABC = [f"{name}@dest.example" for name in "abc"]
@@ -44,7 +44,7 @@ def test_the_accepted_get_the_message_and_each_of_the_others_keeps_its_reply(
     """
     server = SmtpServer(on_rcpt=answers(mix), extensions=extensions)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=ABC)
         expected = [{**BY_RCPT, "yes": ("delivered", "2.0.0", False, 1)}[kind] for kind in mix]
@@ -77,7 +77,7 @@ def test_a_failing_data_changes_nothing_for_those_answered_at_rcpt(
     """Row 9: each recipient keeps its own result even if DATA fails later."""
     server = SmtpServer(on_rcpt=answers(mix), **fault)  # type: ignore[arg-type]
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=ABC)
         expected = [{**BY_RCPT, "yes": for_the_accepted}[kind] for kind in mix]
@@ -95,7 +95,7 @@ def test_what_one_mx_delivered_the_next_one_does_not_undo(backup_says: str) -> N
     first = SmtpServer(on_rcpt=lambda address, _: "450 4.2.1 busy" if address == ABC[1] else None)
     second = SmtpServer(on_rcpt=backup_says)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.first_try(a_message(), recipients=ABC[:2])
         assert outcome(status, ABC[0]) == ("delivered", "2.0.0", False, 1)
@@ -115,7 +115,7 @@ def test_a_recipient_deferred_at_the_first_mx_is_delivered_by_the_second_in_the_
     says = {ABC[0]: "450 4.2.1 busy", ABC[1]: "550 5.1.1 unknown"}
     first, second = SmtpServer(on_rcpt=lambda address, _: says.get(address)), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(a_message(), recipients=ABC)
         assert [outcome(status, address) for address in ABC] == [
@@ -135,7 +135,7 @@ def test_without_pipelining_there_is_no_data_when_all_recipients_are_refused(rep
     """Row 10: and RSET before the next message."""
     server = SmtpServer(extensions=(), on_rcpt=[reply])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         first = sim.send_email(a_message(), recipients=ABC[:1])
         await sim.until(first, lambda seen: seen.state != "queued")
@@ -173,7 +173,7 @@ def test_a_354_though_all_were_refused_is_answered_with_a_lone_dot(
         )
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=ABC[:2])
         assert [outcome(status, address) for address in ABC[:2]] == [expected] * 2
@@ -197,7 +197,7 @@ def test_a_354_though_mail_was_refused_is_answered_with_a_lone_dot() -> None:
         )
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=ABC[:2])
         assert [outcome(status, address) for address in ABC[:2]] == [("failed", "5.7.1", False, 1)] * 2
@@ -211,7 +211,7 @@ def test_a_server_that_never_answers_the_lone_dot_delays_nobody_for_long() -> No
     """Row 10: what was answered at RCPT stands, and nothing is uncertain."""
     server = SmtpServer(on_rcpt="550 5.1.1 unknown", on_data="354 go ahead", on_content=Action.HANG)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=ABC[:1])
         assert outcome(status, ABC[0]) == ("failed", "5.1.1", False, 1)

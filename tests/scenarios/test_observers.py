@@ -15,10 +15,10 @@ from mailstrom.abc import InternalMessageStatus, PreparedEmail
 from mailstrom.engine.events import QUEUE_LIMIT, Event, EventKind, Observers
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.clock import START
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
 from mailstrom.wiring import SystemPlatform
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 from tests.scenarios.test_process_life import Fragile, FragileMailstrom
 
@@ -47,7 +47,7 @@ def test_a_delivery_is_accepted_attempted_and_delivered_in_this_order() -> None:
 
 
 def test_each_host_visited_is_an_attempt_and_the_try_has_one_result() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"), SmtpServer(on_mail="550 5.7.1 no"))
         message_id = sim.send_email(an_email())
         await sim.until(message_id, lambda status: status.state == "deferred")
@@ -57,7 +57,7 @@ def test_each_host_visited_is_an_attempt_and_the_try_has_one_result() -> None:
 
 
 def test_failed_deferred_and_delayed_are_told() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         await sim.deliver(an_email())
         results = [event for event in sim.events if event.result]
@@ -72,7 +72,7 @@ def test_failed_deferred_and_delayed_are_told() -> None:
 
 
 def test_a_delay_is_told_once() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         await sim.deliver(an_email())
         assert kinds(sim.events).count("delayed") == 1
@@ -221,7 +221,7 @@ def test_an_observer_may_use_the_mailstrom_it_observes() -> None:
 
 
 def test_an_event_is_frozen_and_one_line() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="550 5.1.1 \x1b[31mno such user\x00"))
         await sim.deliver(an_email())
         for event in sim.events:

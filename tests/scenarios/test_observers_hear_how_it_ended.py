@@ -8,18 +8,18 @@ from typing import Any
 from mailstrom import Cause, Config, Event, EventKind, Mailstrom, MemoryStorage
 from mailstrom.abc import Order, Selection
 from mailstrom.storage.exclusive import ExclusiveStorage
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 
-def told(sim: Simulation) -> list[EventKind]:
+def told(sim: LoneEngine) -> list[EventKind]:
     return [event.kind for event in sim.events if event.result is not None]
 
 
 def test_a_deferral_that_cancel_made_a_failure_is_told_as_a_failure() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later", delays={"rcpt": 60.0}))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mailstrom.testing.script import send, start_tls
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import outcome, visits
 from tests.scenarios.tls_hosts import (
     UP_TO_220,
@@ -37,7 +37,7 @@ def test_octets_behind_the_220_abort_the_connection(octets: bytes, mode: str) ->
     """Row 28, threat S16: aborted, not merely discarded (CVE-2011-0411)."""
     server = ScriptedServer([*UP_TO_220, send(b"220 go ahead\r\n" + octets), start_tls(server_context())])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_mx_or_relay(sim, server)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.7.0", False, 1)
@@ -63,7 +63,7 @@ def test_the_next_mx_is_asked_instead() -> None:
     attacked = ScriptedServer([*UP_TO_220, send(b"220 go ahead\r\n250 ok\r\n"), start_tls(server_context())])
     second = SmtpServer(tls_context=server_context())
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, attacked, second)
         status = await sim.deliver(an_email())
         assert visits(status)[1:] == [("2", "dot", "delivered")]

@@ -9,15 +9,15 @@ from datetime import timedelta
 import pytest
 
 from mailstrom import MessageStatus, Submission
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, mx
+from tests.lone_engine import LoneEngine, simulate
 
 LATENCY_SECS = 0.05
 DEAD, ALIVE = 100, 200
 
 
-def with_domains(sim: Simulation, first: int, last: int, server: SmtpServer | None) -> list[str]:
+def with_domains(sim: LoneEngine, first: int, last: int, server: SmtpServer | None) -> list[str]:
     """A domain each with one host of its own; None: a host that never answers."""
     names = [f"d{number}.example" for number in range(first, last)]
     for number, name in zip(range(first, last), names, strict=True):
@@ -34,14 +34,14 @@ def to_each(names: Sequence[str]) -> list[Submission]:
     return [Submission(an_email(to=f"you@{name}")) for name in names]
 
 
-async def all_of(sim: Simulation, ids: Sequence[str]) -> list[MessageStatus]:
+async def all_of(sim: LoneEngine, ids: Sequence[str]) -> list[MessageStatus]:
     return [await sim.wait(message_id) for message_id in ids]
 
 
 def secs_alone() -> float:
     """How long the mail to hosts that answer takes when there is no other."""
 
-    async def story(sim: Simulation) -> float:
+    async def story(sim: LoneEngine) -> float:
         names = with_domains(sim, 0, ALIVE, SmtpServer())
         await all_of(sim, sim.send_emails(to_each(names)))
         return sim.clock.monotonic()
@@ -54,7 +54,7 @@ def test_hundred_dead_hosts_leave_two_hundred_others_at_most_twice_their_time(si
     """Threat S21: 300 emails to 300 domains, default limits, the dead ones submitted first."""
     alone = secs_alone()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         living = with_domains(sim, 0, ALIVE, SmtpServer())
         dead = with_domains(sim, ALIVE, ALIVE + DEAD, None)
         for number, name in enumerate(dead, ALIVE):
@@ -78,7 +78,7 @@ def test_twenty_connections_to_one_set_of_hosts_and_no_more() -> None:
     server = SmtpServer(delays={"content": 1.0})
     most: list[int] = []
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         names = with_domains(sim, 0, 1, server) * 200
         ids = sim.send_emails(to_each(names))
         for _ in range(20):
@@ -97,7 +97,7 @@ def test_domains_that_share_their_hosts_share_the_limit() -> None:
     server = SmtpServer(delays={"content": 1.0})
     most: list[int] = []
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.host("mx.host.example", "198.51.100.1", server)
         names = [f"d{number}.example" for number in range(100)]
         sim.zone.records |= {name: mx("mx.host.example") for name in names}
@@ -115,7 +115,7 @@ def test_domains_that_share_their_hosts_share_the_limit() -> None:
 def test_a_slow_host_with_much_mail_delays_nobody_else() -> None:
     """500 messages for one slow host were there first; one for another goes out at once."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         slow = with_domains(sim, 0, 1, SmtpServer(delays={"content": 500.0}))
         sim.send_emails(to_each(slow * 500))
         await asyncio.sleep(10)
@@ -130,7 +130,7 @@ def test_a_slow_host_with_much_mail_delays_nobody_else() -> None:
 
 
 def test_a_slow_host_of_one_recipient_does_not_keep_the_others_of_the_message() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_domains(sim, 0, 1, SmtpServer(delays={"content": 500.0}))
         with_domains(sim, 1, 2, SmtpServer())
         message_id = sim.send_email(an_email(to="a@d0.example, b@d1.example"))
@@ -148,7 +148,7 @@ def test_the_limits_are_settings(setting: dict[str, int], limit: int) -> None:
     server = SmtpServer(delays={"content": 1.0})
     most: list[int] = []
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         domains = 50 if "max_sessions" in setting else 1
         names = with_domains(sim, 0, domains, server) * (50 // domains)
         ids = sim.send_emails(to_each(names))

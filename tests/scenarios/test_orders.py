@@ -26,9 +26,9 @@ from mailstrom import (
     SqliteStorage,
 )
 from mailstrom.abc import Order
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 CAPTURE = Config(helo_name="sender.example", mode="capture")
@@ -101,7 +101,7 @@ def test_an_order_for_what_is_completed_changes_nothing(order: str, m: Mailstrom
 
 
 def test_retry_now_makes_due_what_waits_for_its_next_try() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt=["450 4.2.0 later"]))
         status = await sim.first_try(an_email())
         await asyncio.sleep(10)
@@ -113,7 +113,7 @@ def test_retry_now_makes_due_what_waits_for_its_next_try() -> None:
 
 
 def test_retry_now_leaves_what_is_held() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         message_id = sim.send_email(an_email(), send_at=sim.clock.now() + HOUR)
         sim.order(Order.HOLD, message_id)
@@ -125,7 +125,7 @@ def test_retry_now_leaves_what_is_held() -> None:
 
 
 def test_a_hold_of_what_is_being_sent_takes_effect_where_it_is_not_delivered() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later", delays={"rcpt": 60.0}))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
@@ -139,7 +139,7 @@ def test_a_hold_of_what_is_being_sent_takes_effect_where_it_is_not_delivered() -
 
 @pytest.mark.parametrize(("order", "state"), [(Order.CANCEL, "failed"), (Order.HOLD, "deferred")])
 def test_whom_an_order_meets_before_the_final_dot_gets_none(order: Order, state: str) -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         server = SmtpServer(delays={"data": 60.0})
         with_mx(sim, server)
         message_id = sim.send_email(an_email())

@@ -10,9 +10,9 @@ from mailstrom.engine.steering import carried_out
 from mailstrom.records import START, Cursor, Ordered
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 
@@ -26,7 +26,7 @@ class InSmallParts(ExclusiveStorage):
 
 
 def test_retry_now_costs_each_recipient_one_try_though_the_worker_is_quicker() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.storage = InSmallParts(MemoryStorage(), lease_clock=sim.clock.monotonic)
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.0 later"))
         sim.start()

@@ -12,9 +12,9 @@ from typing import Any
 from mailstrom import Config, Mailstrom, MemoryStorage, SqliteStorage
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.submission import Moment, Submission, UnsignedDomains, entry_for
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 POLL_SECS = 2.0
@@ -38,7 +38,7 @@ class Shared(ExclusiveStorage):
         return super().next_due(*args, **kwargs)
 
 
-def stored_by_another(sim: Simulation) -> str:
+def stored_by_another(sim: LoneEngine) -> str:
     """The id of an email that nobody tells the worker of."""
     moment = Moment(wall=sim.clock.now(), steady=sim.clock.now())
     entry = entry_for(Submission(an_email()), sim.config, moment, "other", UnsignedDomains())
@@ -46,7 +46,7 @@ def stored_by_another(sim: Simulation) -> str:
 
 
 def test_it_is_sent_as_soon_as_the_worker_looks() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         await asyncio.sleep(100.5)
         status = await sim.wait(stored_by_another(sim))
@@ -59,7 +59,7 @@ def test_it_is_sent_as_soon_as_the_worker_looks() -> None:
 def test_one_that_is_idle_asks_one_question_at_a_look_and_claims_nothing() -> None:
     storage = Shared()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         await asyncio.sleep(10)
         storage.asked.clear()
         await asyncio.sleep(100 * POLL_SECS)
@@ -71,7 +71,7 @@ def test_one_that_is_idle_asks_one_question_at_a_look_and_claims_nothing() -> No
 def test_one_that_is_paused_does_not_look() -> None:
     storage = Shared()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         await asyncio.sleep(10)
         sim.engine.pause()
         await asyncio.sleep(POLL_SECS)
@@ -91,7 +91,7 @@ def test_what_looks_due_and_cannot_be_had_is_asked_for_with_pauses() -> None:
 
     storage = Contended()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.send_email(an_email())
         await asyncio.sleep(10)
         assert storage.asked["claim"] < 250

@@ -16,10 +16,10 @@ from mailstrom.engine.events import EventKind
 from mailstrom.route.mx import MxAnswer
 from mailstrom.testing.dns import FakeResolver
 from mailstrom.testing.network import MemoryNetwork
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.contract.plain_storage import PlainStorage
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 POISON = "you@poison.example"
@@ -37,7 +37,7 @@ class Poisoned(FakeResolver):
         return await super().mx(domain)
 
 
-def with_poison(sim: Simulation, times: int = 10**9) -> None:
+def with_poison(sim: LoneEngine, times: int = 10**9) -> None:
     """poison.example works, but for our own code."""
     with_mx(sim, SmtpServer(), domain="poison.example")
     poisoned = Poisoned(sim.zone)
@@ -46,7 +46,7 @@ def with_poison(sim: Simulation, times: int = 10**9) -> None:
     sim.start()
 
 
-def crashed_at(sim: Simulation) -> list[float]:
+def crashed_at(sim: LoneEngine) -> list[float]:
     found = [event for event in sim.events if event.kind is EventKind.DEFERRED]
     return [(event.at - found[0].at).total_seconds() for event in found]
 
@@ -54,7 +54,7 @@ def crashed_at(sim: Simulation) -> list[float]:
 def test_it_is_tried_again_later_and_later_and_held_after_five_crashes() -> None:
     """Row 56: due again after min(base, 60) * 2**(crashes-1) s, five in a row = held, with an event."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_poison(sim)
         message_id = sim.send_email(an_email(to=POISON))
         await asyncio.sleep(100_000)
@@ -72,7 +72,7 @@ def test_other_mail_goes_on_meanwhile() -> None:
     """Row 56."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_poison(sim)
         with_mx(sim, server)
         ids = [sim.send_email(an_email(to=to)) for to in (POISON, YOU, POISON, YOU)]
@@ -89,7 +89,7 @@ def test_the_other_recipients_of_the_same_message_get_it_once() -> None:
     """Row 56."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_poison(sim)
         with_mx(sim, server)
         message_id = sim.send_email(an_email(to=[POISON, YOU]))
@@ -105,7 +105,7 @@ def test_the_other_recipients_of_the_same_message_get_it_once() -> None:
 def test_a_crash_is_no_try_and_one_good_pass_forgets_the_crashes() -> None:
     """Row 56: counted apart from the tries."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_poison(sim, times=4)
         status = await sim.deliver(an_email(to=POISON))
         assert (status.succeeded, status[POISON].result.tries) == (True, 1)
@@ -117,7 +117,7 @@ def test_a_crash_is_no_try_and_one_good_pass_forgets_the_crashes() -> None:
 def test_the_log_has_the_traceback(caplog: pytest.LogCaptureFixture) -> None:
     """Row 56: a defect must be found."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_poison(sim, times=1)
         await sim.deliver(an_email(to=POISON))
 
@@ -132,7 +132,7 @@ def test_the_log_has_the_traceback(caplog: pytest.LogCaptureFixture) -> None:
 def test_held_mail_can_be_cancelled() -> None:
     """Row 56: it waits for a person."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_poison(sim)
         message_id = sim.send_email(an_email(to=POISON))
         await asyncio.sleep(100_000)
@@ -174,7 +174,7 @@ def test_a_crash_after_the_final_dot_is_uncertain(on_uncertain: str, state: str,
     """Rows 4 and 56: it may have been delivered; not again before 15 minutes, or as on_uncertain says."""
     policy = RetryPolicy(jitter=0, on_uncertain=on_uncertain)  # type: ignore[arg-type]
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network = Breaking()
         with_mx(sim, SmtpServer())
         sim.start()
@@ -193,7 +193,7 @@ def test_an_uncertain_recipient_stays_uncertain_when_a_later_try_crashes() -> No
     """Row 56: what may have been delivered is never forgotten."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network = Breaking()
         with_mx(sim, server)
         sim.start()
@@ -211,7 +211,7 @@ def test_what_a_dead_process_had_sent_its_dot_for_is_uncertain_after_the_restart
     storage = PlainStorage(durable=True)
     server = SmtpServer(delays={"content": 300.0})
 
-    async def killed(sim: Simulation) -> None:
+    async def killed(sim: LoneEngine) -> None:
         with_mx(sim, server)
         sim.send_email(an_email(message_id="one@sender.example"))
         await asyncio.sleep(10)
@@ -219,7 +219,7 @@ def test_what_a_dead_process_had_sent_its_dot_for_is_uncertain_after_the_restart
         await sim.die()
         storage.statuses = crashed  # as kill -9 leaves it
 
-    async def restarted(sim: Simulation) -> None:
+    async def restarted(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         status = await sim.until("one@sender.example", lambda status: status[YOU].result.uncertain)
         assert status[YOU].result.state == "deferred"
@@ -238,7 +238,7 @@ def test_an_error_of_the_system_is_no_crash() -> None:
         async def connect(self, *_: object, **__: object) -> asyncio.Transport:
             raise OSError(errno.EMFILE, "too many open files")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network = Odd()
         with_mx(sim, SmtpServer())
         sim.start()
@@ -279,7 +279,7 @@ def test_one_message_that_the_storage_fails_for_does_not_hold_up_the_others(spoi
     storage = Spoiled(spoiled)
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         storage.bad = sim.send_email(an_email())
         if spoiled == "result":

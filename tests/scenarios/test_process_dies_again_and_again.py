@@ -10,10 +10,10 @@ import pytest
 from mailstrom.route.mx import MxAnswer
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.dns import FakeResolver
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.contract.plain_storage import PlainStorage
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 POISON = "you@poison.example"
@@ -25,7 +25,7 @@ WAITS = (range(2, 4), range(4, 8), range(8, 16))  # minutes, after the second de
 class Killing(FakeResolver):
     """Nobody comes back who asks it for one domain."""
 
-    def __init__(self, sim: Simulation) -> None:
+    def __init__(self, sim: LoneEngine) -> None:
         super().__init__(sim.zone)
         self.killed = asyncio.Event()
 
@@ -36,7 +36,7 @@ class Killing(FakeResolver):
         return await super().mx(domain)
 
 
-def start(sim: Simulation, storage: PlainStorage) -> Killing:
+def start(sim: LoneEngine, storage: PlainStorage) -> Killing:
     """A new process, and what may kill it."""
     sim.resolver = killing = Killing(sim)
     sim.storage = ExclusiveStorage(storage, lease_clock=sim.clock.monotonic)
@@ -44,7 +44,7 @@ def start(sim: Simulation, storage: PlainStorage) -> Killing:
     return killing
 
 
-async def live_and_die(sim: Simulation, storage: PlainStorage) -> float:
+async def live_and_die(sim: LoneEngine, storage: PlainStorage) -> float:
     """When it died; the next process finds what this one had written."""
     await start(sim, storage).killed.wait()
     written = dict(storage.statuses)
@@ -59,7 +59,7 @@ def test_it_waits_longer_after_each_death_and_takes_no_other_with_it(seed: int) 
     storage = PlainStorage(durable=True)
     server = SmtpServer(delays={"rcpt": 1.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.storage = ExclusiveStorage(storage, lease_clock=sim.clock.monotonic)
         with_mx(sim, server)
         innocent = [sim.send_email(an_email()) for _ in range(INNOCENT)]

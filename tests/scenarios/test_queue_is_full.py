@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from mailstrom import ClosedError, Config, Mailstrom, MemoryStorage, QueueFull
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 
 def capturing(storage: MemoryStorage, wait_secs: float = 0.0) -> Mailstrom:
@@ -144,7 +144,7 @@ def test_of_several_emails_that_do_not_all_fit_none_is_taken() -> None:
 def test_what_waits_for_its_next_try_takes_up_room() -> None:
     """Row 57."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt=["450 4.2.0 later"]))
         message_id = sim.send_email(an_email())
         await sim.until(message_id, lambda status: status.state == "deferred")

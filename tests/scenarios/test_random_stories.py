@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from mailstrom.testing.simulation import simulate
+from tests.lone_engine import simulate
 from tests.scenarios.random_stories import Story
 
 SEEDS = int(os.environ.get("MAILSTROM_SEEDS", "200"))

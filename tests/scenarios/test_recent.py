@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from mailstrom import Config, Mailstrom, MemoryStorage, MessageNotFound
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 
@@ -40,7 +40,7 @@ def test_a_completed_message_is_still_known_by_its_id() -> None:
 
 
 def test_after_its_retention_it_is_forgotten() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         old = await sim.deliver(an_email())
         await sim.deliver(an_email(), send_at=sim.clock.now() + timedelta(hours=2))

@@ -8,9 +8,9 @@ import pytest
 
 from mailstrom import Config, Mailstrom, RelayConfig, SmtpAuth, SmtpTimeouts, Submission
 from mailstrom.testing.script import Step, expect, send, start_tls
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import LoopbackServer, ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import RELAY, YOU, outcome, visits
 from tests.scenarios.tls_hosts import (
     AUTH,
@@ -33,7 +33,7 @@ def test_mail_to_many_domains_goes_through_the_relay_and_no_dns_is_asked(
     """The crate knew no implicit TLS."""
     server = SmtpServer(tls_context=server_context(), implicit_tls=tls == "implicit", credentials=CREDENTIALS)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.deliver(an_email(to="a@one.example, b@two.example", cc="c@three.example"))
         assert status.succeeded
@@ -56,7 +56,7 @@ def test_each_kind_of_relay_has_its_port(tls: str, port: int) -> None:
         tls_context=None if tls == "none" else server_context(), implicit_tls=tls == "implicit"
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.hosts[RELAY] = ("10.0.0.25",)
         sim.network.listen("10.0.0.25", port, server)
         status = await sim.deliver(an_email())
@@ -72,7 +72,7 @@ def test_a_relay_name_that_cannot_be_looked_up_defers_the_mail() -> None:
     """In the crate a moment without DNS bounced the whole queue."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.hosts[RELAY] = socket.gaierror(socket.EAI_NONAME, "name not known")
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.4.3", False, 1)
@@ -85,7 +85,7 @@ def test_a_relay_name_that_cannot_be_looked_up_defers_the_mail() -> None:
 def test_a_dead_address_of_the_relay_leads_to_its_next_one() -> None:
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.hosts[RELAY] = ("198.51.100.9", "198.51.100.1")
         sim.network.listen("198.51.100.1", 25, server)
         status = await sim.deliver(an_email())
@@ -98,7 +98,7 @@ def test_a_refused_recipient_does_not_touch_the_others() -> None:
     """The crate gave one result to all recipients of a server."""
     server = SmtpServer(on_rcpt=lambda address, _: "550 5.1.1 unknown" if address.startswith("a") else None)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.deliver(an_email(to="a@one.example, b@two.example"))
         assert outcome(status, "a@one.example") == ("failed", "5.1.1", False, 1)
@@ -111,7 +111,7 @@ def test_deferred_mail_is_given_up_when_the_tries_are_used_up() -> None:
     """The crate never ended mail to a relay."""
     server = SmtpServer(on_rcpt="451 4.3.0 later")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("failed", "4.3.0", False, 3)
@@ -122,7 +122,7 @@ def test_deferred_mail_is_given_up_when_the_tries_are_used_up() -> None:
 def test_a_session_with_the_relay_is_used_again_and_let_in_once() -> None:
     server = SmtpServer(tls_context=server_context(), credentials=CREDENTIALS)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         for number in range(5):
             assert (await sim.deliver(an_email(to=f"r{number}@d{number}.example"))).succeeded
@@ -161,7 +161,7 @@ def test_one_mechanism_is_tried_and_no_weaker_one_after_its_refusal(
     """Threat S12: the strongest of what is offered; a downgrade is what an attacker waits for."""
     hosts = [offering(offered, expect("AUTH "), send(refusal), *QUIT) for _ in range(2)]
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, *hosts)
         status = await sim.first_try(an_email())
         assert status[YOU].result.state == "deferred"
@@ -181,7 +181,7 @@ def test_the_configured_mechanism_is_the_only_one(mechanism: str) -> None:
     """Threat S12: the allow-list is what the configuration names."""
     server = offering("PLAIN XOAUTH2", *QUIT)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.7.0", False, 0)
@@ -198,7 +198,7 @@ def test_a_refused_mechanism_is_not_replaced_at_the_next_probe_either() -> None:
     refusing = [expect("AUTH CRAM-MD5"), send("535 5.7.8 no"), *QUIT]
     server = offering("CRAM-MD5 PLAIN", *refusing)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         message_id = sim.send_email(an_email())
         await sim.until(message_id, lambda status: len(status[YOU].attempts) == 3)
@@ -214,7 +214,7 @@ def test_a_clear_text_relay_that_may_see_the_password_gets_the_strongest_mechani
     """Threat S12: a refused challenge is not followed by the password in clear."""
     server = SmtpServer(credentials=CREDENTIALS, on_auth=lambda mechanism, _: "535 5.7.8 no")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         await sim.first_try(an_email())
 

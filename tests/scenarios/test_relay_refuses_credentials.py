@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from mailstrom import Config, EventKind, RetryPolicy, Submission
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import Hook, SmtpServer
 from tests.builders import an_email
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, outcome, visits
 from tests.scenarios.tls_hosts import AUTH, a_relay_config, at_relay
 
@@ -44,7 +44,7 @@ def auths(server: SmtpServer) -> list[float]:
     ]
 
 
-def fifty(sim: Simulation) -> list[str]:
+def fifty(sim: LoneEngine) -> list[str]:
     emails = [an_email(to=f"r{number}@dest.example") for number in range(50)]
     return sim.send_emails([Submission(email) for email in emails])
 
@@ -53,7 +53,7 @@ def test_refused_credentials_hold_the_whole_queue_and_one_probe_each_15_minutes_
     """Row 32: 535 for two hours, then 235; 50 messages wait. In the crate each of them failed."""
     server = a_relay(refusing_until(2 * 3600 + 60))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         began = sim.loop.time()
         ids = fifty(sim)
@@ -81,7 +81,7 @@ def test_a_relay_that_has_not_let_us_in_yet_is_asked_by_one_delivery_alone(queue
     """Row 32: 20 refusals in one second would lock the account."""
     server = a_relay(REFUSED)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         sim.send_emails([Submission(an_email(to=f"r{number}@dest.example")) for number in range(queued)])
         await asyncio.sleep(899)
@@ -96,7 +96,7 @@ def test_once_it_has_let_us_in_the_relay_gets_the_queue_over_many_sessions() -> 
     """Row 32: the caution ends with the first success."""
     server = a_relay([], delays={"content": 10.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         began = sim.loop.time()
         for message_id in fifty(sim):
@@ -113,7 +113,7 @@ def test_credentials_that_stop_working_hold_what_is_left() -> None:
     """Row 32: after a success; the sessions under way may be refused, no others."""
     server = a_relay(lambda _, count: None if count == 1 else REFUSED)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         assert (await sim.deliver(an_email())).succeeded
         await asyncio.sleep(sim.config.session_idle_secs + 1)
@@ -129,7 +129,7 @@ def test_the_probed_message_says_why_it_waits() -> None:
     """Row 32: deferred 4.7.8, no try counted, due again in 15 minutes."""
     server = a_relay(REFUSED)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         began = sim.clock.now()
         status = await sim.first_try(an_email())
@@ -150,7 +150,7 @@ def test_observers_and_the_log_are_told(caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level(logging.WARNING, logger="mailstrom")
     server = a_relay(REFUSED)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         await sim.first_try(an_email())
         kinds = [event.kind for event in sim.events if event.kind is not EventKind.WORKER_STATUS]
@@ -182,7 +182,7 @@ def test_every_refusal_of_auth_holds_the_relay(reply: str, code: str) -> None:
     """Rows 32 and 33."""
     server = a_relay(refusing_until(1000, reply))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         ids = fifty(sim)
         await asyncio.sleep(950)
@@ -201,7 +201,7 @@ def test_auth_that_is_not_offered_holds_the_relay(settings: dict[str, object]) -
     credentials = {"user": "secret"} if settings else None
     server = SmtpServer(credentials=credentials, **settings)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         ids = fifty(sim)
         await asyncio.sleep(2 * 900 + 60)
@@ -223,7 +223,7 @@ def test_a_relay_that_wants_credentials_we_have_none_of_is_held(stage: str) -> N
     """Row 33: 530 to MAIL or RCPT."""
     server = SmtpServer(**{f"on_{stage}": "530 5.7.0 authentication required"})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         ids = fifty(sim)
         await asyncio.sleep(2 * 900 + 60)
@@ -243,7 +243,7 @@ def test_a_relay_with_several_addresses_is_asked_at_one_of_them() -> None:
     """Rows 32 and 33: they are one relay, and it knows one account."""
     first, second = a_relay(refusing_until(1000)), a_relay(refusing_until(1000))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, first, second)
         message_id = sim.send_email(an_email())
         await asyncio.sleep(950)
@@ -257,7 +257,7 @@ def test_a_message_of_many_recipients_is_one_probe() -> None:
     """Row 32: 300 recipients are three claims, and one AUTH."""
     server = a_relay(REFUSED)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         sim.send_email(an_email(to=[f"r{number}@dest.example" for number in range(300)]))
         await asyncio.sleep(60)
@@ -270,7 +270,7 @@ def test_a_message_of_many_recipients_is_one_probe() -> None:
 def test_a_relay_that_is_down_is_not_held() -> None:
     """Row 1: only credentials hold a relay; 50 messages are tried together and by their schedule."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.network.hosts["relay.example"] = ("198.51.100.1",)
         sim.network.black_hole("198.51.100.1")
         ids = fifty(sim)
@@ -285,7 +285,7 @@ def test_the_hold_outlives_what_else_happens_to_the_relay() -> None:
     """Row 32: a probe that cannot even connect does not let the others loose."""
     server = a_relay(refusing_until(3000))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         ids = fifty(sim)
         await asyncio.sleep(60)
@@ -304,7 +304,7 @@ def test_mail_that_may_not_wait_so_long_expires_while_the_relay_is_held() -> Non
     """Row 32: `expires_at` is the caller's own word, and holds."""
     server = a_relay(REFUSED)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         began = sim.clock.now()
         status = await sim.deliver(an_email(), expires_at=began + HOUR)
@@ -320,7 +320,7 @@ def test_tries_are_neither_used_up_nor_given_back_by_a_refusal() -> None:
     """Row 32: 96 refusals in a day, and the one try that counts is the delivery."""
     server = a_relay(refusing_until(24 * 3600))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)

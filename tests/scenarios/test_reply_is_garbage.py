@@ -9,9 +9,9 @@ import sqlite3
 import pytest
 
 from mailstrom import MessageStatus
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import (
     BEFORE_THE_DOT,
     YOU,
@@ -67,7 +67,7 @@ def test_what_is_no_reply_is_never_taken_for_one(kind: str, stage: str) -> None:
     """Row 18: 4.5.0, after the dot uncertain. aiosmtplib takes `250xok` and `550-no`/`250 yes` for 250;
     in the crate what could not be parsed was a permanent failure."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_hosts(sim, server_that(GARBAGE[kind], stage, extensions=ALONE))
         status = await sim.first_try(a_message(stage), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.5.0", stage == "content", 1)
@@ -84,7 +84,7 @@ def test_between_two_messages_it_touches_no_result(kind: str, stage: str) -> Non
     """Row 18: the session is not used any further."""
     server = SmtpServer(on_rcpt=["550 5.1.1 unknown"], **{f"on_{stage}": GARBAGE[kind]})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         first = await sim.first_try(a_message(), recipients=["a@dest.example"])
         assert outcome(first, "a@dest.example") == ("failed", "5.1.1", False, 1)
@@ -98,7 +98,7 @@ def test_the_next_mx_is_asked(kind: str) -> None:
     """Row 18."""
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_mail=GARBAGE[kind]), second)
         assert outcome(await sim.deliver(an_email())) == ("delivered", "2.0.0", False, 1)
 
@@ -112,7 +112,7 @@ def test_a_delivery_is_stored_whatever_the_server_adds_to_its_yes(kind: str) -> 
     """Row 19: cleaned before it is stored, else it could not be and the message went out for ever."""
     server = SmtpServer(on_content=b"250 2.0.0 " + TEXTS[kind] + b"\r\n")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(a_message(), recipients=[YOU])
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -128,7 +128,7 @@ def test_a_delivery_is_stored_whatever_the_server_adds_to_its_yes(kind: str) -> 
 def test_a_refusal_is_stored_whatever_its_text(kind: str, stage: str) -> None:
     """Row 18: printable ASCII of at most 1 KB."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(**{f"on_{stage}": b"450 4.2.1 " + TEXTS[kind] + b"\r\n"}))
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.2.1", False, 1)

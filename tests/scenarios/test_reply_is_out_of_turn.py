@@ -8,9 +8,9 @@ from itertools import permutations
 import pytest
 
 from mailstrom.testing.script import Step, expect, hang, pause, send
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, ScriptedServer, SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, a_message, in_mid_body, outcome, visits
 
 ALONE = DEFAULT_EXTENSIONS - {"PIPELINING"}
@@ -33,7 +33,7 @@ def test_a_second_reply_in_the_same_packet_ends_the_session(
     both = f"{code} ok\r\n{ghost}\r\n".encode()
     server = SmtpServer(extensions=extensions, on_content="554 5.6.0 no", **{f"on_{stage}": both})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         result = (await sim.first_try(a_message(), recipients=[YOU]))[YOU].result
         assert (result.state, str(result.enhanced_code), result.uncertain) == ("deferred", "4.5.0", False)
@@ -49,7 +49,7 @@ def test_a_421_behind_another_reply_before_the_dot_delivers_nothing(stage: str, 
     answer = f"{code} ok\r\n421 4.3.2 closing\r\n".encode()
     first, second = SmtpServer(extensions=ALONE, **{f"on_{stage}": answer}), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         assert outcome(await sim.deliver(a_message(), recipients=[YOU])) == ("delivered", "2.0.0", False, 1)
 
@@ -63,7 +63,7 @@ def test_a_yes_before_the_dot_was_sent_is_no_delivery() -> None:
     """Row 20: a 2yz in the middle of the content is a protocol error; the next MX gets the message."""
     first, second = in_mid_body(send("250 2.0.0 taken")), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(a_message("body"), recipients=[YOU])
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -78,7 +78,7 @@ def test_a_yes_before_the_dot_was_sent_is_no_delivery() -> None:
 def test_a_yes_before_the_dot_with_no_other_mx_is_a_protocol_error() -> None:
     """Row 20: 4.5.0, and surely not delivered."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, in_mid_body(send("250 2.0.0 taken"), hang()))
         status = await sim.first_try(a_message("body"), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.5.0", False, 1)
@@ -90,7 +90,7 @@ def test_a_yes_before_the_dot_with_no_other_mx_is_a_protocol_error() -> None:
 def test_two_replies_to_the_dot_say_nothing(replies: str) -> None:
     """Row 20, row 18: which of them was the answer? Uncertain."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_content=f"{replies}\r\n".encode()))
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.5.0", True, 1)
@@ -102,7 +102,7 @@ def test_a_yes_to_the_dot_and_a_421_behind_it_is_a_delivery() -> None:
     """Row 20: 421 while no command is open says that the host is closing, nothing else."""
     server = SmtpServer(on_content=[b"250 2.0.0 taken\r\n421 4.3.2 closing\r\n"])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert outcome(await sim.deliver(a_message(), recipients=[YOU])) == ("delivered", "2.0.0", False, 1)
         status = await sim.deliver(a_message(name="2"), recipients=TWO[1:])
@@ -121,7 +121,7 @@ def test_what_an_idle_host_says_ends_its_session_and_answers_nothing(said: str) 
     second = [*OPENING, *transaction, send("554 5.6.0 refused"), hang()]
     server = ScriptedServer(first, second)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(a_message(), recipients=[YOU])).succeeded
         await asyncio.sleep(2.0)
@@ -139,7 +139,7 @@ def test_replies_to_pipelined_commands_in_any_other_order_deliver_nothing(order:
         [*OPENING, GROUP, send("\r\n".join(replies)), expect("<content>"), send("250 2.0.0 taken"), hang()]
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=TWO)
         if replies[0].startswith("250") and replies[3].startswith("354"):
@@ -160,7 +160,7 @@ def test_a_missing_reply_is_noticed_at_the_next_that_does_not_fit(missing: int) 
     replies = [reply for place, reply in enumerate(RIGHT) if place != missing]
     server = ScriptedServer([*OPENING, GROUP, send("\r\n".join(replies)), hang()])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=TWO)
         # the 354 stands where the last RCPT's reply was due, the 550 perhaps where another's was
@@ -176,7 +176,7 @@ def test_when_the_last_reply_is_missing_its_timer_decides() -> None:
     """Row 21: the recipient that was refused by name stays refused."""
     server = ScriptedServer([*OPENING, GROUP, send("\r\n".join(RIGHT[:3])), hang()])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=TWO)
         assert outcome(status, YOU) == ("deferred", "4.4.2", False, 1)
@@ -192,7 +192,7 @@ def test_a_doubled_reply_delivers_nothing(doubled: int) -> None:
     replies = [*RIGHT[: doubled + 1], *RIGHT[doubled:]]
     server = ScriptedServer([*OPENING, GROUP, send("\r\n".join(replies)), hang()])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=TWO)
         assert {outcome(status, address) for address in TWO} == {("deferred", "4.5.0", False, 1)}

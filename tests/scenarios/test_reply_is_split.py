@@ -10,9 +10,9 @@ import trustme
 
 from mailstrom import RecipientStatus
 from mailstrom.testing.script import Step, drip, expect, send_parts, send_split, start_tls
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, a_message
 
 TWO = [YOU, "b@dest.example"]
@@ -41,7 +41,7 @@ def told(steps: list[Step]) -> list[tuple[object, ...]]:
     """What the recipients' statuses say after that dialogue, without the times."""
     server = ScriptedServer([*steps, expect("QUIT")])
 
-    async def story(sim: Simulation) -> list[tuple[object, ...]]:
+    async def story(sim: LoneEngine) -> list[tuple[object, ...]]:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=TWO)
         return [_facts(recipient) for recipient in status]

@@ -8,9 +8,9 @@ import pytest
 
 from mailstrom import Mailstrom
 from mailstrom.testing.script import Step, expect, hang, send, send_for_ever
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.raw_server import a_config_for_port, raw_server
 from tests.scenarios.stages import YOU, a_message, open_connections, outcome, phase_of, visits
 
@@ -49,7 +49,7 @@ FAULTS = {
 def test_it_is_cut_off_and_the_mail_deferred(stage: str, fault: str) -> None:
     """Row 16: 128 lines or 32 KB a reply; row 17: 4 KB a line. 4.5.0, after the dot uncertain."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server_that_at(stage, *FAULTS[fault](DIALOGUE[stage][1])))
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert outcome(status) == ("deferred", "4.5.0", stage == "content", 1)
@@ -65,7 +65,7 @@ def test_the_next_mx_is_asked(fault: str) -> None:
     """Row 16, row 17."""
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server_that_at("ehlo", *FAULTS[fault]("250")), second)
         assert outcome(await sim.deliver(an_email())) == ("delivered", "2.0.0", False, 1)
 
@@ -82,7 +82,7 @@ def test_the_next_mx_is_asked(fault: str) -> None:
 def test_what_is_long_but_within_bounds_is_taken_and_stored_short(reply: str) -> None:
     """Row 16, row 17: a status keeps 1 KB of it."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_content=reply.encode() + b"\r\n"))
         status = await sim.deliver(an_email())
         assert status.succeeded

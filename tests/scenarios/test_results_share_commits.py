@@ -13,9 +13,9 @@ import pytest
 from mailstrom import Config, Mailstrom, MemoryStorage, SqliteStorage
 from mailstrom.abc import Claim, Settlement
 from mailstrom.storage.exclusive import ExclusiveStorage
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 CAPTURE = Config(helo_name="sender.example", mode="capture")
 
@@ -69,7 +69,7 @@ class Renewed(ExclusiveStorage):
 def test_the_leases_of_all_deliveries_are_prolonged_in_one_call(deliveries: int) -> None:
     storage = Renewed()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(delays={"content": 40.0}))
         for _ in range(deliveries):
             sim.send_email(an_email())

@@ -6,14 +6,14 @@ from datetime import timedelta
 from itertools import pairwise
 
 from mailstrom import Cause, RetryPolicy
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer, greylist
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 MINUTE = timedelta(minutes=1)
 
 
-def tries_at(sim: Simulation) -> list[timedelta]:
+def tries_at(sim: LoneEngine) -> list[timedelta]:
     """When each connection was made, after the first."""
     return [timedelta(seconds=round(c.at - sim.network.connects[0].at)) for c in sim.network.connects]
 
@@ -22,7 +22,7 @@ def test_a_deferred_recipient_is_tried_again_after_3_and_9_minutes_and_then_fail
     """The crate left it deferred for ever."""
     server = SmtpServer(on_rcpt="450 4.2.1 mailbox busy")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         result = status["you@dest.example"].result
@@ -37,7 +37,7 @@ def test_other_mail_does_not_bring_a_deferred_recipients_next_try_forward() -> N
     """The crate tried all deferred mail again at any wake-up."""
     server = SmtpServer(on_rcpt=lambda address, _: "450 4.2.1 busy" if address.startswith("busy") else None)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         busy = sim.send_email(an_email(to="busy@dest.example"))
         for _ in range(20):
@@ -53,7 +53,7 @@ def test_greylisting_costs_one_wait_and_only_for_the_greylisted() -> None:
     """Row 7: greylisting 450 at RCPT."""
     server = SmtpServer(on_rcpt=lambda a, n: "450 4.2.0 greylisted" if a.startswith("g") and n == 1 else None)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email(to="g@dest.example, ok@dest.example"))
         assert status.succeeded
@@ -71,7 +71,7 @@ def test_the_schedule_of_rfc_5321_goes_on_for_five_days() -> None:
     """RFC 5321 4.5.4.1: at least 30 minutes apart, 4 to 5 days in all."""
     server = SmtpServer(on_rcpt="450 4.2.1 mailbox busy")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         recipient = status["you@dest.example"]
@@ -88,7 +88,7 @@ def test_the_schedule_of_rfc_5321_goes_on_for_five_days() -> None:
 def test_a_message_that_expires_while_it_waits_fails_at_that_moment() -> None:
     server = SmtpServer(on_rcpt="450 4.2.1 mailbox busy")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         expires_at = sim.clock.now() + 5 * MINUTE
         status = await sim.deliver(an_email(), expires_at=expires_at)
@@ -101,7 +101,7 @@ def test_a_message_that_expires_while_it_waits_fails_at_that_moment() -> None:
 def test_a_message_for_later_is_sent_then() -> None:
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         send_at = sim.clock.now() + timedelta(days=2)
         status = await sim.deliver(an_email(), send_at=send_at)
@@ -119,7 +119,7 @@ def test_every_try_carries_the_same_octets() -> None:
         seen.append(content)
         return "451 4.3.0 later" if len(seen) == 1 else None
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_content=later))
         await sim.deliver(an_email())
 
@@ -133,7 +133,7 @@ def test_five_mx_hosts_are_one_try() -> None:
     """The crate counted each MX host as a try."""
     servers = [SmtpServer(on_rcpt=greylist()) for _ in range(5)]
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, *servers)
         status = await sim.first_try(an_email())
         assert status["you@dest.example"].result.tries == 1

@@ -33,9 +33,9 @@ from mailstrom import (
 from mailstrom.secret import Secret
 from mailstrom.testing.peer import Handler
 from mailstrom.testing.script import Step, close, expect, hang, reset, send, start_tls
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import Action, Answer, LoopbackServer, ScriptedServer, SmtpServer
 from tests.builders import an_email
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import RELAY, YOU
 from tests.scenarios.tls_hosts import GO_AHEAD, a_relay_config, at_relay, ca_file, server_context
 
@@ -180,7 +180,7 @@ def test_a_relay_that_repeats_the_password_in_its_reply_does_not_get_it_into_the
     server = SmtpServer(tls_context=server_context(), credentials={USER: CANARY}, on_auth=reply)
     shown: list[object] = []
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.first_try(an_email())
         assert str(status[YOU].result.enhanced_code) == "4.7.8"
@@ -208,7 +208,7 @@ def test_trouble_amid_auth_shows_the_password_nowhere(
     server = ScriptedServer([*GO_AHEAD, *in_tls])
     shown: list[object] = []
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.first_try(an_email())
         shown.extend([*all_of(status), sim.events, sim.config, sim.engine, vars(sim.engine)])
@@ -229,7 +229,7 @@ def test_an_internal_error_amid_auth_shows_the_password_nowhere_in_its_traceback
     """Threat S10: what is logged has a traceback, and tools show the locals of its frames."""
     server = SmtpServer(tls_context=server_context(), credentials={USER: CANARY})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         start_tls_as_it_is = sim.network.start_tls
 
@@ -339,7 +339,7 @@ def test_the_password_is_not_in_a_challenge_response_either() -> None:
         tls_context=server_context(), credentials={USER: CANARY}, auth_mechanisms=["CRAM-MD5"]
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         assert (await sim.deliver(an_email())).succeeded
 

@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from mailstrom import Cause, Config, Deferred, EventKind, Failed, Mailstrom, MessageError, Queued, RetryPolicy
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 HOUR = timedelta(hours=1)
 
 
 def test_until_then_the_status_tells_when_it_will_be_sent() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         send_at = sim.clock.now() + HOUR
         message_id = sim.send_email(an_email(), send_at=send_at)
@@ -32,7 +32,7 @@ def test_until_then_the_status_tells_when_it_will_be_sent() -> None:
 
 
 def test_the_time_may_be_given_in_any_zone() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         send_at = (sim.clock.now() + HOUR).astimezone(timezone(timedelta(hours=-7)))
         assert (await sim.deliver(an_email(), send_at=send_at)).completed_at == send_at
@@ -41,7 +41,7 @@ def test_the_time_may_be_given_in_any_zone() -> None:
 
 
 def test_a_time_that_is_over_means_now() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         status = await sim.deliver(an_email(), send_at=sim.clock.now() - HOUR)
         assert status.completed_at == status.submitted_at
@@ -50,7 +50,7 @@ def test_a_time_that_is_over_means_now() -> None:
 
 
 def test_mail_for_later_holds_up_no_mail_for_now() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         later = sim.send_email(an_email(), send_at=sim.clock.now() + HOUR)
         now = await sim.deliver(an_email())
@@ -61,7 +61,7 @@ def test_mail_for_later_holds_up_no_mail_for_now() -> None:
 
 
 def test_retries_count_from_the_first_try() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.0 later"))
         await sim.deliver(an_email(), send_at=sim.clock.now() + HOUR)
         assert [round(connect.at) for connect in sim.network.connects] == [3600, 3780, 4320]
@@ -70,7 +70,7 @@ def test_retries_count_from_the_first_try() -> None:
 
 
 def test_mail_that_could_not_be_tried_before_it_expired_is_not_sent() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         sim.engine.pause()
         message_id = sim.send_email(an_email(), expires_at=sim.clock.now() + HOUR)
@@ -85,7 +85,7 @@ def test_mail_that_could_not_be_tried_before_it_expired_is_not_sent() -> None:
 
 
 def test_an_expired_message_says_what_stood_in_its_way() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="452 4.2.2 mailbox full"))
         status = await sim.deliver(an_email(), expires_at=sim.clock.now() + timedelta(minutes=10))
         assert "mailbox full" in str(status[YOU].result)
@@ -124,7 +124,7 @@ def test_the_ends_of_time_mean_at_once_and_never() -> None:
 
 
 def test_a_cancelled_message_that_waits_for_its_time_is_never_sent() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         message_id = sim.send_email(an_email(), send_at=sim.clock.now() + HOUR)
         sim.cancel(message_id)
@@ -136,7 +136,7 @@ def test_a_cancelled_message_that_waits_for_its_time_is_never_sent() -> None:
 
 
 def test_cancel_while_it_is_being_sent_lets_a_delivery_stand() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(delays={"content": 60.0}))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
@@ -148,7 +148,7 @@ def test_cancel_while_it_is_being_sent_lets_a_delivery_stand() -> None:
 
 
 def test_cancel_while_it_is_being_sent_ends_what_would_be_tried_again() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later", delays={"rcpt": 60.0}))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
@@ -161,7 +161,7 @@ def test_cancel_while_it_is_being_sent_ends_what_would_be_tried_again() -> None:
 
 
 def test_cancel_between_two_tries_ends_it_at_once() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         message_id = sim.send_email(an_email())
         await sim.until(message_id, lambda status: isinstance(status[YOU].result, Deferred))
@@ -176,7 +176,7 @@ def test_cancel_between_two_tries_ends_it_at_once() -> None:
 def test_cancel_leaves_what_is_delivered() -> None:
     busy = SmtpServer(on_rcpt="450 4.2.1 later")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(), domain="one.example")
         with_mx(sim, busy, domain="two.example")
         message_id = sim.send_email(an_email(to="a@one.example, b@two.example"))
@@ -202,7 +202,7 @@ def test_the_age_of_mail_for_later_counts_from_its_time() -> None:
     """Else what is to be sent after `max_age` would expire without a try."""
     policy = RetryPolicy(jitter=0, max_age=HOUR)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt=["450 4.2.0 later"]))
         send_at = sim.clock.now() + 48 * HOUR
         status = await sim.deliver(an_email(), send_at=send_at)
@@ -213,7 +213,7 @@ def test_the_age_of_mail_for_later_counts_from_its_time() -> None:
 
 
 def test_mail_for_later_is_not_delayed_at_its_first_deferral() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt=["450 4.2.0 later"]))
         await sim.deliver(an_email(), send_at=sim.clock.now() + 48 * HOUR)
         assert EventKind.DELAYED not in [event.kind for event in sim.events]

@@ -8,9 +8,9 @@ import pytest
 
 from mailstrom.testing.peer import Peer
 from mailstrom.testing.script import drip, expect, hang, send
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer, SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, a_message, outcome, visits
 
 DIALOGUE = {
@@ -42,7 +42,7 @@ def dripping(stage: str, every_secs: float) -> ScriptedServer:
 def test_the_timer_covers_the_whole_reply(stage: str, secs: float, every_secs: float) -> None:
     """Row 14: octets that come in do not prolong it."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, dripping(stage, every_secs))
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(secs, abs=1)
@@ -59,7 +59,7 @@ def test_a_whole_session_has_half_an_hour_and_what_its_size_takes() -> None:
     everybody = [f"r{number}@dest.example" for number in range(20)]
     cap = 1800 + len(a_message()) / 500
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, slow, second)
         status = await sim.deliver(a_message(), recipients=everybody)
         assert sim.loop.time() == pytest.approx(cap, abs=1)
@@ -76,7 +76,7 @@ def test_the_cap_never_cuts_the_wait_for_the_reply_to_the_dot_short() -> None:
     delays = {"greeting": 290.0, "ehlo": 290.0, "mail": 290.0, "rcpt": 290.0, "data": 110.0, "content": 590.0}
     slow = SmtpServer(extensions=(), delays=delays)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, slow)
         status = await sim.deliver(a_message(), recipients=[YOU, "b@dest.example"])
         assert sim.loop.time() == sum(delays.values()) + 290.0
@@ -94,7 +94,7 @@ def test_a_server_that_takes_the_content_in_sips_is_given_up(octets_a_second: in
     """Row 14: a floor of 500 octets a second below all blocks; no dot was sent."""
     first, second = SipServer(octets_a_second), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(a_message("body"), recipients=[YOU])
         size = len(a_message("body"))
@@ -111,7 +111,7 @@ def test_a_server_that_takes_the_content_slowly_but_not_too_slowly_gets_it() -> 
     """Row 14."""
     server = SipServer(2000)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(a_message("body"), recipients=[YOU])
         assert outcome(status) == ("delivered", "None", False, 1)

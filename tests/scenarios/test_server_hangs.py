@@ -10,9 +10,9 @@ import trustme
 
 from mailstrom import SmtpTimeouts
 from mailstrom.testing.script import hang, stop_reading
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import (
     YOU,
     a_config_for,
@@ -48,7 +48,7 @@ def test_each_phase_has_its_own_timer(stage: str, secs: float, extensions: froze
     permanent, and waited for a greeting without any limit."""
     second = SmtpServer(credentials={"user": "secret"} if stage == "auth" else None)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_hosts(sim, server_that(Action.HANG, stage, extensions=extensions), second)
         status = await sim.deliver(a_message(), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(secs, abs=1)
@@ -65,7 +65,7 @@ def test_each_timer_can_be_set_by_itself(stage: str) -> None:
     """Row 13: configurable; where no host is left, deferred with 4.4.2, the connection gone."""
     timeouts = SmtpTimeouts(**{f"{stage}_secs": 7.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_hosts(sim, server_that(Action.HANG, stage))
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(7.0, abs=1)
@@ -80,7 +80,7 @@ def test_the_crates_one_timer_leaves_content_and_final_dot_alone() -> None:
     """Row 13: `smtp_timeout_secs` is the crate's; a short dot timer buys duplicates, nothing else."""
     server = SmtpServer(on_content=[Action.HANG])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(600.0, abs=1)
@@ -93,7 +93,7 @@ def test_the_reply_to_the_dot_is_awaited_for_ten_minutes_and_then_nobody_knows()
     """Row 13: 600 s; uncertain, so no other MX, and not again before 15 minutes."""
     server, backup = SmtpServer(on_content=[Action.HANG]), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server, backup)
         began = sim.clock.now()
         status = await sim.first_try(a_message(), recipients=[YOU])
@@ -113,7 +113,7 @@ def test_a_reply_to_the_dot_within_ten_minutes_is_a_delivery() -> None:
     """Row 13: 599 s is slow and no fault."""
     server = SmtpServer(delays={"content": 599.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert outcome(await sim.deliver(an_email())) == ("delivered", "2.0.0", False, 1)
 
@@ -126,7 +126,7 @@ def test_a_block_that_is_not_taken_within_three_minutes_ends_the_session() -> No
     """Row 13: 180 s a block; abort() drops what was not sent, the final dot with it."""
     first, second = in_mid_body(stop_reading(), hang()), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(a_message("body"), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(180.0, abs=1)
@@ -144,7 +144,7 @@ def test_a_tls_handshake_that_never_ends_has_a_timer_too() -> None:
     offer = [("CONNECT", "220 mx"), ("EHLO", "250-mx\r\n250 STARTTLS"), ("STARTTLS", "220 go ahead")]
     server = ScriptedServer([*exchange(*offer), hang()])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(120.0, abs=1)
@@ -158,7 +158,7 @@ def test_a_rset_that_is_not_answered_ends_the_session_after_twenty_seconds() -> 
     """Row 13: RSET 20 s; the message that asked for the session takes another."""
     server = SmtpServer(on_rcpt=["450 4.2.1 busy"], on_rset=Action.HANG)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         await sim.first_try(a_message(), recipients=["busy@dest.example"])
         assert outcome(await sim.deliver(an_email())) == ("delivered", "2.0.0", False, 1)
@@ -173,7 +173,7 @@ def test_a_quit_that_is_not_answered_ends_after_five_seconds() -> None:
     """Row 13: QUIT 5 s, after the session has idled for 5 s."""
     server = SmtpServer(on_quit=Action.HANG)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert status.succeeded
@@ -194,7 +194,7 @@ def test_inside_tls_the_timers_are_the_same() -> None:
     authority.issue_cert("mx1.dest.example").configure_cert(context)
     server = SmtpServer(tls_context=context, on_content=[Action.HANG], on_mail=[Action.HANG])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(300.0, abs=1)
@@ -212,7 +212,7 @@ def test_a_host_that_hangs_holds_up_nobody_else() -> None:
     """Row 13. In the crate one slow host stopped everything."""
     slow, quick = SmtpServer(on_greeting=Action.HANG), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, slow, domain="slow.example")
         with_mx(sim, quick)
         for number in range(50):

@@ -11,10 +11,10 @@ import pytest
 
 from mailstrom import Mailstrom
 from mailstrom.testing.script import hang, stop_reading
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer
 from tests.builders import a_config, an_email, with_mx
 from tests.leaks import _sockets
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.raw_server import REPLIES_TO_CONTENT, a_config_for_port, raw_server, talk
 from tests.scenarios.stages import TO_CONTENT, YOU, a_message, open_connections, outcome, visits
 
@@ -25,7 +25,7 @@ def test_writes_stand_under_a_deadline_and_nothing_stays_open() -> None:
     """Row 15: zero window, 4.4.2."""
     server = ScriptedServer([*TO_CONTENT, stop_reading(), hang()])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message("body"), recipients=[YOU])
         assert sim.loop.time() == pytest.approx(180.0, abs=1)
@@ -40,7 +40,7 @@ def test_writes_stand_under_a_deadline_and_nothing_stays_open() -> None:
 def test_a_host_that_accepts_and_says_nothing_and_reads_nothing_is_given_up() -> None:
     """Row 15, row 13: silent from the first octet."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, ScriptedServer([hang()]))
         sim.network.never_reads("198.51.100.1", 25)
         status = await sim.first_try(an_email())

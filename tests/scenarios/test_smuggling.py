@@ -13,9 +13,9 @@ import pytest
 from mailstrom import MailstromError, MemoryStorage, MessageError
 from mailstrom.abc import PreparedEmail
 from mailstrom.message.prepare import prepare
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 #: What some server takes for a line end or for an empty line, and what may stand on both sides of a dot.
@@ -54,7 +54,7 @@ def sent_through(emails: list[object], **settings: object) -> tuple[SmtpServer, 
     server = SmtpServer(**settings)
     refused: list[object] = [None] * len(emails)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         for place, each in enumerate(emails):
             try:
@@ -169,7 +169,7 @@ def test_a_storage_that_spoils_the_content_does_not_get_it_onto_the_wire(pair: t
 
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         result = status[YOU].result

@@ -11,10 +11,10 @@ import pytest
 from mailstrom import Cause, Config, ConfigError, Email, Mailstrom, MemoryStorage, MessageError
 from mailstrom.abc import Claim
 from mailstrom.storage.exclusive import ExclusiveStorage
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.contract.plain_storage import PlainStorage
+from tests.lone_engine import LoneEngine, simulate
 
 STAGING = "staging@test.example"
 ALL = "a@one.example, b@two.example, c@two.example"
@@ -41,7 +41,7 @@ def header_of(content: bytes) -> bytes:
 def test_everything_goes_to_the_one_address_and_the_status_has_the_true_ones() -> None:
     real, staging = SmtpServer(), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, real, domain="one.example")
         with_mx(sim, real, domain="two.example")
         with_mx(sim, staging, domain="test.example")
@@ -58,7 +58,7 @@ def test_everything_goes_to_the_one_address_and_the_status_has_the_true_ones() -
 
 
 def test_a_refusal_there_is_the_result_of_each_true_recipient() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="550 5.1.1 no"), domain="test.example")
         status = await sim.deliver(an_email(to=ALL))
         assert [str(r.result.enhanced_code) for r in status] == ["5.1.1"] * 3
@@ -70,7 +70,7 @@ def test_much_mail_to_many_domains_waits_for_its_turn_without_a_storm() -> None:
     """All of it goes through the one lane of the redirect."""
     server = SmtpServer(delays={"content": 1.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server, domain="test.example")
         ids = [sim.send_email(an_email(to=f"you@d{number}.example")) for number in range(100)]
         for message_id in ids:
@@ -83,7 +83,7 @@ def test_the_true_recipient_may_need_what_the_message_does_not() -> None:
     """A host without SMTPUTF8 gets nothing with raw UTF-8 in its header."""
     server = SmtpServer(extensions=["PIPELINING", "8BITMIME"])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server, domain="test.example")
         await sim.deliver(an_email(bcc="jörg@one.example"))
 
@@ -107,7 +107,7 @@ def test_redirected_mail_can_be_captured_as_it_would_go_out() -> None:
 def test_other_domains_fail_by_policy_and_nothing_is_connected_to(mode: str) -> None:
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         for domain in ("one.example", "two.example"):
             with_mx(sim, server, domain=domain)
         status = await sim.deliver(an_email(to=ALL))
@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "mail"
     blocked.write_text("a file is in the way")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
         assert sim.status(message_id).state == "deferred"
@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["capture", "console", "file"])
 def test_no_mode_but_live_asks_the_dns_or_connects(mode: str, tmp_path: Path) -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         assert (await sim.deliver(an_email(to=ALL))).succeeded
         assert (sim.zone.queries, sim.network.connects) == ([], [])
 

@@ -11,9 +11,9 @@ import pytest
 from mailstrom import RemoteDeliveryConfig
 from mailstrom.testing.peer import Handler, Peer
 from mailstrom.testing.script import Step, close, hang, read_octets, reset, send
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, outcome, visits
 from tests.scenarios.tls_hosts import (
     CREDENTIALS,
@@ -65,7 +65,7 @@ def test_after_a_broken_handshake_the_mail_goes_in_clear_over_a_new_connection(s
     """Row 23: close, garbage, silence after the 220 to STARTTLS."""
     broken, clear = then_in_clear(steps)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, Turns(broken, clear))
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -84,7 +84,7 @@ def test_after_a_refused_starttls_the_mail_goes_in_clear_over_a_new_connection(r
     """Row 24: 454 or 5yz to STARTTLS. In the crate 454 deferred the mail."""
     refused, clear = refusing(reply), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, Turns(refused, clear))
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -99,7 +99,7 @@ def test_a_silent_handshake_is_given_up_after_120_seconds() -> None:
     """Row 23; Row 13."""
     broken, clear = then_in_clear([hang()])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, Turns(broken, clear))
         status = await sim.deliver(an_email())
         first, second = status[YOU].attempts
@@ -121,7 +121,7 @@ def test_where_tls_is_demanded_nothing_is_sent_in_clear(trouble: str, demand: st
         hosts = [refusing(trouble) for _ in range(2)]
     phase = "tls" if trouble in BROKEN_HANDSHAKES else "starttls"
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, *hosts)
         at_relay(sim, *hosts)
         status = await sim.first_try(an_email())
@@ -147,7 +147,7 @@ def test_where_tls_is_demanded_the_next_mx_may_have_it() -> None:
     """Rows 23 and 24."""
     second = SmtpServer(tls_context=server_context())
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, refusing("454 4.7.0 TLS not available"), second)
         status = await sim.deliver(an_email())
         assert visits(status) == [("1", "starttls", "deferred"), ("2", "dot", "delivered")]
@@ -160,7 +160,7 @@ def test_the_plain_connection_is_tried_once_and_may_fail_like_any_other() -> Non
     """Row 23: one plain retry; then the next MX."""
     broken, second = ScriptedServer([*GO_AHEAD, close()], [close()]), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, broken, second)
         status = await sim.deliver(an_email())
         assert visits(status) == [
@@ -179,7 +179,7 @@ def test_a_host_with_old_tls_only_gets_the_mail_in_clear(old: Callable[[], ssl.S
     """Row 26: TLS 1.1 at most, or no shared cipher; as row 23."""
     server = SmtpServer(tls_context=old())
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -200,7 +200,7 @@ def test_old_tls_is_no_tls_where_it_is_demanded(old: Callable[[], ssl.SSLContext
         credentials=CREDENTIALS if demand != "require_tls" else None,
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         at_relay(sim, server)
         status = await sim.first_try(an_email())

@@ -9,9 +9,9 @@ import pytest
 from mailstrom import Config, RelayConfig
 from mailstrom.errors import ConfigError
 from mailstrom.testing.script import Step, expect, send, start_tls
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import ScriptedServer, SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import RELAY, YOU, outcome, visits
 from tests.scenarios.tls_hosts import (
     AUTH,
@@ -40,7 +40,7 @@ def test_an_mx_without_starttls_gets_the_mail_in_clear_and_that_is_recorded() ->
     """Row 27: opportunistic."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert outcome(status) == ("delivered", "2.0.0", False, 1)
@@ -59,7 +59,7 @@ def test_where_tls_is_demanded_the_session_ends_before_mail_and_before_auth(
     """Row 27, threats S11 and S16; the crate sent the password in clear then."""
     hosts = [ScriptedServer(steps), ScriptedServer(steps)]
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_mx_or_relay(sim, *hosts)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.7.4", False, 1)
@@ -86,7 +86,7 @@ def test_where_tls_is_demanded_an_mx_that_has_it_is_found() -> None:
     """Row 27: the next MX."""
     second = SmtpServer(tls_context=server_context())
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(), second)
         status = await sim.deliver(an_email())
         assert visits(status) == [("1", "starttls", "deferred"), ("2", "dot", "delivered")]
@@ -125,7 +125,7 @@ def test_a_password_that_may_go_in_clear_goes_in_clear() -> None:
     """Threat S11: the exception, said in so many words."""
     server = SmtpServer(credentials=CREDENTIALS)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.deliver(an_email())
         assert tls_used(status) == [None]
@@ -147,7 +147,7 @@ def test_auth_offered_before_tls_only_is_not_used() -> None:
     clear = [send("220 mx ESMTP"), expect("EHLO "), offer, expect("STARTTLS"), send("220 go ahead")]
     server = ScriptedServer([*clear, start_tls(server_context()), expect("EHLO "), send("250 mx"), *QUIT])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.7.0", False, 0)
@@ -175,7 +175,7 @@ def test_ehlo_is_said_again_inside_tls_and_only_that_counts() -> None:
         [*clear, expect("STARTTLS"), send("220 go"), start_tls(server_context()), *good, *rest, *QUIT]
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         assert (await sim.deliver(an_email())).succeeded
 

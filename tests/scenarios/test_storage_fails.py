@@ -11,10 +11,10 @@ import pytest
 from mailstrom import Config, Mailstrom, MemoryStorage, StorageError, StorageFull, WorkerStatus
 from mailstrom.abc import InternalMessageStatus, PreparedEmail
 from mailstrom.engine.events import EventKind
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.contract.plain_storage import PlainStorage
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 METHODS = ("store", "update_status", "retrieve", "retrieve_status", "retrieve_all_incomplete")
@@ -41,7 +41,7 @@ class Sick(PlainStorage):
         raise type(self.error)(*self.error.args)
 
 
-def worker_statuses(sim: Simulation) -> list[WorkerStatus | None]:
+def worker_statuses(sim: LoneEngine) -> list[WorkerStatus | None]:
     return [event.worker_status for event in sim.events if event.kind is EventKind.WORKER_STATUS]
 
 
@@ -62,7 +62,7 @@ def test_a_result_that_cannot_be_written_is_kept_and_written_later_and_nothing_i
     storage = Sick(error)
     server = SmtpServer(on_content=when_content_came(lambda: storage.failing.add("update_status")))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         first = sim.send_email(an_email())
         await asyncio.sleep(10)
@@ -90,7 +90,7 @@ def test_a_storage_that_fails_is_asked_again_after_1_to_8_seconds() -> None:
     storage = Sick()
     server = SmtpServer(on_content=when_content_came(lambda: storage.failing.add("update_status")))
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         await asyncio.sleep(3600)
@@ -105,7 +105,7 @@ def test_a_queue_that_cannot_be_read_is_a_status_and_goes_on_when_it_can() -> No
     """Row 47."""
     storage = Sick(LOCKED, "retrieve")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         message_id = sim.send_email(an_email())
         await asyncio.sleep(30)
@@ -126,7 +126,7 @@ def test_a_worker_that_starts_while_the_storage_is_away_begins_when_it_is_back()
     """Row 47."""
     storage = Sick()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         message_id = sim.send_email(an_email())
         storage.failing |= {"retrieve", "update_status", "retrieve_all_incomplete"}
@@ -143,7 +143,7 @@ def test_a_claim_that_cannot_be_written_ahead_is_not_sent() -> None:
     storage = Sick(NO_ROOM, "update_status")
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         await asyncio.sleep(300)
@@ -160,7 +160,7 @@ def test_nothing_is_begun_in_a_pause_that_came_while_the_storage_was_away() -> N
     storage = Sick(LOCKED, "update_status")
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         await asyncio.sleep(10)
@@ -179,7 +179,7 @@ def test_nothing_is_begun_after_stop_when_the_storage_comes_back() -> None:
     storage = Sick(LOCKED, "update_status")
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         await asyncio.sleep(10)
@@ -198,7 +198,7 @@ def test_other_mail_in_flight_is_finished_while_one_result_waits_for_the_storage
     fast = SmtpServer(on_content=when_content_came(lambda: storage.failing.add("update_status")))
     slow = SmtpServer(delays={"content": 40.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, fast, domain="fast.example")
         with_mx(sim, slow, domain="slow.example")
         ids = [sim.send_email(an_email(to=f"you@{name}.example")) for name in ("slow", "fast")]
@@ -297,7 +297,7 @@ def test_memory_is_no_exception() -> None:
 
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(an_email())
         assert status.completed_at is not None

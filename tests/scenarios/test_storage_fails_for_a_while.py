@@ -8,10 +8,10 @@ from typing import Any
 
 from mailstrom import StorageError, WorkerStatus
 from mailstrom.storage.exclusive import ExclusiveStorage
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import Action, SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.contract.plain_storage import PlainStorage
+from tests.lone_engine import LoneEngine, simulate
 
 
 class Faulty(ExclusiveStorage):
@@ -37,7 +37,7 @@ class Faulty(ExclusiveStorage):
         return call(*args, **kwargs)
 
 
-def statuses(sim: Simulation) -> list[WorkerStatus]:
+def statuses(sim: LoneEngine) -> list[WorkerStatus]:
     """What the worker's status was, one after the other."""
     return [event.worker_status for event in sim.events if event.worker_status is not None]
 
@@ -46,7 +46,7 @@ def test_results_that_cannot_be_written_are_kept_and_the_mail_is_sent_once() -> 
     """Row 46: results kept, claiming stops, resumes alone."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         first = sim.send_email(an_email())
         await asyncio.sleep(0.5)
@@ -68,7 +68,7 @@ def test_mail_waits_for_a_result_to_be_written_and_not_for_the_rest_of_that_deli
     first = SmtpServer(on_rcpt=lambda a, _: "450 4.2.0 later" if a.startswith("slow") else None)
     hangs = SmtpServer(on_greeting=Action.HANG)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, hangs)
         with_mx(sim, SmtpServer(), domain="other.example")
         sim.send_email(an_email(to="you@dest.example, slow@dest.example"))
@@ -84,7 +84,7 @@ def test_a_storage_that_cannot_note_the_final_dot_costs_no_try_and_no_crash() ->
     """Row 46: the dot is not sent, and the message tried again."""
     server = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         status = await sim.until(message_id, lambda status: status.state == "deferred")
@@ -104,7 +104,7 @@ def test_a_storage_that_cannot_note_the_final_dot_costs_no_try_and_no_crash() ->
 def test_a_storage_that_cannot_be_read_delays_mail_and_says_so() -> None:
     """Row 47."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         assert (await sim.deliver(an_email())).succeeded
         assert statuses(sim) == [WorkerStatus.OK, WorkerStatus.STORAGE_READ_FAILED, WorkerStatus.OK]

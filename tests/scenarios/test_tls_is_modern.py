@@ -9,9 +9,9 @@ import pytest
 
 from mailstrom import Config
 from mailstrom.net.tls import TlsContexts
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import RELAY, YOU, outcome
 from tests.scenarios.tls_hosts import MX, a_relay_config, at_mx_or_relay, at_relay, ca_file, server_context
 
@@ -60,7 +60,7 @@ def test_the_host_is_told_its_name(kind: str, name: str) -> None:
     context.sni_callback = lambda _socket, server_name, _context: asked.append(server_name)
     server = SmtpServer(tls_context=context, implicit_tls=kind == "implicit relay")
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_mx_or_relay(sim, server)
         assert (await sim.deliver(an_email())).succeeded
 
@@ -81,7 +81,7 @@ def test_tls_1_2_and_1_3_are_both_used_and_recorded_with_their_cipher(
     context.maximum_version = version
     server = SmtpServer(tls_context=context)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         at_relay(sim, server)
         status = await sim.deliver(an_email())
         tls = status[YOU].attempts[0].tls
@@ -105,7 +105,7 @@ def test_older_versions_are_refused_by_us_and_not_only_by_the_system(version: st
         context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
     server = SmtpServer(tls_context=context)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(an_email())
         assert outcome(status) == ("deferred", "4.7.5", False, 1)

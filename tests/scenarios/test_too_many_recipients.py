@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, SmtpServer
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import a_message, outcome, visits
 
 TEN = [f"r{number}@dest.example" for number in range(10)]
@@ -20,7 +20,7 @@ def test_the_rest_goes_in_new_transactions_over_the_same_connection(extensions: 
     """Row 8: limit 3 of 10. It is not a try of its own, and nobody gets the message twice."""
     server = SmtpServer(recipient_limit=3, extensions=extensions)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(a_message(), recipients=TEN)
         assert {outcome(status, address) for address in TEN} == {("delivered", "2.0.0", False, 1)}
@@ -54,7 +54,7 @@ def test_452_and_552_mean_the_same_after_an_accepted_recipient(
         extensions=extensions, on_rcpt=one_at_a_time, on_content=lambda *_: taken.append("sent")
     )
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.deliver(a_message(), recipients=TEN[:3])
         assert {outcome(status, address) for address in TEN[:3]} == {("delivered", "2.0.0", False, 1)}
@@ -72,7 +72,7 @@ def test_for_the_first_recipient_it_is_no_matter_of_number(reply: str, expected:
     """Row 8: only after an accepted recipient can there be too many."""
     server = SmtpServer(on_rcpt=reply)
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=TEN[:2])
         assert {outcome(status, address) for address in TEN[:2]} == {(expected, reply[4:9], False, 1)}
@@ -92,7 +92,7 @@ def test_when_a_later_part_fails_the_earlier_ones_stay_delivered(
     """Row 8: delivered in parts."""
     server = SmtpServer(recipient_limit=3, on_content=[None, then])
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         status = await sim.first_try(a_message(), recipients=TEN)
         assert {outcome(status, address) for address in TEN[:3]} == {("delivered", "2.0.0", False, 1)}
@@ -111,7 +111,7 @@ def test_a_host_lost_between_the_parts_leaves_the_rest_to_the_next_mx() -> None:
     """Row 8, row 3."""
     first, second = SmtpServer(recipient_limit=3, on_mail=[None, Action.CLOSE]), SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         status = await sim.deliver(a_message(), recipients=TEN)
         assert {outcome(status, address) for address in TEN} == {("delivered", "2.0.0", False, 1)}
@@ -120,3 +120,20 @@ def test_a_host_lost_between_the_parts_leaves_the_rest_to_the_next_mx() -> None:
 
     assert [message.recipients for message in first.ledger.messages] == [tuple(TEN[:3])]
     assert [message.recipients for message in second.ledger.messages] == [tuple(TEN[3:])]
+
+
+def test_a_refusal_by_a_backup_that_takes_one_at_a_time_is_one_attempt() -> None:
+    """Deferred by the best host it stands, though its visit to the backup goes on for the others."""
+
+    def refuses_the_first(address: str, _: int) -> str | None:
+        return "550 5.1.1 unknown" if address == TEN[0] else None
+
+    first = SmtpServer(on_rcpt="450 4.2.0 greylisted")
+    second = SmtpServer(recipient_limit=1, on_rcpt=refuses_the_first)
+
+    async def story(sim: LoneEngine) -> None:
+        with_mx(sim, first, second)
+        status = await sim.first_try(a_message(), recipients=TEN[:3])
+        assert visits(status, TEN[0]) == [("1", "rcpt", "deferred"), ("2", "rcpt", "failed")]
+
+    simulate(story, config=a_config())

@@ -11,10 +11,10 @@ import pytest
 
 from mailstrom import Cause, Config, Mailstrom, RetryPolicy
 from mailstrom.abc import Clock
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from mailstrom.wiring import SystemPlatform
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
 
 TEN_YEARS = timedelta(days=3653)
@@ -23,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 JUMPS = pytest.mark.parametrize("jump", [TEN_YEARS, -TEN_YEARS], ids=["ahead", "back"])
 
 
-def connected_at(sim: Simulation) -> list[float]:
+def connected_at(sim: LoneEngine) -> list[float]:
     """Seconds, by the clock that does not jump."""
     return [round(connect.at) for connect in sim.network.connects]
 
@@ -32,7 +32,7 @@ def connected_at(sim: Simulation) -> list[float]:
 def test_a_deferred_recipient_is_tried_again_when_it_would_have_been(jump: timedelta) -> None:
     """Row 45: no storm, no stall."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         message_id = sim.send_email(an_email())
         await asyncio.sleep(60)
@@ -48,7 +48,7 @@ def test_a_deferred_recipient_is_tried_again_when_it_would_have_been(jump: timed
 def test_nothing_expires_before_or_after_its_time(jump: timedelta) -> None:
     """Row 45."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         message_id = sim.send_email(an_email(), expires_at=sim.clock.now() + 5 * MINUTE)
         await asyncio.sleep(60)
@@ -63,7 +63,7 @@ def test_nothing_expires_before_or_after_its_time(jump: timedelta) -> None:
 def test_five_days_of_tries_stay_five_days(jump: timedelta) -> None:
     """Row 45."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt="450 4.2.1 later"))
         message_id = sim.send_email(an_email())
         for _ in range(4):
@@ -79,7 +79,7 @@ def test_five_days_of_tries_stay_five_days(jump: timedelta) -> None:
 def test_what_is_sent_after_the_jump_goes_out_at_once_and_at_the_time_it_says(jump: timedelta) -> None:
     """Row 45: `send_at` is by the wall clock of the caller."""
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         await asyncio.sleep(60)
         sim.clock.jump(jump)
@@ -96,7 +96,7 @@ def test_a_delivery_in_flight_does_not_notice(jump: timedelta) -> None:
     """Row 45: timers and leases are monotonic."""
     server = SmtpServer(delays={"data": 100.0, "content": 500.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         for turn in range(10):

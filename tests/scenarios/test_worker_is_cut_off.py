@@ -8,20 +8,20 @@ import pytest
 
 from mailstrom import EventKind
 from mailstrom.testing.dns import FakeResolver
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, mx, with_mx
+from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, outcome, visits
 
 
-async def restarted(sim: Simulation) -> None:
+async def restarted(sim: LoneEngine) -> None:
     """As after `die`, with a new worker over the same queue."""
     await sim.die()
     sim.resolver = FakeResolver(sim.zone)
     sim.start()
 
 
-def results(sim: Simulation) -> list[tuple[str | None, str]]:
+def results(sim: LoneEngine) -> list[tuple[str | None, str]]:
     """What observers were told of recipients."""
     return [(e.address, str(e.kind)) for e in sim.events if e.result is not None]
 
@@ -30,7 +30,7 @@ def test_recipients_that_an_earlier_transaction_delivered_are_not_sent_to_again(
     """Row 8: one session, a transaction for each recipient; cut off in the second."""
     server = SmtpServer(recipient_limit=1, on_data=[None, None], delays={"mail": 10.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email(to="a@dest.example, b@dest.example"))
         await asyncio.sleep(15)
@@ -51,7 +51,7 @@ def test_after_the_final_dot_it_is_uncertain_and_the_attempt_tells_where() -> No
     """Rows 4 and 50."""
     server = SmtpServer(delays={"content": 10.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         await asyncio.sleep(5)
@@ -71,7 +71,7 @@ def test_before_the_final_dot_it_is_as_if_it_had_not_been_tried(stage: str) -> N
     """W2: a connection that is aborted before the dot delivers nothing."""
     server = SmtpServer(delays={stage: 10.0})
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, server)
         message_id = sim.send_email(an_email())
         await asyncio.sleep(5)
@@ -85,7 +85,7 @@ def test_before_the_final_dot_it_is_as_if_it_had_not_been_tried(stage: str) -> N
 
 
 def test_look_ups_under_way_end_with_the_worker() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         sim.zone.records["slow.example"] = {"rcode": "TIMEOUT"}
         sim.send_email(an_email(to="you@slow.example"))
         await asyncio.sleep(5)
@@ -96,7 +96,7 @@ def test_look_ups_under_way_end_with_the_worker() -> None:
 
 
 def test_a_worker_that_is_ended_before_it_has_begun_ends() -> None:
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer())
         sim.send_email(an_email())
         sim.start()
@@ -113,7 +113,7 @@ def test_after_the_reply_to_a_final_dot_no_other_is_sent_where_the_worker_ends(a
     first = SmtpServer(on_content=answer, delays=delays, recipient_limit=1, on_data=[None, None])
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, first, second)
         message_id = sim.send_email(an_email(to="a@dest.example, b@dest.example"))
         await asyncio.sleep(2)
@@ -138,7 +138,7 @@ def test_cut_off_at_any_moment_nothing_is_lost_doubled_or_left_open(turns: int, 
     )
     second = SmtpServer()
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, busy, second)
         with_mx(sim, SmtpServer(), domain="other.example")
         sim.zone.records["more.example"] = mx("mx1.dest.example", "mx2.dest.example")

@@ -21,8 +21,8 @@ from cryptography.x509.oid import NameOID
 from mailstrom import Config, MessageStatus, RelayConfig, SmtpAuth
 from mailstrom.testing.network import Handler
 from mailstrom.testing.script import Step, expect, send
-from mailstrom.testing.simulation import Simulation
 from tests.builders import a_config, with_mx
+from tests.lone_engine import LoneEngine
 from tests.scenarios.stages import RELAY, YOU
 
 MX = "mx1.dest.example"
@@ -135,14 +135,14 @@ def a_relay_config(ca: str | None = None, **relay: Any) -> Config:
     return a_config(delivery=RelayConfig(RELAY, **given))
 
 
-def at_relay(sim: Simulation, *handlers: Handler) -> None:
+def at_relay(sim: LoneEngine, *handlers: Handler) -> None:
     """These are the relay, each at an address of its own."""
     sim.network.hosts[RELAY] = RELAY_IPS[: len(handlers)]
     for ip, handler in zip(RELAY_IPS, handlers, strict=False):
         sim.network.listen(ip, 25, handler)
 
 
-def at_mx_or_relay(sim: Simulation, *handlers: Handler) -> None:
+def at_mx_or_relay(sim: LoneEngine, *handlers: Handler) -> None:
     """These are the MX hosts of dest.example, and the relay."""
     with_mx(sim, *handlers)
     at_relay(sim, *handlers)

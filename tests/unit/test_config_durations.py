@@ -10,9 +10,9 @@ from mailstrom import Config, ConfigError, RemoteDeliveryConfig
 from mailstrom.abc import Order
 from mailstrom.config import SmtpTimeouts
 from mailstrom.config_checks import LONGEST_SECS
-from mailstrom.testing.simulation import Simulation, simulate
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
+from tests.lone_engine import LoneEngine, simulate
 
 KINDS = (Config, RemoteDeliveryConfig, SmtpTimeouts)
 DURATIONS = [(kind, item.name) for kind in KINDS for item in fields(kind) if item.name.endswith("_secs")]
@@ -45,7 +45,7 @@ def test_a_rate_is_no_duration() -> None:
 def test_with_each_duration_as_long_as_may_be_mail_is_deferred_and_delivered() -> None:
     longest = {name: LONGEST_SECS for kind, name in DURATIONS if kind is Config}
 
-    async def story(sim: Simulation) -> None:
+    async def story(sim: LoneEngine) -> None:
         with_mx(sim, SmtpServer(on_rcpt=["450 4.2.0 later"]))
         deferred = await sim.first_try(an_email())
         sim.order(Order.RETRY, deferred.message_id)

@@ -63,7 +63,8 @@ def read_data(wire: bytes) -> ReceivedData:
 
 
 def _fault(stuffed: bytes | bytearray) -> str | None:
-    bare = _BARE.search(stuffed)
-    if bare is None:
+    if stuffed.count(b"\r\n") == stuffed.count(b"\r") == stuffed.count(b"\n"):
         return None
+    bare = _BARE.search(stuffed)
+    assert bare is not None
     return "bare CR in content" if bare.group() == b"\r" else "bare LF in content"

@@ -6,6 +6,7 @@
         "www.example.org":  {"CNAME": "mail.example.org."},
         "slow.example.org": {"rcode": "TIMEOUT"},
         "odd.example.org":  {"MX": InTurn({"rcode": "NXDOMAIN"}, [[10, "mail.example.org."]])},
+        "new.example.org":  {"MX": [[10, "mail.example.org."]], "ttl_secs": 60},
     })
 
 A name that is not there does not exist (NXDOMAIN); a type that is not there has no data.
@@ -50,6 +51,7 @@ class ZoneAnswer:
     aliases: tuple[tuple[str, str], ...] = ()
     name: str = ""
     texts: tuple[str, ...] = ()
+    ttl_secs: int = 0
 
 
 class Zone:
@@ -82,10 +84,16 @@ class Zone:
             if isinstance(alias, Mapping):
                 return ZoneAnswer(rcode=str(alias["rcode"]), aliases=tuple(aliases), name=at)
             if not alias or len(aliases) > ALIASES_LIMIT:
-                return ZoneAnswer(aliases=tuple(aliases), name=at, texts=_texts(found, record_type))
+                texts, ttl_secs = _texts(found, record_type), self._ttl_secs(at)
+                return ZoneAnswer(aliases=tuple(aliases), name=at, texts=texts, ttl_secs=ttl_secs)
             target = _plain(str(alias))
             aliases.append((at, target))
             at = target
+
+    def _ttl_secs(self, name: str) -> int:
+        found = self.records.get(name, {}).get("ttl_secs", self.ttl_secs)
+        assert isinstance(found, int), f"ttl_secs: expected a number, got {found!r}"
+        return found
 
     def _at(self, name: str, record_type: str) -> object:
         types = self.records.get(name)
@@ -103,25 +111,31 @@ class Zone:
 
 def reply_to(query: Message, zone: Zone) -> QueryMessage | None:
     """The reply of a recursing name server over `zone`; None where it is silent."""
-    import dns.flags
+    answer = _answer_to(query, zone)
+    return None if answer.rcode == "TIMEOUT" else _reply(query, answer, zone.ttl_secs)
+
+
+def _answer_to(query: Message, zone: Zone) -> ZoneAnswer:
+    import dns.rdatatype
+
+    question = query.question[0]
+    return zone.answer(question.name.to_text(), dns.rdatatype.to_text(question.rdtype))
+
+
+def _reply(query: Message, answer: ZoneAnswer, alias_ttl_secs: int) -> QueryMessage:
     import dns.message
     import dns.rcode
     import dns.rdatatype
     import dns.rrset
 
-    question = query.question[0]
-    record_type = dns.rdatatype.to_text(question.rdtype)
-    answer = zone.answer(question.name.to_text(), record_type)
-    if answer.rcode == "TIMEOUT":
-        return None
     reply = dns.message.make_response(query, recursion_available=True)
     assert isinstance(reply, dns.message.QueryMessage)
     reply.set_rcode(dns.rcode.from_text(answer.rcode))
     for name, target in answer.aliases:
-        reply.answer.append(dns.rrset.from_text(name + ".", zone.ttl_secs, "IN", "CNAME", target + "."))
+        reply.answer.append(dns.rrset.from_text(name + ".", alias_ttl_secs, "IN", "CNAME", target + "."))
     if answer.texts:
-        name = answer.name + "."
-        reply.answer.append(dns.rrset.from_text(name, zone.ttl_secs, "IN", record_type, *answer.texts))
+        name, record_type = answer.name + ".", query.question[0].rdtype
+        reply.answer.append(dns.rrset.from_text(name, answer.ttl_secs, "IN", record_type, *answer.texts))
     else:
         reply.authority.append(dns.rrset.from_text(".", 60, "IN", "SOA", SOA))
     return reply
@@ -144,6 +158,7 @@ class FakeResolver(Resolver):
     ) -> None:
         self.zone = zone if isinstance(zone, Zone) else Zone(zone)
         self._delay_secs = delay_secs
+        self._rendered: dict[tuple[str, str, bool, ZoneAnswer], bytes] = {}
         self._inner = DnsResolver(
             ResolverSetup.specific("192.0.2.53"),
             clock or _LoopClock(),
@@ -168,11 +183,19 @@ class FakeResolver(Resolver):
             await asyncio.sleep(self._delay_secs)
         import dns.message
 
-        reply = reply_to(query, self.zone)
-        if reply is None:
+        answer = _answer_to(query, self.zone)
+        if answer.rcode == "TIMEOUT":
             await asyncio.get_running_loop().create_future()
-        assert reply is not None
-        return dns.message.from_wire(reply.to_wire(max_size=65535))
+        return dns.message.from_wire(query.id.to_bytes(2) + self._rendered_reply(query, answer))
+
+    def _rendered_reply(self, query: Message, answer: ZoneAnswer) -> bytes:
+        """The octets that follow the id. Each is rendered once: that takes longer than all else here."""
+        name, record_type = self.zone.queries[-1]  # this one
+        asked = (name, record_type, query.edns >= 0, answer)
+        if asked not in self._rendered:
+            reply = _reply(query, answer, self.zone.ttl_secs)
+            self._rendered[asked] = reply.to_wire(max_size=65535)[2:]
+        return self._rendered[asked]
 
 
 class _LoopClock(Clock):

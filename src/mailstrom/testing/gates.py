@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..abc import Network, SharedStorage
 from ..errors import StorageError
+from .transport import MemoryTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -73,10 +74,11 @@ class NetworkGate(Network):
     """A network as one process sees it, with addresses of its own."""
 
     def __init__(self, network: Network, addresses: frozenset[str]) -> None:
-        self.unreachable: set[str] = set()
         self._network = network
         self._addresses = addresses
+        self.unreachable: set[str] = set()
         self._open: dict[asyncio.Transport, None] = {}
+        self._partitions = 0
         self._is_cut = False
 
     def cut(self) -> None:
@@ -88,6 +90,17 @@ class NetworkGate(Network):
         """Every connection is reset, as by a router that forgot them."""
         for transport in tuple(self._open):
             transport.abort()
+
+    def part(self) -> None:
+        """Nothing comes through until `heal` was called as often: what is open falls silent for good."""
+        self._partitions += 1
+        for transport in tuple(self._open):
+            if isinstance(transport, MemoryTransport):
+                transport.silence()
+
+    def heal(self) -> None:
+        """Ends one partition."""
+        self._partitions -= 1
 
     @property
     def open_transports(self) -> tuple[asyncio.Transport, ...]:
@@ -103,7 +116,7 @@ class NetworkGate(Network):
         *,
         source_address: str | None = None,
     ) -> asyncio.Transport:
-        if address in self.unreachable:
+        if self._partitions or address in self.unreachable:
             await asyncio.get_running_loop().create_future()  # no answer at all
         transport = await self._network.connect(
             protocol_factory, address, port, source_address=source_address

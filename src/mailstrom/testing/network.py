@@ -58,6 +58,7 @@ class _Host:
     fate: Fate
     handler: Handler | None = None
     latency_secs: float = 0.0
+    delay: Callable[[], float] | None = None
 
 
 _ERRORS = {Fate.REFUSED: errno.ECONNREFUSED, Fate.UNREACHABLE: errno.ENETUNREACH}
@@ -95,10 +96,22 @@ class MemoryNetwork(Network):
 
     # -- setting the scene -----------------------------------------------------------------
 
-    def listen(self, ip: str, port: int, handler: Handler, *, latency_secs: float | None = None) -> None:
-        """From now on `handler` answers at that address; octets travel `latency_secs` each way."""
+    def listen(
+        self,
+        ip: str,
+        port: int,
+        handler: Handler,
+        *,
+        latency_secs: float | None = None,
+        delay: Callable[[], float] | None = None,
+    ) -> None:
+        """From now on `handler` answers at that address; octets travel `latency_secs` each way.
+
+        `delay` is asked at each write by how many seconds more it comes late, as where packets are
+        lost; what is written after it comes after it.
+        """
         latency = self._latency_secs if latency_secs is None else latency_secs
-        self._set(ip, port, _Host(fate=Fate.CONNECTED, handler=handler, latency_secs=latency))
+        self._set(ip, port, _Host(fate=Fate.CONNECTED, handler=handler, latency_secs=latency, delay=delay))
 
     def refuse(self, ip: str, port: int | None = None) -> None:
         """Connections are refused, at one port or at all that nothing else is said of."""
@@ -115,6 +128,16 @@ class MemoryNetwork(Network):
     def never_reads(self, ip: str, port: int) -> None:
         """Connections are accepted, then nothing is read or written."""
         self.listen(ip, port, _ignore)
+
+    def reset(self, ip: str) -> None:
+        """The connections with that host are reset by it; new ones are as before."""
+        for transport in self._of(ip):
+            transport.abort()
+
+    def silence(self, ip: str) -> None:
+        """On the connections with that host nothing arrives any more, at neither end."""
+        for transport in self._of(ip):
+            transport.silence()
 
     # -- what was done with it -------------------------------------------------------------
 
@@ -188,6 +211,11 @@ class MemoryNetwork(Network):
     def _set(self, ip: str, port: int | None, host: _Host) -> None:
         self._known[_canonical(ip), port] = host
 
+    def _of(self, ip: str) -> list[MemoryTransport]:
+        """The host's ends of connections with it."""
+        own = _canonical(ip)
+        return [each for each in self._open if each.get_extra_info("sockname")[0] == own]
+
     def _host(self, ip: str, port: int) -> _Host:
         nobody = _Host(fate=Fate.REFUSED)
         return self._known.get((ip, port)) or self._known.get((ip, None)) or nobody
@@ -209,6 +237,7 @@ class MemoryNetwork(Network):
             server_extra=ends[1],
             on_lost=self._forget,
             latency_secs=host.latency_secs,
+            delay=host.delay,
             capacity=self._pipe_capacity,
         )
         self._open |= {client: None, server: None}

@@ -17,7 +17,7 @@ from .virtual_platform import VirtualPlatform
 
 if TYPE_CHECKING:
     from ..abc import Network
-    from .loop import Timeline
+    from .timeline import Timeline
 
 
 class Process:

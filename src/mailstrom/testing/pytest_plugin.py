@@ -1,4 +1,4 @@
-"""Fixtures for pytest: mail that your code sends is captured, and nothing leaves the machine.
+"""Fixtures for pytest: mail that your code sends is captured, or sent in a simulated world.
 
     def test_a_new_user_is_greeted(captured_mailstrom, mailstrom_outbox):
         sign_up("you@yours.example", mailer=captured_mailstrom)
@@ -9,17 +9,33 @@
 
 The plugin comes with mailstrom: pytest finds it by itself. What is captured has gone through
 everything that live mail goes through, up to the socket; its status is "delivered".
+
+`simulation` is a `mailstrom.testing.simulation.Simulation`, ended after the test. Its seed is 0, or said
+with a mark, `@pytest.mark.simulation(seed=7)`; with `seeds=100` the test runs with each from 0 to 99. The
+report of a test that fails names the seed, and what happened last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ..config import Config
 from ..facade import Mailstrom
 from .capture import CapturedMail
+
+if TYPE_CHECKING:
+    from .simulation import Simulation
+
+LOG_LINES = 30  # of a simulation, in the report
+
+_MARK = (
+    "simulation(seed=0, seeds=None): the seed of the `simulation` fixture, or several, as a number or a "
+    "list: the test runs with each"
+)
+_told = pytest.StashKey["Simulation"]()
 
 
 @pytest.fixture
@@ -33,3 +49,64 @@ def captured_mailstrom() -> Iterator[Mailstrom]:
 def mailstrom_outbox(captured_mailstrom: Mailstrom) -> CapturedMail:
     """What `captured_mailstrom` was given to send, once it has arrived; see `CapturedMail`."""
     return CapturedMail(captured_mailstrom)
+
+
+@pytest.fixture
+def simulation(request: pytest.FixtureRequest) -> Iterator[Simulation]:
+    """A simulated world with a seed; ended after the test. See `mailstrom.testing.simulation`."""
+    from .simulation import Simulation
+
+    with Simulation(seed=_seed(request)) as simulation:
+        request.node.stash[_told] = simulation
+        yield simulation
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the mark known."""
+    config.addinivalue_line("markers", _MARK)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each seed, with the seed in its id."""
+    seeds = _marked(metafunc.definition).get("seeds")
+    if seeds is None or "simulation" not in metafunc.fixturenames:
+        return
+    several = range(seeds) if isinstance(seeds, int) else seeds
+    if not isinstance(several, Iterable):
+        raise pytest.UsageError(f"mark simulation: expected seeds=100 or seeds=[1, 7], got {seeds!r}")
+    metafunc.parametrize("simulation", list(several), indirect=True, ids=lambda seed: f"seed{seed}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to the report of a failure which world it was, and what happened there."""
+    report = yield
+    simulation = item.stash.get(_told, None)
+    if report.failed and simulation is not None:
+        report.sections.append((f"simulation, seed {simulation.seed}", _told_of(simulation, item.nodeid)))
+    return report
+
+
+def _marked(node: pytest.Item) -> dict[str, object]:
+    """What the mark says."""
+    mark = node.get_closest_marker("simulation")
+    said = {} if mark is None else mark.kwargs
+    if mark is not None and (mark.args or set(said) - {"seed", "seeds"}):
+        raise pytest.UsageError(
+            f"mark simulation: expected seed=7 or seeds=100, got {mark.args or said} at {node.nodeid}"
+        )
+    return dict(said)
+
+
+def _seed(request: pytest.FixtureRequest) -> int:
+    seed = getattr(request, "param", _marked(request.node).get("seed", 0))
+    if not isinstance(seed, int):
+        raise pytest.UsageError(f"mark simulation: expected a whole number as seed, got {seed!r}")
+    return seed
+
+
+def _told_of(simulation: Simulation, nodeid: str) -> str:
+    last = simulation.log[-LOG_LINES:] or ["nothing happened to any email"]
+    replay = f'the same again: pytest "{nodeid}"'
+    alone = f"or by itself: Simulation(seed={simulation.seed})"
+    return "\n".join([f"{replay}, {alone}", *last])

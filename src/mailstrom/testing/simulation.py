@@ -1,220 +1,280 @@
-"""The whole engine on a virtual clock and a simulated network: days pass in milliseconds.
+"""Your mail, your storage and your retry policy in a simulated world: five days pass in a second.
 
-    async def story(sim: Simulation) -> None:
-        server = sim.host("mx.example.net", "192.0.2.25", SmtpServer())
-        message_id = sim.send_email(an_email)
-        status = await sim.wait(message_id)
-        assert status.succeeded
+    def test_mail_survives_greylisting(simulation):          # a fixture of the pytest plugin
+        host = simulation.host("mx.example.com", domain="example.com", greylists=True)
+        mailstrom = simulation.mailstrom(storage=MyStorage(), retry=RetryPolicy.rfc5321())
+        message_id = mailstrom.send_email(email)
+        simulation.run(days=5)
+        assert mailstrom.query_status(message_id).succeeded
 
-    simulate(story, zone={"example.net": {"MX": [[10, "mx.example.net."]]}})
-
-Everything but threads is the real thing: preparation, storage, routing, SMTP, TLS, retries.
-With the same seed the same story takes the same course.
+Without pytest: `with Simulation(seed=7) as simulation: ...`. The `Mailstrom` is the real one, with
+the real engine, SMTP dialogue and storage; time, network, name servers, threads and chance are
+simulated, and follow from the seed. See docs/simulation.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from ipaddress import IPv4Network
+from itertools import chain
+from types import TracebackType
+from typing import Self, TypedDict, Unpack
 
-from ..abc import Order, SharedStorage, Storage
 from ..config import Config
-from ..engine.carriers import carrier_maker
-from ..engine.events import Board
-from ..engine.local import Outbox
-from ..engine.shared_clock import queue_clock
-from ..engine.steering import Steering
-from ..engine.thread import run_inline
-from ..engine.worker import Engine
-from ..engine.world import World
+from ..engine.events import Observer
+from ..engine.tenure import Role
 from ..event import Event
-from ..selection import Chosen, selection_of
-from ..status import MessageStatus
-from ..storage.exclusive import ExclusiveStorage
-from ..storage.memory import MemoryStorage
-from ..submission import Moment, Submission, UnsignedDomains, entries_for
-from .clock import VirtualClock
-from .dns import FakeResolver, Zone
-from .loop import VirtualLoop, run_virtual
-from .network import Handler, MemoryNetwork
+from ..facade import Mailstrom
+from ..schedule.retry import RetryPolicy
+from .clock import START
+from .dns import Zone
+from .gates import Trouble
+from .hooks import Hooks, greylist
+from .mail_host import MailHost
+from .network import MemoryNetwork
+from .patience import PatientTimeline, SimulationError
+from .process import Process
+from .simulated_storage import Given, simulated
+from .smtp_server import SmtpServer
+from .world import HELO_NAME, World
 
-T = TypeVar("T")
-H = TypeVar("H", bound=Handler)
+__all__ = ["Duration", "MailHost", "Process", "Simulation", "SimulationError"]
 
-HELO_NAME = "sender.example"
+LATENCY_SECS = 0.02
+_NETWORKS = ("198.51.100.0/24", "203.0.113.0/24")  # RFC 5737: for documentation; our own is in the third
+
+
+class Duration(TypedDict, total=False):
+    """How long: the sum of what is given."""
+
+    days: float
+    hours: float
+    minutes: float
+    seconds: float
 
 
 class Simulation:
-    """An engine, its queue, its network and its DNS, all in one virtual event loop.
+    """A world with mail hosts and processes, on the thread that made it; the same seed, the same course.
 
-    `network`, `resolver`, `clock`, `storage` and `outbox` can be looked at and changed while
-    the story runs; `events` is what observers would have been told, in order.
+    `zone` and `network` are its DNS and its network, to be looked at and changed. `chance` is for
+    your story's own dice. `log` tells what happened, a line each.
     """
 
-    def __init__(
-        self,
-        loop: VirtualLoop,
-        *,
-        config: Config | None = None,
-        zone: Mapping[str, Mapping[str, object]] | None = None,
-        storage: Storage | SharedStorage | None = None,
-        seed: int = 0,
+    def __init__(self, *, seed: int = 0, latency_secs: float = LATENCY_SECS) -> None:
+        self.seed = seed
+        self.chance = random.Random(f"story {seed}")
+        self.log: list[str] = []
+        self._timeline = PatientTimeline(random.Random(seed))
+        self._world = World(seed=seed, latency_secs=latency_secs, timeline=self._timeline)
+        self._ips = _addresses()
+        self._killed: set[Process] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.loop = loop
-        self.config = config or Config(helo_name=HELO_NAME)
-        self.zone = Zone({name: dict(records) for name, records in (zone or {}).items()})
-        self.network = MemoryNetwork()
-        self.resolver = FakeResolver(self.zone)
-        self.clock = VirtualClock(loop)
-        self.storage = self._shared(storage)
-        self.outbox = Outbox()
-        self._unsigned = UnsignedDomains()
-        self.events: list[Event] = []
-        self._steady = queue_clock(self.clock, self.storage)
-        self._chance = random.Random(seed)
-        self._board = Board()
-        self._engine: Engine | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.end()
 
-    # --- setting the scene
-
-    def host(self, name: str, ip: str, handler: H, *, port: int = 25) -> H:
-        """A mail host: its address in the zone, `handler` at its port; returns the handler."""
-        self.zone.add_address(name, ip)
-        self.network.listen(ip, port, handler)
-        return handler
-
-    # --- what an application does
-
-    def start(self) -> None:
-        """Starts the worker, or one that takes the place of the last."""
-        self._engine = Engine(
-            self.config,
-            self.storage,
-            self._world(),
-            carrier_maker(self.outbox),
-            owner=f"simulation-{self._chance.random()}",
-            tell=self.events.append,
-            changed=self._board.changed,
-        )
-        self._task = self.loop.create_task(self._engine.run())
+    # --- hosts and their faults
 
     @property
-    def engine(self) -> Engine:
-        """The running engine."""
-        assert self._engine is not None, "start() comes first"
-        return self._engine
+    def zone(self) -> Zone:
+        """The DNS: `zone.records["example.com"] = {"rcode": "SERVFAIL"}`."""
+        return self._world.zone
 
-    def send_email(self, email: Any, **options: Any) -> str:
-        """As `Mailstrom.send_email`."""
-        return self.send_emails([Submission(email, **options)])[0]
+    @property
+    def network(self) -> MemoryNetwork:
+        """The network; a handler of your own may `listen` there."""
+        return self._world.network
 
-    def send_emails(self, submissions: list[Submission]) -> list[str]:
-        """As `Mailstrom.send_emails`."""
-        moment = Moment(wall=self.clock.now(), steady=self._steady.now())
-        new_ids = iter(lambda: f"{self._chance.getrandbits(96):024x}", None)
-        ids = self.storage.store(entries_for(submissions, self.config, moment, new_ids, self._unsigned))
-        if self._engine is not None:
-            self._engine.wake()
-        return ids
+    def host(
+        self,
+        name: str,
+        *,
+        domain: str | Sequence[str] = (),
+        greylists: bool = False,
+        server: SmtpServer | None = None,
+        ip: str | None = None,
+        port: int = 25,
+    ) -> MailHost:
+        """A new mail host, the next MX of these domains: the first host of a domain is the preferred one.
 
-    def status(self, message_id: str) -> MessageStatus:
-        """As `Mailstrom.query_status`."""
-        return self.storage.retrieve_status(message_id).public()
+        `greylists`: each address is deferred once. What else a host may do, a `server` is told:
+        `server=SmtpServer(on_rcpt="550 5.1.1 nobody here")`. A relay is a host, too.
+        """
+        if server is not None and greylists:
+            raise SimulationError("host: your own server greylists with SmtpServer(on_rcpt=greylist())")
+        hooks: Hooks = {"on_rcpt": greylist()} if greylists else {}
+        place = ip or self._free_ip()
+        answering = self._world.host(name, place, server or SmtpServer(name=name, **hooks), port=port)
+        self.network.hosts[name.lower()] = (place,)  # where a relay is looked up
+        for each in [domain] if isinstance(domain, str) else domain:
+            self._add_mx(each.lower(), name)
+        return MailHost(name, place, port, answering, self.network)
 
-    def cancel(self, message_id: str) -> MessageStatus:
-        """As `Mailstrom.cancel`."""
-        self.order(Order.CANCEL, message_id)
-        return self.status(message_id)
+    def partition(self, process: Process, *hosts: MailHost) -> None:
+        """The process cannot reach these hosts until `heal`: no answer; connections that it has are reset."""
+        ips = {host.ip for host in hosts}
+        process.network.unreachable |= ips
+        for transport in process.network.open_transports:
+            if transport.get_extra_info("peername")[0] in ips:
+                transport.abort()
 
-    def order(self, order: Order, message_id: str | None = None, **chosen: Unpack[Chosen]) -> object:
-        """As `cancel`, `hold`, `release` and `retry_now` of `Mailstrom`."""
-        steering = Steering(self.storage, self._steady.now, self.events.append, self._board.changed)
-        found = steering.carry_out(order, selection_of(message_id, chosen))
-        if self._engine is not None:
-            self._engine.wake()
+    def heal(self, process: Process, *hosts: MailHost) -> None:
+        """Ends the partition."""
+        process.network.unreachable -= {host.ip for host in hosts}
+
+    # --- processes
+
+    def mailstrom(
+        self,
+        config: Config | None = None,
+        storage: Given = None,
+        *,
+        retry: RetryPolicy | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> Mailstrom:
+        """A started `Mailstrom`, in a process of its own; arguments as there, `retry` for its config."""
+        return self.process(config=config, storage=storage, retry=retry, observers=observers).mailstrom
+
+    def process(
+        self,
+        name: str | None = None,
+        *,
+        config: Config | None = None,
+        storage: Given = None,
+        retry: RetryPolicy | None = None,
+        observers: Iterable[Observer] = (),
+        role: Role = "auto",
+        trouble: Trouble = lambda call, is_done: None,
+    ) -> Process:
+        """A process whose `mailstrom` is started in that role: to be killed, frozen, cut off.
+
+        `trouble` is told each storage call before and after it is made, and may raise `StorageError`:
+        `("settle", False)` fails, `("settle", True)` was done, and its reply is lost.
+        """
+        name = name or f"process {len(self._world.processes) + 1}"
+        chosen = config or Config(helo_name=HELO_NAME)
+        process = self._world.process(
+            name,
+            config=chosen if retry is None else replace(chosen, retry=retry),
+            storage=simulated(chosen.storage if storage is None else storage, self._timeline),
+            observers=[lambda event: self._note(process, event), *observers],
+            trouble=self._checked(trouble),
+        )
+        process.mailstrom.start(role)
+        return process
+
+    def kill(self, process: Process) -> None:
+        """As SIGKILL, also from within it: `trouble` may have it die in the middle of a storage call."""
+        self._killed.add(process)
+        process.storage.cut()
+        process.network.cut()
+        if asyncio._get_running_loop() is None:
+            process.kill()
+        else:
+            self._world.internet.call_soon(process.kill)
+
+    # --- time
+
+    @property
+    def now(self) -> datetime:
+        """Aware UTC; a process whose clock jumped has another."""
+        return START + timedelta(seconds=self.time())
+
+    def time(self) -> float:
+        """Seconds since it began: what a storage of your own takes for its leases."""
+        return self._timeline.time()
+
+    def run(self, **duration: Unpack[Duration]) -> None:
+        """Lets so much time pass: `run(days=5)`."""
+        secs = _seconds("run", duration)
+        if not self._world.processes:
+            raise SimulationError(
+                "run: nothing can happen, there is no process: make one with simulation.mailstrom(), and "
+                "send mail with that"
+            )
+        self._timeline.pass_time(lambda: False, secs)
+        self._raise_what_broke()
+
+    def run_until(self, is_so: Callable[[], object], **within: Unpack[Duration]) -> None:
+        """Lets time pass until `is_so()`; raises `SimulationError` when it is not so in time."""
+        secs = _seconds("run_until", within)
+        came = self._timeline.pass_time(lambda: bool(is_so()), secs)
+        self._raise_what_broke()
+        if not came:
+            raise SimulationError(f"run_until: it was not so within {timedelta(seconds=secs)}")
+
+    def after(self, call: Callable[[], object], **duration: Unpack[Duration]) -> None:
+        """Has something happen in so much time, whatever is going on then: `after(host.go_down, hours=2)`."""
+        self._world.internet.call_later(_seconds("after", duration), call)
+
+    def end(self) -> None:
+        """Ends all processes; raises what broke in the world, if nobody was told. Again: nothing."""
+        failure = self._timeline.take_failure()
+        self._timeline.news()
+        self._world.end()
+        if failure is not None:
+            raise failure
+        self._raise_what_broke()
+
+    # --- inside
+
+    def _free_ip(self) -> str:
+        found = next(self._ips, None)
+        if found is None:
+            raise SimulationError("host: the addresses are used up, give it one with ip=")
         return found
 
-    async def wait(self, message_id: str) -> MessageStatus:
-        """The status when every recipient is completed."""
-        return await self.until(message_id, lambda status: status.completed)
+    def _add_mx(self, domain: str, host: str) -> None:
+        known = self.zone.records.get(domain, {}).get("MX", ())
+        others = list(known) if isinstance(known, (list, tuple)) else []
+        record = [10 * (len(others) + 1), f"{host}."]
+        self.zone.records[domain] = {**self.zone.records.get(domain, {}), "MX": [*others, record]}
 
-    async def until(self, message_id: str, is_so: Callable[[MessageStatus], bool]) -> MessageStatus:
-        """The status as soon as `is_so` of it."""
-        changed = asyncio.Event()
-        forget = self._board.watch(message_id, changed.set)
-        try:
-            while not is_so(status := self.status(message_id)):
-                changed.clear()
-                await changed.wait()
-            return status
-        finally:
-            forget()
+    def _checked(self, trouble: Trouble) -> Trouble:
+        def checked(call: str, is_done: bool) -> object:
+            if not is_done:
+                self._timeline.check_thread()
+            return trouble(call, is_done)
 
-    async def deliver(self, email: Any, **options: Any) -> MessageStatus:
-        """Sends the email and waits until it is completed."""
-        return await self.wait(self.send_email(email, **options))
+        return checked
 
-    async def first_try(self, email: Any, **options: Any) -> MessageStatus:
-        """Sends the email and waits until no recipient is queued any more."""
-        message_id = self.send_email(email, **options)
-        return await self.until(message_id, lambda status: all(r.result.state != "queued" for r in status))
+    def _note(self, process: Process, event: Event) -> None:
+        if process not in self._killed:  # its last breath may come a moment later
+            self._timeline.news()
+            self.log.append(f"{timedelta(seconds=int(self.time()))} {process.name}: {event}")
 
-    async def stop(self) -> None:
-        """Ends the worker as `close` does, without beginning anything new."""
-        if self._engine is not None and self._task is not None:
-            self._engine.finish(take_due=False)
-            await self._task
-        self._engine = self._task = None
+    def _raise_what_broke(self) -> None:
+        """What a hook or a call of the story raised has only been logged."""
+        if not self._timeline.unhandled:
+            return
+        context = self._timeline.unhandled[0]
+        self._timeline.unhandled.clear()
+        error = context.get("exception")
+        cause = error if isinstance(error, BaseException) else None
+        raise SimulationError(f"{context.get('message')}: {error!r}") from cause
 
-    async def die(self) -> None:
-        """Ends the worker as `die` does."""
-        if self._engine is not None and self._task is not None:
-            self._engine.abort()
-            await self._task
-        self._engine = self._task = None
 
-    def _world(self) -> World:
-        return World(
-            clock=self._steady,
-            network=self.network,
-            make_resolver=lambda: self.resolver,
-            run_storage=run_inline,
-            chance=self._chance,
+def _addresses() -> Iterator[str]:
+    return (str(ip) for ip in chain.from_iterable(IPv4Network(net).hosts() for net in _NETWORKS))
+
+
+def _seconds(method: str, duration: Duration) -> float:
+    """Raises `SimulationError` where no time would pass."""
+    if not duration:
+        raise SimulationError(
+            f"{method}: say how long, as in {method}(days=5). To go on until all mail is completed: "
+            "mailstrom.drain(), or mailstrom.wait(message_id)"
         )
+    secs = timedelta(**duration).total_seconds()
+    if secs <= 0:
+        raise SimulationError(f"{method}: expected a time above 0, got {secs:g} seconds")
+    return secs
 
-    def _shared(self, storage: Storage | SharedStorage | None) -> SharedStorage:
-        if isinstance(storage, SharedStorage):
-            return storage
-        return ExclusiveStorage(storage or MemoryStorage(), lease_clock=self.clock.monotonic)
-
-
-def simulate(
-    story: Callable[[Simulation], Awaitable[T]],
-    *,
-    config: Config | None = None,
-    zone: Mapping[str, Mapping[str, object]] | None = None,
-    storage: Storage | SharedStorage | None = None,
-    seed: int = 0,
-    start: bool = True,
-) -> T:
-    """Runs the story to its end; then nothing may be left: no task, no connection."""
-    loop = VirtualLoop()
-
-    async def run() -> T:
-        sim = Simulation(loop, config=config, zone=zone, storage=storage, seed=seed)
-        if start:
-            sim.start()
-        try:
-            result = await story(sim)
-            await sim.stop()
-            left = [str(transport.get_extra_info("peername")) for transport in sim.network.open_transports]
-        finally:
-            await sim.die()
-            await sim.network.close()
-        assert not left, f"connections left open: {left}"
-        return result
-
-    return run_virtual(run(), loop=loop)

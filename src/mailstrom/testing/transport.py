@@ -25,8 +25,11 @@ _Lost = Callable[["MemoryTransport"], None]
 class _Pipe:
     """One direction: octets on their way to `receiver`, then an end of stream."""
 
-    def __init__(self, latency_secs: float, capacity: int) -> None:
+    def __init__(self, latency_secs: float, capacity: int, delay: Callable[[], float] | None) -> None:
         self._latency_secs = latency_secs
+        self._delay = delay
+        self._is_free_at = 0.0  # what was sent until then has arrived
+        self._is_silent = False
         self._capacity = capacity
         self._travelling: deque[Callable[[], None]] = deque()
         self._generation = 0  # tells the timers of what was dropped from those still wanted
@@ -48,6 +51,11 @@ class _Pipe:
 
     def put_reset(self) -> None:
         self._send(self._reset_arrives)
+
+    def silence(self) -> None:
+        """Nothing arrives any more."""
+        self.drop()
+        self._is_silent = True
 
     def drop(self) -> None:
         """What is on its way never arrives."""
@@ -71,11 +79,20 @@ class _Pipe:
             self.sender.loop.call_soon(self.sender.fill_pipe)
 
     def _send(self, arrival: Callable[[], None]) -> None:
+        if self._is_silent:
+            return
         self._travelling.append(arrival)
-        if self._latency_secs:
+        if self._delay is not None:
+            self._send_late(self._delay())
+        elif self._latency_secs:
             self.receiver.loop.call_later(self._latency_secs, self._arrive, self._generation)
         else:
             self.receiver.loop.call_soon(self._arrive, self._generation)
+
+    def _send_late(self, secs: float) -> None:
+        loop = self.receiver.loop
+        self._is_free_at = max(self._is_free_at, loop.time() + self._latency_secs + secs)
+        loop.call_at(self._is_free_at, self._arrive, self._generation)
 
     def _arrive(self, generation: int) -> None:
         """The oldest arrives first: timers of one instant fire in any order."""
@@ -157,6 +174,11 @@ class MemoryTransport(asyncio.Transport):
     def abort(self) -> None:
         """Ends at once: what has not arrived never will, and the peer sees a reset."""
         self._force_close(None)
+
+    def silence(self) -> None:
+        """From now on nothing arrives at either end, not even that the other one is gone."""
+        self._incoming.silence()
+        self._outgoing.silence()
 
     def _force_close(self, exc: BaseException | None) -> None:
         """asyncio's TLS calls this too: with an exception after a failure, with None to abort."""
@@ -344,11 +366,12 @@ def connected_pair(
     server_extra: dict[str, Any],
     on_lost: _Lost,
     latency_secs: float = 0.0,
+    delay: Callable[[], float] | None = None,
     capacity: int = PIPE_CAPACITY,
 ) -> tuple[MemoryTransport, MemoryTransport]:
     """Both ends of a new connection, client first, each in its loop; call `start` on each."""
-    up = _Pipe(latency_secs, capacity)
-    down = _Pipe(latency_secs, capacity)
+    up = _Pipe(latency_secs, capacity, delay)
+    down = _Pipe(latency_secs, capacity, delay)
     client = MemoryTransport(client_loop, down, up, client_extra, on_lost)
     server = MemoryTransport(server_loop, up, down, server_extra, on_lost)
     return client, server

@@ -1,7 +1,7 @@
 """A process in virtual time: what a `Mailstrom` finds around itself there, without any thread.
 
 What would run on a thread of its own runs in a loop of the process's; what would block lets the
-other loops of the timeline go on. See `loop.py`.
+other loops of the timeline go on. See `timeline.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..abc import Clock, Network, Resolver, StorageRunner
 from ..engine.platform import Calls, Flag, Looks, Loop, Platform, Turn
 from ..engine.thread import RESTARTS_PER_MINUTE
 from ..engine.world import World
-from .loop import SideLoop, Timeline
+from .timeline import SideLoop, Timeline
 
 if TYPE_CHECKING:
     from ..config import Config

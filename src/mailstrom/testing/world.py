@@ -1,4 +1,4 @@
-"""A whole world in virtual time: mail hosts, name servers, a network, and processes with a Mailstrom.
+"""What a simulation is made of: one timeline, a network, a DNS zone, and processes with a Mailstrom.
 
     with World(seed=1, zone={"example.net": {"MX": [[10, "mx.example.net."]]}}) as world:
         server = world.host("mx.example.net", "192.0.2.25", SmtpServer())
@@ -8,7 +8,8 @@
         assert m.wait(message_id).succeeded
 
 There are no threads: what would block lets the rest of the world go on, until it is over. With
-the same seed the same story takes the same course.
+the same seed the same story takes the same course. Your own tests want `Simulation`
+(`simulation.py`), which sets such a world up with less to say.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from ..storage.exclusive import ExclusiveStorage
 from ..storage.memory import MemoryStorage
 from .dns import FakeResolver, Zone
 from .gates import Trouble
-from .loop import Timeline
 from .network import Handler, MemoryNetwork
 from .process import Process
+from .timeline import Timeline
 from .virtual_platform import VirtualPlatform
 
 H = TypeVar("H", bound=Handler)
@@ -44,9 +45,10 @@ class World:
         seed: int = 0,
         zone: Mapping[str, Mapping[str, object]] | None = None,
         latency_secs: float = 0.0,
+        timeline: Timeline | None = None,
     ) -> None:
         self.chance = random.Random(seed)
-        self.timeline = Timeline(random.Random(seed))
+        self.timeline = timeline or Timeline(random.Random(seed))
         self.internet = self.timeline.loop("internet")
         self.zone = Zone({name: dict(records) for name, records in (zone or {}).items()})
         self.network = MemoryNetwork(latency_secs=latency_secs, loop=self.internet)
@@ -81,7 +83,7 @@ class World:
             self.timeline,
             name,
             config=config or Config(helo_name=HELO_NAME),
-            storage=self._shared(storage),
+            storage=self.shared(storage),
             network=self.network,
             make_resolver=lambda: FakeResolver(self.zone, clock=process.clock),
             chance=random.Random(self.chance.getrandbits(64)),
@@ -107,7 +109,8 @@ class World:
         self.timeline.block(closing.done, 60.0)
         self.timeline.close()
 
-    def _shared(self, storage: Storage | SharedStorage | None) -> SharedStorage:
+    def shared(self, storage: Storage | SharedStorage | None) -> SharedStorage:
+        """A plain storage lifted, with leases in virtual time; without one memory."""
         if isinstance(storage, SharedStorage):
             return storage
         return ExclusiveStorage(storage or MemoryStorage(), lease_clock=self.timeline.time)

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from itertools import chain, repeat
 
 import pytest
 import trustme
@@ -51,6 +52,11 @@ class Client(asyncio.Protocol):
 
 async def greet(peer: Peer) -> None:
     await peer.write(b"220 hello\r\n")
+
+
+async def greet_and_wait(peer: Peer) -> None:
+    await greet(peer)
+    await peer.wait_gone()
 
 
 async def connected(network: MemoryNetwork, ip: str = MX) -> tuple[asyncio.Transport, Client]:
@@ -384,3 +390,66 @@ def test_the_names_the_network_knows_are_those_it_was_told() -> None:
         frozenset({"2001:db8::7", "192.0.2.9"}),
         "2001:db8::7",
     )
+
+
+def test_a_host_that_goes_resets_its_connections_and_no_others() -> None:
+    async def story() -> tuple[list[object], list[object]]:
+        network = MemoryNetwork()
+        for ip in (MX, "192.0.2.26"):
+            network.listen(ip, 25, greet_and_wait)
+        _, gone = await connected(network)
+        _, other = await connected(network, "192.0.2.26")
+        await asyncio.sleep(1)
+
+        network.reset(MX)
+        await asyncio.sleep(1)
+
+        await network.close()
+        return gone.told, other.told[:2]
+
+    gone, other = run_virtual(story())
+    assert gone == ["made", b"220 hello\r\n", "ConnectionResetError"]
+    assert other == ["made", b"220 hello\r\n"]
+
+
+def test_from_a_host_that_falls_silent_nothing_comes_not_even_an_end() -> None:
+    async def story() -> list[object]:
+        network = MemoryNetwork()
+        network.listen(MX, 25, greet_and_wait)
+        transport, client = await connected(network)
+        await asyncio.sleep(1)
+
+        network.silence(MX)
+        transport.write(b"QUIT\r\n")
+        await asyncio.sleep(3600)
+
+        told = list(client.told)
+        transport.abort()
+        await network.close()
+        return told
+
+    assert run_virtual(story()) == ["made", b"220 hello\r\n"]
+
+
+def test_what_is_written_after_something_that_is_late_arrives_after_it() -> None:
+    delays = chain([5.0], repeat(0.0))
+    arrived: list[tuple[float, bytes]] = []
+
+    async def says_two_things(peer: Peer) -> None:
+        await peer.write(b"one")
+        await peer.write(b"two")
+        await peer.wait_gone()
+
+    class Noting(Client):
+        def data_received(self, data: bytes) -> None:
+            arrived.append((asyncio.get_running_loop().time(), data))
+
+    async def story() -> None:
+        network = MemoryNetwork()
+        network.listen(MX, 25, says_two_things, latency_secs=1.0, delay=lambda: next(delays))
+        await network.connect(Noting, MX, 25)
+        await asyncio.sleep(60)
+        await network.close()
+
+    run_virtual(story())
+    assert arrived == [(8.0, b"one"), (8.0, b"two")]
