@@ -171,11 +171,16 @@ class Delivery:
     async def _converse(self, session: Session) -> bool:
         """Delivers over an open session; True when the session was stale and another may be used."""
         began = self._begin()
+        taken_in: set[str] = set()
+
+        async def take_in(verdicts: Mapping[str, Verdict]) -> None:
+            new = {path: verdict for path, verdict in verdicts.items() if path not in taken_in}
+            taken_in.update(new)
+            await self._take_in(new, session, began)
 
         async def between(verdicts: Mapping[str, Verdict]) -> None:
             self._job.dot_answered()
-            ended = {path: verdict for path, verdict in verdicts.items() if verdict.ends_the_pass}
-            await self._take_in(ended, session, began)
+            await take_in({path: verdict for path, verdict in verdicts.items() if verdict.ends_the_pass})
             self._job.check_not_stopped()
 
         try:
@@ -194,7 +199,7 @@ class Delivery:
         self._visited.add(session.hop.ip)
         if not self._learn_if_unwelcome(report.verdicts.values()) and not self._has_credentials():
             self._tools.lanes.clear_hold(self._route.lane)
-        await self._take_in(report.verdicts, session, began)
+        await take_in(report.verdicts)
         return False
 
     async def _take_in(self, verdicts: Mapping[str, Verdict], session: Session, began: Began) -> None:
