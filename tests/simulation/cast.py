@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import trustme
 
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, Answer, SmtpServer
 from mailstrom.testing.world import World
 
-from .plan import STAGES, DomainPlan, During, HostPlan, Plan
+from .plan import MOVED, STAGES, DomainPlan, During, HostPlan, Plan
 
-TROUBLE: tuple[Answer, ...] = (
-    "450 4.2.0 not now",
-    "550 5.7.1 no",
+SENT_AGAIN_SECS = 1.0  # RFC 6298 2.1: how long a segment that is lost waits at first
+
+NO: tuple[Answer, ...] = ("450 4.2.0 not now", "550 5.7.1 no", "452 4.5.3 too many")
+NO_TLS: tuple[Answer, ...] = ("454 4.7.0 not now",)  # what it says of a session is said of no recipient
+AT_ANY_STAGE: tuple[Answer, ...] = (
     "421 4.3.2 closing",
-    "452 4.5.3 too many",
     "250 2.0.0 yes, whatever it was",
     b"\xff\x00 what?\r\n",
     Action.HANG,
@@ -36,41 +42,84 @@ class Cast:
     def _hosted(self, plan: HostPlan) -> SmtpServer:
         server = _server(plan, random.Random(f"{self._plan.seed} {plan.name}"))
         self._world.host(plan.name, plan.ip, server)
-        self._listen(plan, server)
-        for down in plan.down:
-            self._at(down, lambda down=down: self._take_down(plan, down), lambda: self._listen(plan, server))
+        records = self._world.zone.records
+        records[plan.name] = {**records[plan.name], "ttl_secs": plan.ttl_secs}
+        lost = random.Random(f"{self._plan.seed} to {plan.name}")
+
+        def changes(down: During | None) -> None:
+            if down is None:
+                self._listen(plan, server, lost)
+            else:
+                self._take_down(plan, down)
+
+        changes(None)
+        self._at_times(plan.down, changes)
         return server
 
-    def _listen(self, plan: HostPlan, server: SmtpServer) -> None:
-        self._world.network.listen(plan.ip, 25, server, latency_secs=plan.latency_secs)
+    def _listen(self, plan: HostPlan, server: SmtpServer, lost: random.Random) -> None:
+        self._world.network.listen(
+            plan.ip,
+            25,
+            server,
+            latency_secs=plan.latency_secs,
+            delay=lambda: SENT_AGAIN_SECS * (lost.random() < plan.loss),
+        )
 
     def _take_down(self, plan: HostPlan, down: During) -> None:
         network = self._world.network
+        match down.what:
+            case "refuse" | "unreachable":
+                network.reset(plan.ip)
+            case "black_hole":
+                network.silence(plan.ip)
         if down.what == "never_reads":
             network.never_reads(plan.ip, 25)
         else:
             getattr(network, down.what)(plan.ip, 25)
 
     def _publish(self, domain: DomainPlan) -> None:
-        records = self._world.zone.records
-        good: dict[str, object] = {"MX": [[10 * rank, f"{name}."] for rank, name in enumerate(domain.mx, 1)]}
-        records[domain.name] = good
-        for fault in domain.faults:
-            bad: dict[str, object] = {"rcode": fault.what}
-            self._at(
-                fault,
-                lambda bad=bad: records.update({domain.name: bad}),
-                lambda: records.update({domain.name: good}),
-            )
+        def changes(fault: During | None) -> None:
+            self._world.zone.records[domain.name] = _records(domain, fault and fault.what)
 
-    def _at(self, during: During, begin: object, end: object) -> None:
-        self._world.internet.call_at(during.since, begin)  # type: ignore[arg-type]
-        self._world.internet.call_at(during.until, end)  # type: ignore[arg-type]
+        changes(None)
+        self._at_times(domain.faults, changes)
+
+    def _at_times(self, times: Sequence[During], changes: Callable[[During | None], None]) -> None:
+        """Tells what is so from then on: of several things the one that began last; None: nothing."""
+        going_on: list[During] = []
+
+        def begin(during: During) -> None:
+            going_on.append(during)
+            changes(during)
+
+        def end(during: During) -> None:
+            going_on.remove(during)
+            changes(going_on[-1] if going_on else None)
+
+        for during in times:
+            self._world.internet.call_at(during.since, begin, during)
+            self._world.internet.call_at(during.until, end, during)
+
+
+def _records(domain: DomainPlan, fault: str | None) -> dict[str, object]:
+    if fault not in (None, MOVED):
+        return {"rcode": fault}
+    names = domain.mx[::-1] if fault == MOVED else domain.mx
+    mx = [[10 * rank, f"{name}."] for rank, name in enumerate(names, 1)]
+    return {"MX": mx, "ttl_secs": domain.ttl_secs}
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """One certificate for all: nobody looks at names where TLS is a matter of opportunity."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("hosts.example").configure_cert(context)
+    return context
 
 
 def _server(plan: HostPlan, chance: random.Random) -> SmtpServer:
-    def trouble() -> Answer | None:
-        return chance.choice(TROUBLE) if chance.random() < plan.trouble else None
+    def trouble(refusals: tuple[Answer, ...] = NO) -> Answer | None:
+        return chance.choice(refusals + AT_ANY_STAGE) if chance.random() < plan.trouble else None
 
     asked: Counter[str] = Counter()
 
@@ -84,8 +133,9 @@ def _server(plan: HostPlan, chance: random.Random) -> SmtpServer:
     return SmtpServer(
         name=plan.name,
         extensions=DEFAULT_EXTENSIONS - set(plan.lacks),
+        tls_context=_tls_context() if plan.has_tls else None,
         recipient_limit=plan.recipient_limit,
         idle_secs=plan.idle_secs,
         delays=dict(plan.slow),
-        **{**hooks, "on_rcpt": on_rcpt},  # type: ignore[arg-type]
+        **{**hooks, "on_rcpt": on_rcpt, "on_starttls": lambda *_: trouble(NO_TLS)},  # type: ignore[arg-type]
     )

@@ -1,25 +1,71 @@
-"""What must hold of every story, judged from outside: by what hosts took and what callers were told."""
+"""What must hold of every story, judged from outside: by what hosts took and what callers were told.
+
+    pace.py        when a recipient is tried, how long it waits, by when it is over
+    causes.py      what is said of it follows from what hosts answered, and from the policy
+    doubt.py       deliveries, doubts, and the claims that were lost
+    obedience.py   orders are carried out, and only those
+    audience.py    events against statuses, and what observers hear
+    clocks.py      the time that a queue goes by
+    limits.py      connections, messages over one of them, work that comes to nothing
+
+The rules are the functions of these; here is what they are told, and when they are asked.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mailstrom.event import Event, EventKind
+from mailstrom.event import Event
 from mailstrom.status import MessageStatus, RecipientStatus
 from mailstrom.testing.smtp_server import SmtpServer
 
-from .plan import MailPlan, Plan
-from .smooth import PROMPT_SECS, SmoothWays
+from . import audience, causes, doubt, limits, obedience, pace
+from .case import Case
+from .clocks import Clocks
+from .orders import Asked, Orders
+from .plan import Act, MailPlan, Plan
+from .smooth import SmoothWays
 from .taken import Taken, taken_by
 
 if TYPE_CHECKING:
+    from mailstrom.testing.process import Process
+
     from .story import Slot
 
+Rule = Callable[[Case], None]
 
-LONGEST_PASS_SECS = 7200.0  # what had begun before it expired may end well
+RULES: tuple[Rule, ...] = (
+    doubt.each_delivery_beyond_the_first_is_explained,
+    doubt.what_is_delivered_was_taken,
+    doubt.what_was_taken_is_not_denied,
+    doubt.a_doubt_stays_until_it_is_delivered,
+    doubt.a_crash_is_only_told_where_a_claim_was_lost,
+    causes.tries_never_go_beyond_the_policy,
+    causes.each_pass_that_came_to_a_host_counts_as_a_try,
+    causes.nobody_is_given_up_before_the_last_try,
+    causes.only_a_permanent_reply_refuses,
+    causes.a_permanent_reply_fails_at_that_host,
+    causes.what_one_host_puts_off_another_does_not_refuse,
+    causes.who_is_refused_or_served_goes_no_further,
+    causes.only_the_dns_says_that_there_is_no_such_domain,
+    causes.what_is_uncertain_goes_as_the_policy_says,
+    obedience.nothing_is_taken_after_cancel_has_returned,
+    obedience.nothing_is_begun_after_cancel_has_returned,
+    obedience.only_cancel_cancels,
+    obedience.what_is_held_is_not_tried,
+    obedience.what_is_left_is_held_for_a_reason,
+    pace.nothing_is_taken_before_it_is_due,
+    pace.nothing_is_taken_long_after_it_has_expired,
+    pace.no_pass_begins_after_it_has_expired,
+    pace.each_wait_is_the_policys,
+    pace.nobody_waits_beyond_the_end,
+    pace.all_is_over_within_the_time_of_the_policy,
+    audience.the_end_is_told_once_and_last,
+    audience.the_last_event_is_the_status,
+)
 
 
 class Oracle:
@@ -31,19 +77,29 @@ class Oracle:
         self._now = now
         self._servers = servers
         self._mails = {mail.number: mail for mail in plan.mails}
-        self._smooth = SmoothWays(plan)
-        # by a person, or by a clock that was set
-        self._is_hastened = any(act.what in ("retry", "release", "jump") for act in plan.acts)
         self._ids: dict[int, str] = {}
-        self._unanswered: set[int] = set()  # sent with an error: stored, or not
+        self._sent_at: dict[int, float] = {}
+        self._unanswered: list[int] = []  # sent with an error: stored, or not
         self._final: dict[tuple[str, str], str] = {}
-        self._ended_at: dict[tuple[str, str], float] = {}
+        self._cancelled_at: dict[tuple[str, str], float] = {}
         self._last: dict[str, MessageStatus] = {}
+        self._heard: dict[tuple[str | None, str | None], list[Event]] = defaultdict(list)
+        self._orders = Orders()
+        self._pauses = obedience.Pauses()
+        self._clocks = Clocks(self._orders, is_shared=plan.queue != "memory")
+        self._connections = limits.Connections(plan)
+        self._effort = limits.Effort(plan)
+        self._alarm: AssertionError | None = None
 
     @property
     def ids(self) -> Sequence[str]:
         """Of what was promised to be delivered."""
         return tuple(self._ids.values())
+
+    @property
+    def is_alarmed(self) -> bool:
+        """Something does not hold already: `look` tells."""
+        return self._alarm is not None
 
     def id_of(self, number: int) -> str | None:
         """The message id of a mail."""
@@ -53,16 +109,17 @@ class Oracle:
 
     def promised(self, mail: MailPlan, message_id: str) -> None:
         """`send_email` has returned."""
+        self._sent_at.setdefault(mail.number, self._now())
         first = self._ids.setdefault(mail.number, message_id)
         assert first == message_id, f"mail {mail.number} was sent twice with one key: {first}, {message_id}"
 
     def refused(self, mail: MailPlan) -> None:
         """`send_email` has raised."""
-        if mail.number not in self._ids:
-            self._unanswered.add(mail.number)
+        self._unanswered.append(mail.number)
 
     def told(self, status: MessageStatus) -> None:
         """A caller saw this status."""
+        audience.completed_messages_say_when(status)
         self._last[status.message_id] = status
         for recipient in status:
             place = (status.message_id, recipient.address)
@@ -76,93 +133,116 @@ class Oracle:
         self.told(status)
         for recipient in status:
             if recipient.result.cause == "cancelled":
-                self._ended_at.setdefault((status.message_id, recipient.address), self._now())
+                self._cancelled_at.setdefault((status.message_id, recipient.address), self._now())
 
-    # --- at every step
+    def begins(self, act: Act) -> Asked | None:
+        """An operator is about to do this; None: it concerns a mail that nobody knows of."""
+        if act.what in ("cancel", "hold") and act.number not in self._ids:
+            return None
+        return self._orders.begins(act, self._now())
+
+    def has_done(self, asked: Asked | None, process: Process) -> None:
+        """That was done, without an error."""
+        if asked is not None:
+            asked.done_at = self._now()
+            if asked.act.what == "pause":
+                self._pauses.begins(process.name, self._now(), asked.act.secs)
+            if asked.act.what == "jump":
+                self._clocks.was_set(process, self._now())
+
+    # --- at every step; what does not hold is told by `look`: here a process would hear it
+
+    def heard(self, name: str, event: Event) -> None:
+        """An observer of the process was told."""
+        self._heard[event.message_id, event.address].append(event)
+        with self._alarming():
+            self._clocks.check(name, event, self._now())
+
+    def called(self, process: Process, call: str) -> None:
+        """A process calls its storage."""
+        if call in ("claim", "next_due"):
+            self._clocks.looks(process.name, self._now())
+        with self._alarming():
+            self._effort.note(process.name, self._now())
+            self._pauses.check(process.name, call, self._now())
+            self._connections.check(process, self._now())
+
+    @contextmanager
+    def _alarming(self) -> Iterator[None]:
+        try:
+            yield
+        except AssertionError as error:
+            self._alarm = self._alarm or error
 
     def look(self, slots: Sequence[Slot]) -> None:
         """What must hold at any time."""
+        if self._alarm is not None:
+            raise self._alarm
         for slot in slots:
-            count = len(slot.process.network.open_transports)
-            assert count <= self._plan.max_sessions, f"{slot.process.name} has {count} connections open"
+            self._connections.check(slot.process, self._now())
 
     # --- at the end
 
     def check_the_end(self) -> None:
         """What must hold when the queue is at rest."""
         taken = taken_by(self._servers, self._plan)
+        ways = SmoothWays(self._plan, self._orders.acts)
+        for case in self._cases(taken):
+            self._check(case, ways)
+        self._check_that_nothing_else_was_taken(taken)
+        self._check_what_was_stored()
+        limits.sessions_carry_no_more_messages_than_allowed(self._plan, self._servers)
+        wrong = [each for server in self._servers.values() for each in server.ledger.violations]
+        assert not wrong, wrong
+
+    def _cases(self, taken: Mapping[tuple[int, str], Sequence[Taken]]) -> Iterator[Case]:
+        told: dict[tuple[str | None, str | None], list[Event]] = defaultdict(list)
+        for event in self.events:
+            told[event.message_id, event.address].append(event)
         for number, message_id in self._ids.items():
             status = self._last[message_id]
             assert {each.address for each in status} == {*self._mails[number].to}, f"not all of it: {status}"
             for recipient in status:
-                times = [each.at for each in taken[number, recipient.address]]
-                self._check_recipient(number, message_id, recipient, times)
-        self._check_that_nothing_else_was_taken(taken)
-        self._check_events()
-        wrong = [each for server in self._servers.values() for each in server.ledger.violations]
-        assert not wrong, wrong
+                yield self._case(number, message_id, recipient, told, taken)
 
-    def _check_recipient(
-        self, number: int, message_id: str, recipient: RecipientStatus, taken: Sequence[float]
-    ) -> None:
-        result, what = recipient.result, f"mail {number} ({message_id}): {recipient}"
-        assert result.completed or result.next_attempt_at is None, f"neither ended nor held: {what}"
-        perhaps = sum(attempt.uncertain for attempt in recipient.attempts) + self._crashed_at_the_dot(
-            message_id, recipient.address
-        )
-        delivered = result.state == "delivered"
-        assert len(taken) <= delivered + perhaps, f"taken {len(taken)} times: {what}"
-        assert taken or not delivered, f"never taken: {what}"
-        if taken and not delivered:
-            assert result.uncertain, f"taken, and said not to be: {what}"
-        if self._plan.tries is not None:  # who is released by a person gets another try
-            releases = sum(act.what == "release" for act in self._plan.acts)
-            assert result.tries <= self._plan.tries + releases, f"tried too often: {what}"
-        self._check_pace(number, recipient, taken, what)
-        ended_at = self._ended_at.get((message_id, recipient.address))
-        if ended_at is not None:
-            assert not [at for at in taken if at > ended_at], f"taken after cancel() had returned: {what}"
-
-    def _check_pace(self, number: int, recipient: RecipientStatus, taken: Sequence[float], what: str) -> None:
-        """Who has nothing in the way is delivered at once, whatever becomes of others."""
-        mail = self._mails[number]
-        due = mail.at + (mail.send_in_secs or 0.0)
-        if not self._is_hastened:
-            assert all(at >= due - 1.0 for at in taken), f"due at {due:g}, taken before: {what}"
-        if mail.expires_in_secs is not None and not self._is_hastened:
-            last = mail.at + mail.expires_in_secs + LONGEST_PASS_SECS
-            assert all(at < last for at in taken), f"taken long after it had expired: {what}"
-        if self._smooth.is_smooth(mail, recipient.address, due):
-            assert taken, f"nothing was in the way of it: {what}"
-            assert taken[0] < due + PROMPT_SECS, f"due at {due:g}, taken at {taken[0]:g}: {what}"
-
-    def _crashed_at_the_dot(self, message_id: str, address: str) -> int:
-        """Attempts that died with their process: an event is all that tells of each."""
-        return sum(
-            event.message_id == message_id
-            and event.address == address
-            and event.result is not None
-            and event.result.uncertain
-            and "crashed after the final dot" in (event.result.reason or "")
-            for event in self.events
+    def _case(
+        self,
+        number: int,
+        message_id: str,
+        recipient: RecipientStatus,
+        told: Mapping[tuple[str | None, str | None], Sequence[Event]],
+        taken: Mapping[tuple[int, str], Sequence[Taken]],
+    ) -> Case:
+        place = (message_id, recipient.address)
+        return Case(
+            plan=self._plan,
+            mail=self._mails[number],
+            sent_at=self._sent_at[number],
+            message_id=message_id,
+            recipient=recipient,
+            events=tuple(told.get(place, ())),
+            taken=tuple(taken.get((number, recipient.address), ())),
+            orders=self._orders,
+            cancelled_at=self._cancelled_at.get(place),
         )
 
-    def _check_that_nothing_else_was_taken(self, taken: Mapping[tuple[int, str], list[Taken]]) -> None:
+    def _check(self, case: Case, ways: SmoothWays) -> None:
+        for rule in RULES:
+            rule(case)
+        pace.who_has_nothing_in_the_way_is_delivered_at_once(case, ways)
+        pace.who_has_nothing_in_the_way_needs_one_visit(case, ways)
+        heard = self._heard[case.message_id, case.recipient.address]
+        audience.observers_hear_only_what_is_so(case, heard)
+        audience.observers_hear_of_each_result(case, heard)
+
+    def _check_that_nothing_else_was_taken(self, taken: Mapping[tuple[int, str], Sequence[Taken]]) -> None:
         for number, address in taken:
             assert number in self._ids or number in self._unanswered, f"mail {number} was never sent"
             assert address in self._mails[number].to, f"{address} is no recipient of mail {number}"
 
-    def _check_events(self) -> None:
-        cursors = [event.cursor for event in self.events]
-        assert all(a is not None and b is not None and a < b for a, b in pairwise(cursors))
-        told: dict[tuple[str | None, str | None], list[Event]] = defaultdict(list)
-        for event in self.events:
-            told[event.message_id, event.address].append(event)
-        for message_id in self._ids.values():
-            accepted = told.pop((message_id, None), [])
-            assert [event.kind for event in accepted] == [EventKind.ACCEPTED], f"{message_id}: {accepted}"
-            for recipient in self._last[message_id]:
-                events = told.pop((message_id, recipient.address), [])
-                ends = [event for event in events if event.result is not None and event.result.completed]
-                assert len(ends) == recipient.result.completed, f"{message_id} {recipient}: {events}"
-                assert not ends or events[-1] is ends[0], f"told after its end: {events}"
+    def _check_what_was_stored(self) -> None:
+        audience.cursors_rise(self.events)
+        audience.each_message_is_accepted_once(self.events, [self._last[each] for each in self.ids])
+        stored = {event.message_id for event in self.events if event.message_id is not None}
+        unknown = stored - {*self.ids}
+        assert len(unknown) <= len(self._unanswered), f"nobody has sent {sorted(unknown)}"

@@ -12,9 +12,11 @@ from datetime import timedelta
 from mailstrom import Config, RetryPolicy
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
-STAGES = ("greeting", "ehlo", "mail", "rcpt", "data", "content", "rset", "quit")
+STAGES = ("greeting", "ehlo", "starttls", "mail", "rcpt", "data", "content", "rset", "quit")
 FATES = ("refuse", "unreachable", "black_hole", "never_reads")
-RCODES = ("SERVFAIL", "REFUSED", "TIMEOUT", "NXDOMAIN")
+MOVED = "MOVED"  # no fault: the hosts have their order reversed
+DNS_FAULTS = ("SERVFAIL", "REFUSED", "TIMEOUT", "NXDOMAIN", MOVED, MOVED)
+TTLS = (60, 300, 3600, 86_400)
 CALLS = ("claim", "mark_dot_sent", "settle", "renew", "give_back", "store", "order", "next_due")
 KINDS = ("cancel", "hold", "release", "retry", "ask", "pause", "cut", "jump", "partition")
 KINDS_IF_DURABLE = ("kill", "kill", *3 * ("kill_at",), "freeze", "outage", "lose_replies", "close", "exit")
@@ -32,13 +34,19 @@ class During:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPlan:
-    """A mail host. `trouble` is how often a command is answered otherwise than it should be."""
+    """A mail host. `trouble` is how often a command is answered otherwise than it should be.
+
+    `loss` is how many of the segments of a connection come a second late, being sent once more.
+    """
 
     name: str
     ip: str
     trouble: float = 0.0
     greylists: bool = False
     latency_secs: float = 0.02
+    loss: float = 0.0
+    has_tls: bool = False
+    ttl_secs: int = 300
     lacks: tuple[str, ...] = ()
     recipient_limit: int | None = None
     idle_secs: float | None = None
@@ -53,10 +61,11 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainPlan:
-    """A domain, the names of its MX hosts in order of preference, and when its DNS fails."""
+    """A domain, the names of its MX hosts in order of preference, and when its DNS says otherwise."""
 
     name: str
     mx: tuple[str, ...]
+    ttl_secs: int = 300
     faults: tuple[During, ...] = ()
 
 
@@ -102,6 +111,7 @@ class Plan:
     max_sessions_per_lane: int
     max_messages_per_session: int
     session_idle_secs: float
+    poll_secs: float
     hosts: tuple[HostPlan, ...]
     domains: tuple[DomainPlan, ...]
     mails: tuple[MailPlan, ...]
@@ -140,7 +150,9 @@ class _Planner:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._chance = random.Random(seed)
-        self._lasts = self._chance.choice([HOUR, 6 * HOUR, DAY, 3 * DAY])
+        self._lasts = self._chance.choice([HOUR, 6 * HOUR, DAY, 3 * DAY, 7 * DAY, 10 * DAY])
+        how_many = self._chance.choice([3, 5, 10, 20, 60])
+        self._sent_at = [self._chance.uniform(0.0, self._lasts) for _ in range(how_many)]
 
     def plan(self) -> Plan:
         chance = self._chance
@@ -148,7 +160,7 @@ class _Planner:
         processes = 1 if queue == "memory" else chance.choice([1, 2, 2, 3])
         hosts = tuple(self._host(number) for number in range(chance.choice([2, 5, 20, 60])))
         domains = tuple(self._domain(number, hosts) for number in range(chance.choice([3, 10, 100])))
-        mails = tuple(self._mail(number, processes, domains) for number in range(chance.choice([5, 20, 60])))
+        mails = tuple(self._mail(number, processes, domains) for number in range(len(self._sent_at)))
         return Plan(
             seed=self._seed,
             queue=queue,
@@ -159,6 +171,7 @@ class _Planner:
             max_sessions_per_lane=chance.choice([1, 2, 20]),
             max_messages_per_session=chance.choice([1, 2, 100]),
             session_idle_secs=chance.choice([0.5, 5.0, 60.0]),
+            poll_secs=900.0 if self._lasts < DAY else 4 * HOUR,
             hosts=hosts,
             domains=domains,
             mails=mails,
@@ -176,9 +189,12 @@ class _Planner:
             trouble=chance.choice([0.0, 0.0, 0.02, 0.1, 0.4]),
             greylists=chance.random() < 0.2,
             latency_secs=chance.choice([0.005, 0.05, 0.3]),
+            loss=chance.choice([0.0, 0.0, 0.01, 0.1]),
+            has_tls=chance.random() < 0.3,
+            ttl_secs=chance.choice(TTLS),
             lacks=tuple(each for each in TAKEN_AWAY if chance.random() < 0.2),
             recipient_limit=chance.choice([None, None, 1, 2]),
-            idle_secs=chance.choice([None, 1.0, 30.0]),
+            idle_secs=chance.choice([None, 4.0, 30.0]),
             slow=tuple((at, chance.choice([0.5, 20.0, 400.0])) for at in STAGES if chance.random() < 0.05),
             down=self._at_times(FATES, 0.3),
         )
@@ -187,15 +203,24 @@ class _Planner:
         chance = self._chance
         chosen = chance.sample(hosts, min(chance.choice([1, 1, 2, 4]), len(hosts)))
         mx = tuple(host.name for host in chosen)
-        return DomainPlan(name=f"d{number}.example", mx=mx, faults=self._at_times(RCODES, 0.15))
+        return DomainPlan(
+            name=f"d{number}.example",
+            mx=mx,
+            ttl_secs=chance.choice(TTLS),
+            faults=self._at_times(DNS_FAULTS, 0.2),
+        )
 
     def _at_times(self, kinds: tuple[str, ...], share: float) -> tuple[During, ...]:
         found = []
         while self._chance.random() < share:
-            since = self._chance.uniform(0.0, self._lasts)
-            secs = self._chance.choice([5.0, 5 * MINUTE, HOUR, 12 * HOUR])
+            since = self._chance.choice([self._chance.uniform(0.0, self._lasts), self._soon_after_a_mail()])
+            secs = self._chance.choice([5.0, 5 * MINUTE, HOUR, 12 * HOUR, max(self._lasts, DAY)])
             found.append(During(since=since, until=since + secs, what=self._chance.choice(kinds)))
         return tuple(found)
+
+    def _soon_after_a_mail(self) -> float:
+        """When connections are open."""
+        return self._chance.choice(self._sent_at) + self._chance.choice([0.5, 5.0]) * self._chance.random()
 
     def _mail(self, number: int, processes: int, domains: tuple[DomainPlan, ...]) -> MailPlan:
         chance = self._chance
@@ -203,12 +228,12 @@ class _Planner:
         to = [f"m{number}r{each}@{chance.choice(some).name}" for each in range(count)]
         return MailPlan(
             number=number,
-            at=chance.uniform(0.0, self._lasts),
+            at=self._sent_at[number],
             process=chance.randrange(processes),
             to=tuple(to),
             octets=chance.choice([100, 100, 20_000]),
-            send_in_secs=chance.choice([None] * 7 + [MINUTE, HOUR]),
-            expires_in_secs=chance.choice([None] * 7 + [2 * HOUR, 5 * HOUR]),
+            send_in_secs=chance.choice([None] * 8 + [MINUTE, HOUR, self._lasts]),
+            expires_in_secs=chance.choice([None] * 8 + [2 * HOUR, 5 * HOUR, 2 * DAY]),
             times=chance.choice([1] * 7 + [2, 3]),
         )
 

@@ -22,8 +22,7 @@ from .oracle import Oracle
 from .plan import CALLS, DAY, Act, MailPlan, Plan
 
 REST_SECS = 40 * DAY  # by then every queue has come to rest
-LOOK_SECS = 600.0
-POLL_SECS = 900.0
+LOOK_SECS = 3600.0
 
 
 class Log:
@@ -72,6 +71,7 @@ class Slot:
         now = self._story.world.timeline.now
         if not is_done:
             self._story.log(self.process.name, call)
+            self._story.oracle.called(self.process, call)
             if now < self.down_until:
                 raise StorageError("the storage is away")
         elif now < self.loses_replies_until:
@@ -103,19 +103,20 @@ class Story:
             return SqliteStorage(
                 self._folder / "mail.db",
                 durability="normal",
-                poll_secs=POLL_SECS,
+                poll_secs=self.plan.poll_secs,
                 lease_clock=now,
                 status_retention=timedelta(days=60),
             )
         if self._shared is None or self.plan.queue == "memory":
             self._shared = ExclusiveStorage(MemoryStorage(retention=timedelta(days=60)), lease_clock=now)
             if self.plan.queue == "shared":
-                self._shared.durable, self._shared.poll_secs = True, POLL_SECS
+                self._shared.durable, self._shared.poll_secs = True, self.plan.poll_secs
         return self._shared
 
     def observed(self, name: str, event: Event) -> None:
         """An observer of a process was told."""
         self.log(name, f"tells {event}")
+        self.oracle.heard(name, event)
 
     def dies(self, slot: Slot) -> None:
         """In the middle of a storage call: it is cut off now, and buried as soon as that may be."""
@@ -144,7 +145,7 @@ class Story:
     def _until(self, at: float) -> None:
         timeline = self.world.timeline
         while timeline.now < at:
-            timeline.block(lambda: bool(self._dying), at - timeline.now)
+            timeline.block(lambda: bool(self._dying) or self.oracle.is_alarmed, at - timeline.now)
             self._bury()
             self.oracle.look(self.slots)
 
@@ -184,8 +185,10 @@ class Story:
         if slot.process.is_frozen:
             return
         self.log(slot.process.name, f"act: {act.what} {act.number} {act.secs:g}")
+        process, asked = slot.process, self.oracle.begins(act)
         with suppress(StorageError):
             getattr(self, f"_{act.what}")(act, slot)
+            self.oracle.has_done(asked, process)
         self._bury()
 
     # --- acts of applications
@@ -221,9 +224,8 @@ class Story:
         slot.process.jump(timedelta(seconds=act.secs * (-1) ** act.number))
 
     def _partition(self, act: Act, slot: Slot) -> None:
-        network, ips = slot.process.network, {host.ip for host in self.plan.hosts}
-        network.unreachable = ips
-        self._later(act.secs, lambda: setattr(network, "unreachable", set()))
+        slot.process.network.part()
+        self._later(act.secs, slot.process.network.heal)
 
     def _kill(self, act: Act, slot: Slot) -> None:
         self.dies(slot)
@@ -295,6 +297,7 @@ def run(plan: Plan) -> Story:
             story.run()
         except Exception as error:
             error.add_note("\n".join(story.log.lines[-40:]))
+            error.add_note(f"python -m tests.simulation --seed {plan.seed} --shrink")
             raise
         finally:
             story.world.end()
@@ -304,7 +307,7 @@ def run(plan: Plan) -> Story:
 def _go_on(process: Process) -> None:
     with suppress(ClosedError):
         if process.is_alive:
-            process.mailstrom.start()
+            process.mailstrom.start("always")
 
 
 def _email(mail: MailPlan) -> Email:

@@ -1,0 +1,70 @@
+"""What a worker has done it does not keep: at rest it holds no more after many mails than after a few."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from .plan import DomainPlan, HostPlan, MailPlan, Plan, plan_for
+from .story import Story
+
+ROOMS = ("mailstrom.engine", "mailstrom.smtp", "mailstrom.net", "mailstrom.route", "mailstrom.schedule")
+HOSTS = (
+    HostPlan(name="mx0.hosts.example", ip="198.51.100.1", trouble=0.4, recipient_limit=1),
+    HostPlan(name="mx1.hosts.example", ip="198.51.100.2", greylists=True),
+)
+
+
+class _Resting(Story):
+    """Counts what of a worker is there when the queue is at rest, before its process ends."""
+
+    held: Counter[str]
+
+    def _end(self) -> None:
+        self._until(self.world.timeline.now + 7200.0)
+        self.held = _there()
+        super()._end()
+
+
+def test_a_worker_at_rest_holds_nothing_of_what_it_has_done(tmp_path: Path) -> None:
+    few, many = _held_after(3, tmp_path), _held_after(60, tmp_path)
+
+    assert few["mailstrom.engine.worker.Engine"] == 1
+    assert not many - few
+
+
+def _held_after(mails: int, folder: Path) -> Counter[str]:
+    before = _there()
+    story = _Resting(_plan(mails), folder)
+    try:
+        story.run()
+    finally:
+        story.world.end()
+    return story.held - before
+
+
+def _plan(mails: int) -> Plan:
+    return replace(
+        plan_for(0),
+        queue="memory",
+        processes=1,
+        tries=3,
+        hosts=HOSTS,
+        domains=(DomainPlan(name="d0.example", mx=tuple(host.name for host in HOSTS)),),
+        mails=tuple(map(_mail, range(mails))),
+        acts=(),
+    )
+
+
+def _mail(number: int) -> MailPlan:
+    to = tuple(f"m{number}r{each}@d0.example" for each in range(3))
+    return MailPlan(number=number, at=30.0 * number, process=0, to=to)
+
+
+def _there() -> Counter[str]:
+    """Objects of the worker's classes, by class."""
+    gc.collect()
+    names = (f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects())
+    return Counter(name for name in names if name.startswith(ROOMS))
