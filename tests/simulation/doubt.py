@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailstrom.event import Event
 from mailstrom.status import Cause
 
-from .case import Case, secs
+from .case import INSTANT_SECS, Case, secs
 from .plan import HOUR
 
 LEASE_SECS = 60.0
@@ -46,14 +46,13 @@ def a_crash_is_only_told_where_a_claim_was_lost(case: Case) -> None:
     """A result is lost with its process, or with a lease that nobody could prolong, and for nothing else."""
     for event in case.events:
         if _tells_of_a_crash(event) and case.has_true_times:
-            at = secs(event.at)
-            assert _may_have_lost_a_claim(case, at), f"nobody crashed: {event.result}, of {case}"
+            assert _may_have_lost_a_claim(case, secs(event.at)), f"nobody crashed: {event.result}, of {case}"
 
 
 def doubts(case: Case) -> int:
     """Deliveries that nobody knows of: attempts that say so, and such as died with their process."""
     said = sum(attempt.uncertain for attempt in case.recipient.attempts)
-    return said + sum(map(_tells_of_a_crash, case.events)) + _was_cancelled_after_a_crash(case)
+    return said + sum(map(_tells_of_a_crash, case.events)) + _was_stopped_after_a_crash(case)
 
 
 def _tells_of_a_crash(event: Event) -> bool:
@@ -66,18 +65,20 @@ def _tells_of_a_crash(event: Event) -> bool:
     return CRASHED in reason and not reason.startswith("held; before that")
 
 
-def _was_cancelled_after_a_crash(case: Case) -> bool:
-    """Its process died after the final dot, and `cancel` came before anybody claimed it again.
+def _was_stopped_after_a_crash(case: Case) -> bool:
+    """Its process died after the final dot, and `cancel` or `hold` came before anybody claimed it again.
 
     Nobody tells of the crash then: that it is uncertain, and that claims were lost, is all.
     """
-    if case.result.cause is not Cause.CANCELLED or not case.result.uncertain:
+    is_held = case.result.state == "deferred" and case.result.next_attempt_at is None
+    if not case.result.uncertain or not (is_held or case.result.cause is Cause.CANCELLED):
         return False
-    return not case.has_true_times or _may_have_lost_a_claim(case, secs(case.events[-1].at))
+    stops = case.acts("cancel", "hold")
+    return not case.has_true_times or any(_may_have_lost_a_claim(case, act.at) for act in stops)
 
 
 def _may_have_lost_a_claim(case: Case, at: float) -> bool:
-    if case.is_disturbed(DEATHS, at - BACK_SECS, at):
+    if case.is_disturbed(DEATHS, at - BACK_SECS, at + INSTANT_SECS):
         return True
     ended = case.is_disturbed(ENDS, at - BACK_SECS, at)
     if ended and case.is_disturbed(("outage", "lose_replies"), at - BACK_SECS, at):

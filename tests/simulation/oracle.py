@@ -97,6 +97,11 @@ class Oracle:
         return tuple(self._ids.values())
 
     @property
+    def statuses(self) -> Sequence[MessageStatus]:
+        """What callers saw last."""
+        return tuple(self._last.values())
+
+    @property
     def is_alarmed(self) -> bool:
         """Something does not hold already: `look` tells."""
         return self._alarm is not None

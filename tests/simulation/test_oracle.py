@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from mailstrom.status import Cause
 
 from .plan import Act, DomainPlan, HostPlan, MailPlan, plan_for
@@ -23,20 +25,23 @@ QUIET = replace(
 )
 
 
-def test_who_is_cancelled_after_a_crash_at_the_dot_may_have_been_delivered() -> None:
+@pytest.mark.parametrize(("what", "cause"), [("cancel", Cause.CANCELLED), ("hold", None)])
+def test_who_is_stopped_after_a_crash_at_the_dot_may_have_been_delivered(
+    what: str, cause: Cause | None
+) -> None:
     """The lease has ended, nobody has claimed it again, and no event tells of the crash."""
     says_yes_at = _taken_at(run(QUIET))[0]
     acts = (
         Act(at=says_yes_at + 0.1, what="kill"),
         Act(at=says_yes_at + 1.0, what="pause", secs=700.0),
-        Act(at=says_yes_at + 100.0, what="cancel"),
+        Act(at=says_yes_at + 100.0, what=what),
     )
 
     story = run(replace(QUIET, acts=acts))
 
-    (event,) = (event for event in story.oracle.events if event.result is not None)
-    assert event.result is not None
-    assert (event.result.cause, event.result.uncertain) == (Cause.CANCELLED, True)
+    ((recipient,),) = story.oracle.statuses
+    result = recipient.result
+    assert (result.cause, result.uncertain) == (cause, True)
     assert len(_taken_at(story)) == 1
 
 
