@@ -12,6 +12,7 @@ from .plan import DAY, plan_for
 from .shrink import shrink
 from .story import run
 from .telling import Told, be_quiet, digest, tell
+from .writing import as_test
 
 TELL_EVERY_SECS = 10.0
 
@@ -34,7 +35,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="in so many processes (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="tell only this one, and show how it fails")
-    parser.add_argument("--shrink", action="store_true", help="look for a smaller plan that fails as it does")
+    parser.add_argument(
+        "--shrink",
+        action="store_true",
+        help="look for a smaller plan that fails as it does, and print it as a test",
+    )
     parser.add_argument("--digest", action="store_true", help="print a hash of all that happens in them")
     parser.add_argument("--log", action="store_true", help="print all that happens")
     return parser.parse_args()
@@ -44,7 +49,7 @@ def _tell_one(seed: int, *, smaller: bool, log: bool) -> int:
     plan = plan_for(seed)
     if smaller:
         plan = shrink(plan, run)
-        print(plan)
+        print(as_test(plan))
     story = run(plan)
     if log:
         print("\n".join(story.log.lines))
