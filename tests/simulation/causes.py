@@ -65,11 +65,17 @@ def what_one_host_puts_off_another_does_not_refuse(case: Case) -> None:
 
 
 def who_is_refused_or_served_goes_no_further(case: Case) -> None:
-    """In one pass no other host is asked after a delivery, a doubt, or a refusal of the recipient."""
-    for before, after in _followed(case):
-        is_refused = before.state == "failed" and before.phase in ABOUT_THE_RECIPIENT
-        ends = before.state == "delivered" or before.uncertain or is_refused
-        assert not ends, f"{before}, and then {after}, of {case}"
+    """In one pass no other host is asked after a delivery, a doubt, or a refusal of the recipient.
+
+    But for a refusal by a backup of whom a better host has put off: that may know better.
+    """
+    for visits in case.passes if case.has_true_times else ():
+        is_put_off = False
+        for before, after in pairwise(visits):
+            is_put_off |= before.state == "deferred" and before.reply is not None
+            is_refused = before.state == "failed" and before.phase in ABOUT_THE_RECIPIENT
+            ends = before.state == "delivered" or before.uncertain or (is_refused and not is_put_off)
+            assert not ends, f"{before}, and then {after}, of {case}"
 
 
 def only_the_dns_says_that_there_is_no_such_domain(case: Case) -> None:
@@ -88,11 +94,6 @@ def what_is_uncertain_goes_as_the_policy_says(case: Case) -> None:
         if event.kind is EventKind.DEFERRED and event.result is not None and event.result.uncertain:
             assert policy == "hold", f"deferred, not failed: {event.result}, of {case}"
             assert event.result.next_attempt_at is None, f"not held: {event.result}, of {case}"
-
-
-def _followed(case: Case) -> list[tuple[Attempt, Attempt]]:
-    """Visits, and the next one of the same pass."""
-    return [pair for each in case.passes for pair in pairwise(each)] if case.has_true_times else []
 
 
 def _is_ours(attempt: Attempt) -> bool:

@@ -106,8 +106,9 @@ def _check_wait(case: Case, result: DeliveryResult, attempts: Pass, at: float) -
     next_at, end = secs(result.next_attempt_at), case.gives_up_at
     if end is not None and abs(next_at - end) < ROUNDING_SECS:
         return
-    # a result may reach the storage late, but not before the visit was over
-    seen = ended_at(attempts[-1]) if attempts else at - STORED_AFTER_SECS
+    # a result may reach the storage late, with the next pass at its heels, but not before the visit was over
+    was_away = case.is_disturbed(("outage", "lose_replies", "freeze"), at - STORED_AFTER_SECS, at)
+    seen = ended_at(attempts[-1]) if attempts and not was_away else at - STORED_AFTER_SECS
     least, most = _wait(case, result, attempts)
     fits = seen + least - ROUNDING_SECS < next_at < at + most + ROUNDING_SECS
     assert fits, f"deferred at {at:g} until {next_at:g}, not for {least:g} to {most:g}: {result}, of {case}"

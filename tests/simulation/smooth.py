@@ -34,7 +34,8 @@ class SmoothWays:
         if by is None or not self._has_room or case.mail.expires_in_secs is not None:
             return None
         since = case.sent_at - AFTERMATH_SECS
-        return by if self._leads_somewhere(case.domain, since, by) else None
+        lane = [domain for domain in self._plan.domains if {*domain.mx} == {*case.domain.mx}]
+        return by if all(self._leads_somewhere(domain, since, by) for domain in lane) else None
 
     def is_plain(self, case: Case) -> bool:
         """All its hosts are always well, take any number of recipients, and one is the best for all."""
