@@ -84,6 +84,22 @@ def test_before_the_final_dot_it_is_as_if_it_had_not_been_tried(stage: str) -> N
     assert len(server.ledger.messages) == 1
 
 
+def test_who_was_cancelled_meanwhile_is_told_as_failed_where_the_worker_ends() -> None:
+    """Row 54: observers hear what stands in the queue."""
+    server = SmtpServer(delays={"content": 10.0})
+
+    async def story(sim: LoneEngine) -> None:
+        with_mx(sim, server)
+        message_id = sim.send_email(an_email())
+        await asyncio.sleep(5)
+        sim.cancel(message_id)
+        await sim.die()
+        assert outcome(sim.status(message_id))[0] == "failed"
+        assert results(sim) == [(YOU, "failed")]
+
+    simulate(story, config=a_config())
+
+
 def test_look_ups_under_way_end_with_the_worker() -> None:
     async def story(sim: LoneEngine) -> None:
         sim.zone.records["slow.example"] = {"rcode": "TIMEOUT"}

@@ -32,7 +32,7 @@ class HandOver:
         self,
         storage: SharedStorage,
         calls: PatientCalls,
-        arrived: Callable[[Job, bool], None],
+        arrived: Callable[[Job, bool], Awaitable[None]],
         over: Callable[[Claim], None],
     ) -> None:
         self.is_running = False
@@ -73,7 +73,7 @@ class HandOver:
 
     async def _see_through(self, job: Job) -> None:
         assert job.kept is not None
-        self._arrived(job, await asyncio.shield(job.kept))
+        await self._arrived(job, await asyncio.shield(job.kept))
         if job.open:
             await self._give_back(job.claim)
 

@@ -61,12 +61,12 @@ class Recorder:
         if not job.settling and (outcomes := self._outcomes(job, job.cut_off)):
             self._begin_settling(job, outcomes)
 
-    def arrived(self, job: Job, kept: bool) -> None:
+    async def arrived(self, job: Job, kept: bool) -> None:
         """What a job that was cut off had on its way has arrived."""
         outcomes = job.settling
         before = job.settled()
         if kept:
-            self._announcer.settled(job.claim, before, outcomes)
+            await self._tell(job.claim, before, outcomes)
         else:
             _log_refused(job.claim)
 
