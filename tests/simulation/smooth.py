@@ -10,6 +10,7 @@ from .doubt import LEASE_SECS, doubts
 from .plan import Act, DomainPlan, During, HostPlan, Plan
 
 PROMPT_SECS = 60.0
+FEW_AT_ONCE_SECS = 60.0  # for a mail to a host that takes it in many transactions, with latency
 AFTERMATH_SECS = 700.0  # leases that run out, connections that time out, waits that have grown
 HARMLESS = ("ask", "retry", "release")  # the rest disturbs at least the process that it befalls
 DEATHS = ("kill", "kill_at", "exit")
@@ -35,6 +36,8 @@ class SmoothWays:
             return None
         since = case.sent_at - AFTERMATH_SECS
         lane = [domain for domain in self._plan.domains if {*domain.mx} == {*case.domain.mx}]
+        if any(self._hosts[name].recipient_limit for name in case.domain.mx):
+            by += len(self._plan.mails) * FEW_AT_ONCE_SECS
         return by if all(self._leads_somewhere(domain, since, by) for domain in lane) else None
 
     def is_plain(self, case: Case) -> bool:
