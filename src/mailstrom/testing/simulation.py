@@ -68,7 +68,7 @@ class Simulation:
         self.seed = seed
         self.chance = random.Random(f"story {seed}")
         self.log: list[str] = []
-        self._timeline = PatientTimeline(random.Random(seed))
+        self._timeline = PatientTimeline(random.Random(f"course {seed}"))
         self._world = World(seed=seed, latency_secs=latency_secs, timeline=self._timeline)
         self._ips = _addresses()
         self._killed: set[Process] = set()

@@ -63,7 +63,7 @@ class Timeline:
             if not self.run_beside(until):
                 if until == math.inf:
                     raise DeadlockError(f"nothing left to happen at {self.now:g} s: {self.waiting()}")
-                self.now = until
+                self.now = max(self.now, until)  # what ran meanwhile may itself have blocked, and for longer
                 return is_over()
         return True
 

@@ -47,8 +47,8 @@ class World:
         latency_secs: float = 0.0,
         timeline: Timeline | None = None,
     ) -> None:
-        self.chance = random.Random(seed)
-        self.timeline = timeline or Timeline(random.Random(seed))
+        self.chance = random.Random(f"world {seed}")
+        self.timeline = timeline or Timeline(random.Random(f"course {seed}"))
         self.internet = self.timeline.loop("internet")
         self.zone = Zone({name: dict(records) for name, records in (zone or {}).items()})
         self.network = MemoryNetwork(latency_secs=latency_secs, loop=self.internet)

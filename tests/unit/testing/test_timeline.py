@@ -92,6 +92,14 @@ def test_who_blocks_within_a_loop_lets_the_others_go_on_but_not_its_own(timeline
     assert (seen, timeline.now) == (["another's", "it is over", "its own"], 60.0)
 
 
+def test_time_does_not_go_back_where_somebody_blocks_for_longer_within(timeline: Timeline) -> None:
+    timeline.loop("a").call_later(5.0, lambda: timeline.block(lambda: False, 300.0))
+
+    assert not timeline.block(lambda: False, 60.0)
+
+    assert timeline.now == 305.0
+
+
 def test_results_of_futures_pass_from_loop_to_loop(timeline: Timeline) -> None:
     one, other = timeline.loop("one"), timeline.loop("other")
     asked: asyncio.Future[str] = one.create_future()
