@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from itertools import count
 from types import MethodType
@@ -34,8 +35,9 @@ def hooks(moment: Moment) -> dict[int, Hook]:
     called: dict[int, Hook] = {}
 
     def call_all() -> None:
-        for hook in list(called.values()):
-            hook()
+        with ExitStack() as all_of_them:  # where one fails, the others are called all the same
+            for hook in reversed(list(called.values())):
+                all_of_them.callback(hook)
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(**{moment: call_all})
