@@ -60,6 +60,20 @@ def test_each_phase_has_its_own_timer(stage: str, secs: float, extensions: froze
     assert [message.content for message in second.ledger.messages] == [a_message()]
 
 
+def test_an_attempt_begins_when_the_host_is_dialled() -> None:
+    """A host that is slow to greet was visited all that time."""
+    slow = SmtpServer(delays={"greeting": 200.0})
+
+    async def story(sim: LoneEngine) -> None:
+        with_hosts(sim, slow)
+        (attempt,) = (await sim.deliver(a_message(), recipients=[YOU]))[YOU].attempts
+        (connect,) = sim.network.connects
+        assert sim.loop.time() - connect.at == pytest.approx(attempt.duration_secs)
+        assert attempt.duration_secs == pytest.approx(200.0, abs=1)
+
+    simulate(story, config=a_config_for("greeting"))
+
+
 @pytest.mark.parametrize("stage", TIMERS)
 def test_each_timer_can_be_set_by_itself(stage: str) -> None:
     """Row 13: configurable; where no host is left, deferred with 4.4.2, the connection gone."""

@@ -132,7 +132,7 @@ class Delivery:
 
     async def _use_idle_session(self) -> None:
         while self._standing and (session := self._tools.pool.take(self._route.lane)) is not None:
-            if not await self._converse(session):
+            if not await self._converse(session, self._begin()):
                 return
 
     async def _visit(self, host: str, ip: str, tls: TlsMode) -> None:
@@ -143,7 +143,7 @@ class Delivery:
             self._tools.router.note_reachable(ip)
             if self._has_credentials():
                 self._tools.lanes.clear_hold(self._route.lane)
-            await self._converse(opened)
+            await self._converse(opened, began)
             return
         if opened.fault is not None and opened.fault.kind is FaultKind.UNREACHABLE:
             self._tools.router.note_unreachable(ip)
@@ -168,9 +168,8 @@ class Delivery:
             allow_cleartext_auth=relay is not None and relay.allow_cleartext_auth,
         )
 
-    async def _converse(self, session: Session) -> bool:
+    async def _converse(self, session: Session, began: Began) -> bool:
         """Delivers over an open session; True when the session was stale and another may be used."""
-        began = self._begin()
         taken_in: set[str] = set()
 
         async def take_in(verdicts: Mapping[str, Verdict]) -> None:
