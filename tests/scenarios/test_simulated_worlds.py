@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from mailstrom import Cause, Config, Email, Mailstrom, RelayConfig, RetryPolicy, SqliteStorage, StorageError
+from mailstrom.abc import InternalMessageStatus, PreparedEmail
+from mailstrom.storage.exclusive import ExclusiveStorage
+from mailstrom.storage.fork import hooks
 from mailstrom.testing.pytest_plugin import simulation
 from mailstrom.testing.simulation import MailHost, Simulation, SimulationError
 from mailstrom.testing.smtp_server import SmtpServer
@@ -40,6 +44,22 @@ def test_mail_in_a_storage_of_ones_own_survives_greylisting(simulation: Simulati
     status = mailstrom.query_status(message_id)
     assert (status.succeeded, status.recipients[0].result.tries) == (True, 2)
     assert [message["Subject"] for message in host.parsed] == ["Hello"]
+
+
+@pytest.mark.parametrize("is_lifted", [False, True])
+def test_a_storage_that_may_block_is_called_on_a_thread_of_its_own(
+    simulation: Simulation, is_lifted: bool
+) -> None:
+    class Noting(PlainStorage):
+        def store(self, email: PreparedEmail, status: InternalMessageStatus) -> None:
+            called_on.append(threading.current_thread().name)
+            super().store(email, status)
+
+    called_on: list[str] = []
+    given = ExclusiveStorage(Noting(), lease_clock=simulation.time) if is_lifted else Noting()
+    simulation.mailstrom(storage=given).send_email(an_email())
+
+    assert called_on == ["simulated-storage"]
 
 
 def test_a_policy_of_ones_own_says_when_it_is_tried_again(simulation: Simulation) -> None:
@@ -137,6 +157,16 @@ def test_the_next_process_of_a_host_takes_over_when_the_first_is_killed(
     simulation.run(minutes=2)
 
     assert len(host.messages) == 1
+
+
+def test_a_moment_after_a_wait_the_log_tells_of_the_delivery(simulation: Simulation) -> None:
+    a_host(simulation)
+    mailstrom = simulation.mailstrom()
+
+    mailstrom.wait(mailstrom.send_email(an_email()))
+    simulation.run(seconds=1)
+
+    assert "delivered" in simulation.log[-1]
 
 
 # --- faults
@@ -354,3 +384,19 @@ def test_it_is_the_real_mailstrom_and_its_config(simulation: Simulation) -> None
 
     assert isinstance(mailstrom, Mailstrom)
     assert host.messages[0].helo == "mail.sender.example"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_test_may_fork_while_a_world_is_there(simulation: Simulation, tmp_path: Path) -> None:
+    simulation.mailstrom(storage=f"sqlite:///{tmp_path / 'mail.db'}")
+
+    child = os.fork()
+    if child == 0:
+        try:
+            for hook in hooks("after_in_child").values():
+                hook()
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    assert os.waitpid(child, 0)[1] == 0

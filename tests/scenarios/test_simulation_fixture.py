@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from mailstrom.testing.pytest_plugin import _marked
+
 ROOT = Path(__file__).parents[2]
 
 STORY = """
@@ -37,10 +41,54 @@ def test_the_report_of_a_failure_names_the_seed_the_replay_and_what_happened(tmp
     assert "process 1: failed" in told
 
 
-def test_a_mark_that_says_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_mark_that_says_something_else_is_refused_without_a_traceback(tmp_path: Path) -> None:
     told = pytest_over(STORY.replace("seeds=3", "7"), tmp_path)
 
     assert "expected seed=7 or seeds=100" in told
+    assert "pytest_plugin.py" not in told
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"seed": 9, "seeds": 2},
+        {"seeds": 0},
+        {"seeds": -3},
+        {"seeds": []},
+        {"seeds": "12"},
+        {"seeds": ["1", "2"]},
+        {"seeds": True},
+        {"seed": True},
+        {"seed": "abc"},
+        {"sed": 4},
+    ],
+    ids=str,
+)
+def test_a_mark_says_one_seed_or_several_and_both_in_numbers(
+    request: pytest.FixtureRequest, said: dict[str, object]
+) -> None:
+    request.node.add_marker(pytest.mark.simulation(**said))
+
+    with pytest.raises(pytest.fail.Exception, match="expected seed=7 or seeds=100"):
+        _marked(request.node)
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [
+        ({}, (0, ())),
+        ({"seed": 9}, (9, ())),
+        ({"seeds": 3}, (0, (0, 1, 2))),
+        ({"seeds": [9, 3]}, (0, (9, 3))),
+    ],
+    ids=str,
+)
+def test_a_mark_says_which_seeds(
+    request: pytest.FixtureRequest, said: dict[str, object], understood: tuple[int, tuple[int, ...]]
+) -> None:
+    request.node.add_marker(pytest.mark.simulation(**said))
+
+    assert _marked(request.node) == understood
 
 
 def test_the_simulation_needs_no_pytest() -> None:

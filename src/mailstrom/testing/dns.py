@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ..abc import Clock, Resolver
 from ..config import ResolverSetup
@@ -54,11 +54,41 @@ class ZoneAnswer:
     ttl_secs: int = 0
 
 
+class Names(MutableMapping[str, Mapping[str, object]]):
+    """Records by name, however that is spelt: RFC 4343 2, case does not matter, nor does a dot at the end."""
+
+    def __init__(self, records: Mapping[str, Mapping[str, object]]) -> None:
+        self._types: dict[str, Mapping[str, object]] = {}
+        self.update(records)
+
+    def __repr__(self) -> str:
+        return repr(self._types)
+
+    def __getitem__(self, name: str) -> Mapping[str, object]:
+        return self._types[_plain(name)]
+
+    def __setitem__(self, name: str, types: Mapping[str, object]) -> None:
+        self._types[_plain(name)] = types
+
+    def __delitem__(self, name: str) -> None:
+        del self._types[_plain(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def __ior__(self, others: Mapping[str, Mapping[str, object]]) -> Self:
+        self.update(others)
+        return self
+
+
 class Zone:
     """Names and their records, in the form shown above. `queries` lists the questions asked of it."""
 
     def __init__(self, records: Mapping[str, Mapping[str, object]], *, ttl_secs: int = 300) -> None:
-        self.records = {_plain(name): types for name, types in records.items()}
+        self.records = Names(records)
         self.ttl_secs = ttl_secs
         self.queries: list[tuple[str, str]] = []
         self._turns: Counter[tuple[str, str]] = Counter()

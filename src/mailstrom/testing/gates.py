@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from ..abc import Network, SharedStorage
 from ..errors import StorageError
+from .network import canonical_ip, no_answer
 from .transport import MemoryTransport
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 #: Told the name of each call before and after it is made ("settle", False), ("settle", True): may
 #: raise, as a storage that fails, or whose reply is lost.
 Trouble = Callable[[str, bool], object]
+
+_ANYWHERE = "anywhere"
 
 
 class _Gate(SharedStorage):
@@ -76,9 +80,8 @@ class NetworkGate(Network):
     def __init__(self, network: Network, addresses: frozenset[str]) -> None:
         self._network = network
         self._addresses = addresses
-        self.unreachable: set[str] = set()
         self._open: dict[asyncio.Transport, None] = {}
-        self._partitions = 0
+        self._parted: Counter[str] = Counter()  # how often from each address
         self._is_cut = False
 
     def cut(self) -> None:
@@ -91,16 +94,19 @@ class NetworkGate(Network):
         for transport in tuple(self._open):
             transport.abort()
 
-    def part(self) -> None:
-        """Nothing comes through until `heal` was called as often: what is open falls silent for good."""
-        self._partitions += 1
-        for transport in tuple(self._open):
-            if isinstance(transport, MemoryTransport):
-                transport.silence()
+    def part(self, *ips: str) -> None:
+        """Nothing comes through to these addresses, or to any where none is said, until as many `heal`s.
 
-    def heal(self) -> None:
-        """Ends one partition."""
-        self._partitions -= 1
+        What is open falls silent for good.
+        """
+        self._parted.update(_places(ips))
+        for transport in tuple(self._open):
+            if self._is_parted_from(transport.get_extra_info("peername")[0]):
+                _silence(transport)
+
+    def heal(self, *ips: str) -> None:
+        """Ends one partition from each of these, or one from all."""
+        self._parted -= Counter(_places(ips))
 
     @property
     def open_transports(self) -> tuple[asyncio.Transport, ...]:
@@ -116,15 +122,28 @@ class NetworkGate(Network):
         *,
         source_address: str | None = None,
     ) -> asyncio.Transport:
-        if self._partitions or address in self.unreachable:
-            await asyncio.get_running_loop().create_future()  # no answer at all
-        transport = await self._network.connect(
-            protocol_factory, address, port, source_address=source_address
-        )
+        ip = canonical_ip(address)
+        await self._passage(ip)
+        try:
+            transport = await self._network.connect(protocol_factory, ip, port, source_address=source_address)
+        except OSError:
+            await self._passage(ip)
+            raise
+        if self._is_parted_from(ip):  # since it began
+            _silence(transport)
+            transport.abort()
+            await no_answer()
         if self._is_cut:
             transport.abort()
         self._open[transport] = None
         return transport
+
+    async def _passage(self, ip: str) -> None:
+        if self._is_parted_from(ip):
+            await no_answer()
+
+    def _is_parted_from(self, ip: str) -> bool:
+        return bool(self._parted[_ANYWHERE] or self._parted[ip])
 
     async def start_tls(
         self,
@@ -147,3 +166,12 @@ class NetworkGate(Network):
 
     async def own_addresses(self) -> frozenset[str]:
         return self._addresses
+
+
+def _silence(transport: asyncio.Transport) -> None:
+    if isinstance(transport, MemoryTransport):
+        transport.silence()
+
+
+def _places(ips: Iterable[str]) -> list[str]:
+    return [canonical_ip(ip) for ip in ips] or [_ANYWHERE]

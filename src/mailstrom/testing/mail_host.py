@@ -5,10 +5,11 @@ from __future__ import annotations
 import email
 import email.policy
 from email.message import EmailMessage
-from typing import Literal
+from typing import Literal, get_args
 
 from .ledger import ReceivedMessage
 from .network import MemoryNetwork
+from .patience import SimulationError
 from .smtp_server import SmtpServer
 
 #: Connections to it are refused; get an error from the network; no answer; or are taken, and nothing
@@ -17,7 +18,7 @@ Down = Literal["refuse", "unreachable", "black_hole", "never_reads"]
 
 
 class MailHost:
-    """A host that takes mail; `server` answers at its address while it is up."""
+    """A host that takes mail; `server` answers at its address while it is up, as it is at first."""
 
     def __init__(self, name: str, ip: str, port: int, server: SmtpServer, network: MemoryNetwork) -> None:
         self.name = name
@@ -25,7 +26,6 @@ class MailHost:
         self.server = server
         self._port = port
         self._network = network
-        self.come_up()
 
     def __repr__(self) -> str:
         return f"<MailHost {self.name} {self.ip}>"
@@ -42,6 +42,8 @@ class MailHost:
 
     def go_down(self, how: Down = "refuse") -> None:
         """No connection until `come_up`; those that it has are reset, or fall silent like new ones."""
+        if how not in get_args(Down):
+            raise SimulationError(f"go_down: expected one of {', '.join(get_args(Down))}, got {how!r}")
         getattr(self._network, how)(self.ip, self._port)
         (self._network.reset if how == "refuse" else self._network.silence)(self.ip)
 

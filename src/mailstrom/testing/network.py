@@ -28,7 +28,7 @@ from .transport import PIPE_CAPACITY, MemoryTransport, connected_pair
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Connect", "Fate", "Handler", "MemoryNetwork"]
+__all__ = ["Connect", "Fate", "Handler", "MemoryNetwork", "canonical_ip", "no_answer"]
 
 _Extra = dict[str, Any]
 
@@ -50,7 +50,7 @@ class Connect:
     port: int
     source_ip: str
     at: float  # the loop's time
-    fate: Fate
+    fate: Fate  # as it stood then; it may change while octets travel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,14 +165,15 @@ class MemoryNetwork(Network):
         *,
         source_address: str | None = None,
     ) -> asyncio.Transport:
-        ip = _canonical(address)
+        ip = canonical_ip(address)
         host = self._host(ip, port)
         source_ip = source_address or self._source_ip(ip)
         at = asyncio.get_running_loop().time()
         self.connects.append(Connect(ip=ip, port=port, source_ip=source_ip, at=at, fate=host.fate))
+        await _travel(host)
+        host = self._host(ip, port)  # it may have gone down meanwhile
         if host.fate is Fate.BLACK_HOLE:
-            await asyncio.get_running_loop().create_future()
-        await asyncio.sleep(2 * host.latency_secs)  # there and back
+            await no_answer()
         if host.handler is None:
             code = _ERRORS[host.fate]
             raise OSError(code, f"{os.strerror(code)}: {ip} port {port}")
@@ -209,11 +210,11 @@ class MemoryNetwork(Network):
     # -- helpers ---------------------------------------------------------------------------
 
     def _set(self, ip: str, port: int | None, host: _Host) -> None:
-        self._known[_canonical(ip), port] = host
+        self._known[canonical_ip(ip), port] = host
 
     def _of(self, ip: str) -> list[MemoryTransport]:
         """The host's ends of connections with it."""
-        own = _canonical(ip)
+        own = canonical_ip(ip)
         return [each for each in self._open if each.get_extra_info("sockname")[0] == own]
 
     def _host(self, ip: str, port: int) -> _Host:
@@ -272,6 +273,18 @@ def _endpoint(ip: str, port: int) -> tuple[str | int, ...]:
     return (ip, port, 0, 0) if ":" in ip else (ip, port)
 
 
-def _canonical(ip: str) -> str:
+async def _travel(host: _Host) -> None:
+    """There and back."""
+    if host.fate is Fate.BLACK_HOLE:
+        await no_answer()
+    await asyncio.sleep(2 * host.latency_secs)
+
+
+async def no_answer() -> None:
+    """What never comes."""
+    await asyncio.get_running_loop().create_future()
+
+
+def canonical_ip(ip: str) -> str:
     """The shortest spelling of an IP address; raises ValueError for anything else."""
     return str(ipaddress.ip_address(ip))

@@ -1,6 +1,6 @@
 """What keeps a simulated world from hanging: neither time nor a storage is waited for without end.
 
-    PatientTimeline   a wait ends after a week in which nothing happens, with words for it
+    PatientTimeline   a wait ends after a week in which nothing happens or is due, with words for it
     PatientStorage    a storage of the user's, called on a thread of its own, as in real life; a call
                       that does not return within 10 real seconds ends the simulation
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..abc import SharedStorage
 from ..engine.thread import CallThread
 from .timeline import DeadlockError, Timeline
 
-QUIET_SECS = 7 * 86_400.0  # virtual; policies try again at least once a day
+QUIET_SECS = 7 * 86_400.0  # virtual; what is due later than that is waited for
 CALL_SECS = 10.0  # real
 THREAD = "simulated-storage"
 
@@ -29,14 +30,18 @@ class SimulationError(RuntimeError):
 
 
 class PatientTimeline(Timeline):
-    """A timeline for stories that people write: whoever waits in vain, or on another thread, is told."""
+    """A timeline for stories that people write: whoever waits in vain, or on another thread, is told.
 
-    def __init__(self, chance: random.Random) -> None:
+    `due_in` says in how many seconds some email is due; 0 where none is, or what is due stays undone.
+    """
+
+    def __init__(self, chance: random.Random, due_in: Callable[[], float] = lambda: 0.0) -> None:
         super().__init__(chance)
+        self._due_in = due_in
         self._thread = threading.get_ident()
         self._failure: SimulationError | None = None
         self._is_told = False
-        self._only_passes = False
+        self._has_limit = False  # the innermost of those who wait
         self._quiet_since = 0.0
 
     def check_thread(self) -> None:
@@ -51,28 +56,42 @@ class PatientTimeline(Timeline):
     def pass_time(self, is_over: Callable[[], bool], secs: float) -> bool:
         """Lets time pass until `is_over()`, or for `secs` seconds: then it is False. Quiet or not."""
         self.check_thread()
-        self._only_passes = True
-        try:
+        with self.waiting_for(secs):
             return super().block(is_over, secs)
-        finally:
-            self._only_passes = False
-            self.news()
 
-    def news(self) -> None:
-        """Something happened: who waits has not waited in vain."""
-        self._quiet_since = self.now
+    @contextmanager
+    def waiting_for(self, secs: float | None) -> Iterator[None]:
+        """Around a wait: one that has a limit lasts until then, quiet or not."""
+        outer, self._has_limit = self._has_limit, secs is not None
+        try:
+            yield
+        finally:
+            self._has_limit = outer
+            if secs is not None:
+                self.news()
+
+    def news(self, in_secs: float = 0.0) -> None:
+        """Something happens now, or will: who waits until then does not wait in vain."""
+        self._quiet_since = max(self._quiet_since, self.now + in_secs)
 
     def block(self, is_over: Callable[[], bool], secs: float | None) -> bool:
-        """As any timeline's; raises `SimulationError` when a week has gone by without news."""
+        """As any timeline's; raises `SimulationError` after a week without news, where none is due."""
         self.check_thread()
-        if self._only_passes:
+        if self._has_limit:
             return super().block(is_over, secs)
-        if self.now - self._quiet_since >= QUIET_SECS:
+        if self._is_in_vain():
             raise _in_vain(f"nothing has happened to any email for {QUIET_SECS / 86_400:g} days")
         try:
             return super().block(is_over, secs)
         except DeadlockError as error:
             raise _in_vain(str(error)) from error
+
+    def _is_in_vain(self) -> bool:
+        """Whoever waits next is given a week again."""
+        if self.now - self._quiet_since < QUIET_SECS:
+            return False
+        self.news(in_secs=self._due_in())
+        return self._quiet_since <= self.now
 
     def run_beside(self, until: float) -> bool:
         """As any timeline's, until it is broken off: then it raises why."""
@@ -118,6 +137,7 @@ class PatientStorage:
         self._timeline = timeline
         self._call_secs = call_secs
         self._thread = CallThread(THREAD)
+        self._thread_id: int | None = None  # once it runs
         self._is_stuck = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -132,7 +152,7 @@ class PatientStorage:
 
     def _awaited(self, name: str, call: Callable[[], Any]) -> Any:
         answer: Future[Any] = Future()
-        if self._is_stuck or not self._thread.submit(lambda: _make(call, answer)):
+        if self._is_stuck or not self._thread.submit(lambda: self._make(call, answer)):
             raise SimulationError("the storage of this process is closed, or stuck in another call")
         try:
             return answer.result(self._call_secs)
@@ -140,34 +160,31 @@ class PatientStorage:
             if answer.done():
                 raise  # it was the storage's own
             self._is_stuck = True
-            stuck = _stuck(name, self._call_secs)
+            stuck = _stuck(name, self._call_secs, _place(self._thread_id))
             self._timeline.break_off(stuck)
             raise stuck from None
 
+    def _make(self, call: Callable[[], Any], answer: Future[Any]) -> None:
+        self._thread_id = threading.get_ident()
+        try:
+            answer.set_result(call())
+        except BaseException as error:
+            answer.set_exception(error)
 
-def _make(call: Callable[[], Any], answer: Future[Any]) -> None:
-    try:
-        answer.set_result(call())
-    except BaseException as error:
-        answer.set_exception(error)
 
-
-def _stuck(name: str, secs: float) -> SimulationError:
+def _stuck(name: str, secs: float, place: str) -> SimulationError:
     return SimulationError(
         f"the storage has not returned from {name}() for {secs:g} real seconds: it stands at "
-        f"{_place()}. While a storage is called nothing else of the simulated world goes on, so what it "
+        f"{place}. While a storage is called nothing else of the simulated world goes on, so what it "
         "waits for may never happen: a lock that this test holds, or a reply from inside the simulation"
     )
 
 
-def _place() -> str:
+def _place(thread_id: int | None) -> str:
     """Where the thread that calls the storage stands, in which line of the storage's."""
-    ids = {thread.ident for thread in threading.enumerate() if thread.name == THREAD}
-    frames = [frame for ident, frame in sys._current_frames().items() if ident in ids]
-    return ", ".join(_line(frame) for frame in frames) or "an unknown place"
-
-
-def _line(frame: FrameType) -> str:
+    frame: FrameType | None = None if thread_id is None else sys._current_frames().get(thread_id)
+    if frame is None:
+        return "an unknown place"
     while frame.f_globals.get("__name__") == "threading" and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_name})"

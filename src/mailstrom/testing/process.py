@@ -11,8 +11,10 @@ from ..abc import Resolver, SharedStorage, Storage
 from ..config import Config
 from ..engine.events import Observer
 from ..facade import Mailstrom
+from ..status import MessageStatus
 from .clock import VirtualClock
 from .gates import NetworkGate, StorageGate, Trouble
+from .patience import SimulationError
 from .virtual_platform import VirtualPlatform
 
 if TYPE_CHECKING:
@@ -58,8 +60,12 @@ class Process:
         self.is_frozen = False
 
     def freeze(self) -> None:
-        """As SIGSTOP."""
-        self.is_frozen = True
+        """As SIGSTOP: its worker, its observers and all that it does beside you stand still until `thaw`.
+
+        A call of yours is made on your thread, which goes on: `send_email` stores, and who waits for
+        what the worker does waits until `thaw`.
+        """
+        self.is_frozen = self.is_alive
         self._platform.freeze()
 
     def thaw(self) -> None:
@@ -68,21 +74,33 @@ class Process:
         self._platform.thaw()
 
     def kill(self) -> None:
-        """As SIGKILL: of what it does from now on nothing is seen; its connections are reset."""
-        self.is_alive = False
+        """As SIGKILL, also from within it: of what it does from now on nothing is seen. Again: nothing.
+
+        Its connections are reset. Who waits in a call of its `mailstrom` gets a `SimulationError`.
+        """
+        if not self.is_alive:
+            return
+        self.is_alive = self.is_frozen = False
         self.storage.cut()
         self.network.cut()
         self._platform.end()
         self.storage.inner.close()
 
+    def bury(self) -> None:
+        """Kills it, or ends what one that was killed from within has not ended yet."""
+        self.kill()
+        self._platform.end()
+
     def exit(self) -> None:
-        """As the end of the interpreter: exit hooks run, then nothing more."""
+        """As the end of the interpreter: exit hooks run, then nothing more. Of a dead one: nothing."""
         for call in reversed(self._platform.exits[:]):
             call()
         self.kill()
 
     def jump(self, by: timedelta) -> None:
         """Moves this process's wall clock."""
+        if not isinstance(by, timedelta):
+            raise SimulationError(f"jump: expected a timedelta, as in jump(timedelta(hours=-1)), got {by!r}")
         self.clock.jump(by)
 
 
@@ -94,5 +112,16 @@ class _Simulated(Mailstrom):
         storage: Storage | SharedStorage,
         observers: Iterable[Observer],
     ) -> None:
-        self._platform = platform
+        self._platform: VirtualPlatform = platform
         super().__init__(config, storage, observers=observers)
+
+    def wait(self, message_id: str, timeout: float | None = None) -> MessageStatus:
+        with self._platform.timeline.waiting_for(timeout):
+            return super().wait(message_id, timeout)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        with self._platform.timeline.waiting_for(timeout):
+            return super().drain(timeout)
+
+    def _in_child(self) -> None:
+        """Nothing: it was the test's own process that forked, not this one."""

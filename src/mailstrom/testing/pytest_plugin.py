@@ -18,7 +18,7 @@ report of a test that fails names the seed, and what happened last.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -68,13 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each seed, with the seed in its id."""
-    seeds = _marked(metafunc.definition).get("seeds")
-    if seeds is None or "simulation" not in metafunc.fixturenames:
-        return
-    several = range(seeds) if isinstance(seeds, int) else seeds
-    if not isinstance(several, Iterable):
-        raise pytest.UsageError(f"mark simulation: expected seeds=100 or seeds=[1, 7], got {seeds!r}")
-    metafunc.parametrize("simulation", list(several), indirect=True, ids=lambda seed: f"seed{seed}")
+    _, seeds = _marked(metafunc.definition)
+    if seeds and "simulation" in metafunc.fixturenames:
+        metafunc.parametrize("simulation", seeds, indirect=True, ids=lambda seed: f"seed{seed}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -87,22 +83,34 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def _marked(node: pytest.Item) -> dict[str, object]:
-    """What the mark says."""
+def _seed(request: pytest.FixtureRequest) -> int:
+    seed: int = getattr(request, "param", _marked(request.node)[0])
+    return seed
+
+
+def _marked(node: pytest.Item) -> tuple[int, tuple[int, ...]]:
+    """The seed that the mark says, and the seeds; what it must not say fails the test."""
     mark = node.get_closest_marker("simulation")
     said = {} if mark is None else mark.kwargs
-    if mark is not None and (mark.args or set(said) - {"seed", "seeds"}):
-        raise pytest.UsageError(
-            f"mark simulation: expected seed=7 or seeds=100, got {mark.args or said} at {node.nodeid}"
+    seed, seeds = said.get("seed", 0), _several(said.get("seeds", ()))
+    is_understood = set(said) <= {"seed"} or (set(said) == {"seeds"} and bool(seeds))
+    if mark is not None and (mark.args or not is_understood or not _are_whole((seed, *seeds))):
+        pytest.fail(
+            "mark simulation: expected seed=7 or seeds=100, which are 0 to 99, or seeds=[1, 7], "
+            f"got {mark.args or said} at {node.nodeid}",
+            pytrace=False,
         )
-    return dict(said)
+    return seed, seeds
 
 
-def _seed(request: pytest.FixtureRequest) -> int:
-    seed = getattr(request, "param", _marked(request.node).get("seed", 0))
-    if not isinstance(seed, int):
-        raise pytest.UsageError(f"mark simulation: expected a whole number as seed, got {seed!r}")
-    return seed
+def _several(seeds: object) -> tuple[int, ...]:
+    if _are_whole((seeds,)):
+        return tuple(range(cast("int", seeds)))
+    return tuple(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, (str, bytes)) else ()
+
+
+def _are_whole(numbers: Iterable[object]) -> bool:
+    return all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
 
 
 def _told_of(simulation: Simulation, nodeid: str) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import cast
 
 from ..abc import SharedStorage, Storage
 from ..config_storage import StorageConfig
 from ..secret import Secret
+from ..status import WorkerStatus
 from ..storage.exclusive import ExclusiveStorage
 from ..storage.memory import MemoryStorage
 from ..storage.sqlite import SqliteStorage
 from ..storage.urls import sqlite_path
 from .patience import PatientStorage, PatientTimeline, SimulationError
+from .process import Process
 
 POLL_SECS = 60.0  # of a queue given by its URL: one look a second makes five days half a minute long
 
@@ -25,7 +28,16 @@ _NO_POSTGRES = (
 )
 _REAL_LEASES = (
     "{kind} would let its leases end in real time, which stands still here: give it "
-    "lease_clock=simulation.time, or give its URL ('sqlite:///mail.db')"
+    "lease_clock=simulation.time and poll_secs=60.0, or give its URL ('sqlite:///mail.db')"
+)
+
+_NOT_FREE = (
+    "storage: this {kind} object belongs to {name}, which lives; two processes over it would each deliver "
+    "what is in it. Give each one its own, or both a URL: on a SQLite file ('sqlite:///mail.db') they share "
+    "a queue"
+)
+_NO_STORAGE = (
+    "storage: expected a Storage such as MemoryStorage(), or a URL such as 'sqlite:///mail.db', got {!r}"
 )
 
 
@@ -42,9 +54,24 @@ def simulated(given: Given, timeline: PatientTimeline) -> SharedStorage:
         raise SimulationError(_NO_POSTGRES)
     if getattr(given, "_lease_clock", None) is time.monotonic:
         raise SimulationError(_REAL_LEASES.format(kind=type(given).__name__))
-    if isinstance(given, (SqliteStorage, ExclusiveStorage)):
+    if given is not None and not isinstance(given, (Storage, SharedStorage)):
+        raise SimulationError(_NO_STORAGE.format(given))
+    if isinstance(given, SqliteStorage):
         return given
     return _lifted(given, timeline)
+
+
+def check_is_free(given: Given, had: Iterable[tuple[Given, Process]]) -> None:
+    """Raises `SimulationError` where this very object is that of a process that still works with it."""
+    if not isinstance(given, (Storage, SharedStorage)):
+        return
+    for storage, process in had:
+        if storage is given and _works(process):
+            raise SimulationError(_NOT_FREE.format(kind=type(given).__name__, name=process.name))
+
+
+def _works(process: Process) -> bool:
+    return process.is_alive and process.mailstrom.worker_status() is not WorkerStatus.TERMINATED
 
 
 def _sqlite(config: StorageConfig, timeline: PatientTimeline) -> SharedStorage:

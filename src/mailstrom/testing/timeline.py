@@ -10,7 +10,8 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
@@ -66,6 +67,11 @@ class Timeline:
                 self.now = max(self.now, until)  # what ran meanwhile may itself have blocked, and for longer
                 return is_over()
         return True
+
+    @contextmanager
+    def waiting_for(self, secs: float | None) -> Iterator[None]:
+        """Around a wait that a caller gave so much time; None: as long as it takes."""
+        yield
 
     def run_beside(self, until: float) -> bool:
         """Runs one of the loops beside the main one, whose turn it is; False: none before `until`."""

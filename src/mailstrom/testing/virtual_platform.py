@@ -17,6 +17,7 @@ from ..abc import Clock, Network, Resolver, StorageRunner
 from ..engine.platform import Calls, Flag, Looks, Loop, Platform, Turn
 from ..engine.thread import RESTARTS_PER_MINUTE
 from ..engine.world import World
+from .patience import SimulationError
 from .timeline import SideLoop, Timeline
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class VirtualPlatform(Platform):
         self.clock = clock
         self.exits: list[Callable[[], object]] = []
         self.is_over = False
+        self._is_frozen = False
         self._chance = chance
         self._network = network
         self._make_resolver = make_resolver
@@ -56,7 +58,7 @@ class VirtualPlatform(Platform):
         return f"{self._chance.getrandbits(96):024x}"
 
     def flag(self) -> Flag:
-        return _Flag(self.timeline)
+        return _Flag(self)
 
     def calls(self, name: str) -> Calls:
         return _Calls(self, name)
@@ -89,32 +91,57 @@ class VirtualPlatform(Platform):
     # --- what befalls the process
 
     def side_loop(self, name: str) -> SideLoop:
-        """A new loop of this process."""
-        self._loops = [loop for loop in self._loops if not loop.is_closed()]
-        self._loops.append(self.timeline.loop(f"{self.name} {name}"))
-        return self._loops[-1]
+        """A new loop of this process; raises `SimulationError` where that is dead."""
+        if self.is_over:
+            raise SimulationError(f"{self.name} is dead: begin another with simulation.process()")
+        made = self.timeline.loop(f"{self.name} {name}")
+        made.is_frozen = self._is_frozen
+        self._loops = [*self._living(), made]
+        return made
+
+    def block(self, is_over: Callable[[], bool], secs: float | None) -> bool:
+        """As the timeline's; raises `SimulationError` where the process is dead by then."""
+        came = self.timeline.block(lambda: self.is_over or is_over(), secs)
+        if self.is_over:
+            raise SimulationError(
+                f"{self.name} was killed: who waits in a call of its Mailstrom waits in vain. Make the call "
+                "in another process, or kill this one later"
+            )
+        return came
 
     def freeze(self) -> None:
         """As SIGSTOP: nothing of it runs, its timers fire late."""
-        for loop in self._loops:
-            loop.is_frozen = True
+        self._is_frozen = not self.is_over
+        self._tell_loops()
 
     def thaw(self) -> None:
         """As SIGCONT."""
-        for loop in self._loops:
-            loop.is_frozen = False
+        self._is_frozen = False
+        self._tell_loops()
 
     def end(self) -> None:
-        """As SIGKILL: what is still there never goes on. Cut its storage and network off before."""
+        """As SIGKILL: what is still there never goes on. Cut its storage and network off before.
+
+        A loop of it that runs, for it is there that the process is killed, ends as soon as it can.
+        """
         self.is_over = True
         self.thaw()
-        for loop in self._loops:
-            _bury(loop)
-            loop.close()
-        self._loops.clear()
+        for loop in self._living():
+            if loop.is_running():
+                loop.retire()
+            else:
+                _bury(loop)
+                loop.close()
         self.exits.clear()
         for identity in [each for each, owner in self._turns.items() if owner is self]:
             del self._turns[identity]
+
+    def _living(self) -> list[SideLoop]:
+        return [loop for loop in self._loops if not loop.is_closed()]
+
+    def _tell_loops(self) -> None:
+        for loop in self._loops:
+            loop.is_frozen = self._is_frozen
 
 
 def _bury(loop: SideLoop) -> None:
@@ -131,8 +158,8 @@ def _bury(loop: SideLoop) -> None:
 class _Flag:
     """As `threading.Event`."""
 
-    def __init__(self, timeline: Timeline) -> None:
-        self._timeline = timeline
+    def __init__(self, platform: VirtualPlatform) -> None:
+        self._platform = platform
         self._is_set = False
 
     def is_set(self) -> bool:
@@ -145,7 +172,7 @@ class _Flag:
         self._is_set = False
 
     def wait(self, timeout: float | None = None) -> bool:
-        return self._timeline.block(self.is_set, timeout)
+        return self._platform.block(self.is_set, timeout)
 
 
 class _Calls:
@@ -163,7 +190,7 @@ class _Calls:
         return len(self._queue)
 
     def submit(self, call: Callable[[], object]) -> bool:
-        if self._is_closed:
+        if self._is_closed or self._platform.is_over:
             return False
         if self._loop is None:
             self._loop = self._platform.side_loop(self._name)
@@ -173,13 +200,15 @@ class _Calls:
 
     def close(self, timeout: float) -> None:
         self._is_closed = True
-        if self._loop is not None and not self._loop.is_running():
-            self._platform.timeline.block(lambda: not self._queue, timeout)
-            self._loop.retire()
+        if self._platform.is_over or self._loop is None or self._loop.is_running():
+            return
+        self._platform.block(lambda: not self._queue, timeout)
+        self._loop.retire()
 
     def _make_one(self) -> None:
         try:
-            self._queue[0]()
+            if not self._platform.is_over:
+                self._queue[0]()
         except Exception:
             _log.exception("a call failed on the thread %s", self._name)
         finally:
@@ -229,8 +258,10 @@ class _Loop:
             self._loop.call_soon(call)
 
     def join(self, timeout: float | None = None) -> bool:
+        if self._platform.is_over:
+            return True  # dead, and its threads with it
         if self._loop is None or not self._loop.is_running():
-            self._platform.timeline.block(lambda: self._is_over, timeout)
+            self._platform.block(lambda: self._is_over, timeout)
         return self._is_over
 
     def _ended(self, task: asyncio.Task[None]) -> None:

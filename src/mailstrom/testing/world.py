@@ -65,8 +65,8 @@ class World:
 
     def host(self, name: str, ip: str, handler: H, *, port: int = 25) -> H:
         """A mail host: its address in the zone, `handler` at its port; returns the handler."""
-        self.zone.add_address(name, ip)
         self.network.listen(ip, port, handler)
+        self.zone.add_address(name, ip)
         return handler
 
     def process(
@@ -103,8 +103,7 @@ class World:
         if self.internet.is_closed():
             return
         for process in self.processes:
-            if process.is_alive:
-                process.kill()
+            process.bury()
         closing = self.internet.create_task(self.network.close())
         self.timeline.block(closing.done, 60.0)
         self.timeline.close()

@@ -27,6 +27,17 @@ class Stuck(PlainStorage):
         return []
 
 
+class StuckElsewhere(Stuck):
+    """Waits at another question."""
+
+    def retrieve_all_incomplete(self) -> list[InternalMessageStatus]:
+        return []
+
+    def retrieve_all_recent(self) -> list[InternalMessageStatus]:
+        self.goes_on.wait()
+        return []
+
+
 class Broken(PlainStorage):
     """Notes who calls, and raises an error that could be taken for one of ours."""
 
@@ -70,6 +81,23 @@ def test_a_call_that_does_not_return_ends_the_story_and_names_its_line(
     patient.close()
 
 
+def test_a_storage_that_got_stuck_earlier_is_not_named_again(
+    timeline: PatientTimeline, stuck: Stuck
+) -> None:
+    earlier, later = StuckElsewhere(), PatientStorage(ExclusiveStorage(stuck), timeline, call_secs=0.05)
+    patient = PatientStorage(ExclusiveStorage(earlier), timeline, call_secs=0.05)
+    with pytest.raises(SimulationError, match=r"\(retrieve_all_recent\)"):
+        patient.retrieve_all_recent()
+
+    with pytest.raises(SimulationError) as raised:
+        later.is_idle()
+    for each in patient, later:
+        each.close()
+    earlier.goes_on.set()
+
+    assert "(retrieve_all_recent)" not in str(raised.value)
+
+
 def test_a_failure_that_no_wait_has_told_is_kept_for_the_end(
     timeline: PatientTimeline, stuck: Stuck
 ) -> None:
@@ -99,3 +127,43 @@ def test_calls_are_made_on_another_thread_as_in_real_life(timeline: PatientTimel
     patient.close()
 
     assert storage.threads == {"simulated-storage"}
+
+
+# --- how long one waits
+
+WEEK_SECS = 7 * 86_400.0
+
+
+def test_a_wait_with_a_limit_lasts_until_then(timeline: PatientTimeline) -> None:
+    with timeline.waiting_for(3 * WEEK_SECS):
+        for _ in range(3):
+            assert not timeline.block(lambda: False, WEEK_SECS)
+
+    assert not timeline.block(lambda: False, WEEK_SECS)
+    with pytest.raises(SimulationError, match="for 7 days"):
+        timeline.block(lambda: False, 1.0)
+
+
+def test_a_wait_without_a_limit_within_one_that_has_one_is_told(timeline: PatientTimeline) -> None:
+    def waits_for_ever() -> None:
+        with timeline.waiting_for(None), pytest.raises(SimulationError, match="for 7 days"):
+            while True:
+                timeline.block(lambda: False, WEEK_SECS)
+
+    timeline.loop("observer").call_soon(waits_for_ever)
+    assert not timeline.pass_time(lambda: False, 1.0)
+
+
+def test_where_nothing_can_happen_any_more_it_is_told_at_once(timeline: PatientTimeline) -> None:
+    with pytest.raises(SimulationError, match="nothing left to happen at 0 s"):
+        timeline.block(lambda: False, None)
+
+
+def test_what_is_due_is_waited_for() -> None:
+    due_in = [2 * WEEK_SECS, -WEEK_SECS]
+    timeline = PatientTimeline(random.Random(0), lambda: due_in.pop(0))
+
+    for _ in range(4):  # the week in which nothing is due begins when what was due did not happen
+        timeline.block(lambda: False, WEEK_SECS)
+    with pytest.raises(SimulationError, match="for 7 days"):
+        timeline.block(lambda: False, 1.0)
