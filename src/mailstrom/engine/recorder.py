@@ -116,7 +116,11 @@ class Recorder:
 
     def _after_crash(self, job: Job) -> list[Outcome]:
         now, dots = self._clock.now(), job.awaiting_dot
-        outcomes = [after_crash(r, self._policy, now, dot_sent=r.address in dots) for r in job.open.values()]
+        gives_up = gives_up_at(self._policy, job.claim.waits_since, job.claim.expires_at)
+        outcomes = [
+            after_crash(recipient, self._policy, now, gives_up=gives_up, dot_sent=address in dots)
+            for address, recipient in job.open.items()
+        ]
         attempts = {address: attempts for address, (_, attempts) in job.cut_off.items()}
         return [replace(each, attempts=tuple(attempts.get(each.address, ()))) for each in outcomes]
 

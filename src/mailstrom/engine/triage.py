@@ -46,20 +46,26 @@ def sort_out(
 
 
 def after_crash(
-    recipient: InternalRecipientStatus, policy: RetryPolicy, now: datetime, *, dot_sent: bool = False
+    recipient: InternalRecipientStatus,
+    policy: RetryPolicy,
+    now: datetime,
+    *,
+    gives_up: datetime | None = None,
+    dot_sent: bool = False,
 ) -> Outcome:
     """A pass that ended in a crash of ours: no try, but tried again later and later, then held.
 
-    With `dot_sent` it may have been delivered, and the policy's `on_uncertain` has its say too.
+    It falls due at `gives_up` at the latest. With `dot_sent` it may have been delivered, and the
+    policy's `on_uncertain` has its say too.
     """
     crashes = recipient.crashes + 1
     if dot_sent:
-        return _uncertain(recipient, policy, now, crashes)
+        return _uncertain(recipient, policy, gives_up, now, crashes)
     wait = wait_after_crash(policy, crashes)
     reason = f"an internal error ended the try ({crashes} in a row); see the log"
     if wait is None:
         reason = f"held after {crashes} internal errors in a row; see the log"
-    return _kept(recipient, reason, None if wait is None else now + wait, crashes)
+    return _kept(recipient, reason, None if wait is None else _due(now + wait, gives_up), crashes)
 
 
 def is_newly_delayed(
@@ -78,7 +84,7 @@ def _without_a_host(
     now: datetime,
 ) -> Outcome | None:
     if recipient.dot_sent:
-        return _uncertain(recipient, policy, now, recipient.crashes)
+        return _uncertain(recipient, policy, gives_up, now, recipient.crashes)
     if gives_up is not None and now >= gives_up:
         return Outcome(address=recipient.address, result=expired(recipient.result))
     if recipient.crashes >= CRASHES_UNTIL_HELD:
@@ -103,7 +109,11 @@ def _forbidden(recipient: InternalRecipientStatus) -> Failed:
 
 
 def _uncertain(
-    recipient: InternalRecipientStatus, policy: RetryPolicy, now: datetime, crashes: int
+    recipient: InternalRecipientStatus,
+    policy: RetryPolicy,
+    gives_up: datetime | None,
+    now: datetime,
+    crashes: int,
 ) -> Outcome:
     """The worker went down between the final dot and the record of its reply."""
     reason = "the worker crashed after the final dot was sent: it may have been delivered"
@@ -120,7 +130,12 @@ def _uncertain(
     wait = wait_after_crash(policy, crashes)
     if policy.on_uncertain == "hold" or wait is None:
         return _kept(perhaps, f"held: {reason}", None, crashes)
-    return _kept(perhaps, reason, now + max(wait, uncertain_wait(policy)), crashes)
+    return _kept(perhaps, reason, _due(now + max(wait, uncertain_wait(policy)), gives_up), crashes)
+
+
+def _due(due: datetime, gives_up: datetime | None) -> datetime:
+    """Not later than when the message is given up."""
+    return due if gives_up is None else min(due, gives_up)
 
 
 def _kept(

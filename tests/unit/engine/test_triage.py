@@ -114,6 +114,17 @@ def test_an_uncertain_recipient_is_tried_held_or_failed_as_the_policy_says() -> 
     assert [(o.result.cause, o.result.uncertain) for o in failed.settled] == [(Cause.UNCERTAIN, True)]
 
 
+def test_nobody_waits_after_a_crash_for_longer_than_its_message_lasts() -> None:
+    """Row 50: a wait of 15 minutes is none where the message is given up in 5."""
+    ends_at = NOW + timedelta(minutes=5)
+    died = a_recipient(dot_sent=True, crashes=1)
+
+    (uncertain,) = sort_out(a_claim(died, expires_at=ends_at), RetryPolicy(), None, NOW).settled
+    crashed = after_crash(a_recipient(crashes=3), RetryPolicy(), NOW, gives_up=ends_at)
+
+    assert uncertain.result.next_attempt_at == crashed.result.next_attempt_at == ends_at
+
+
 def test_the_sender_hears_once_that_a_message_is_delayed() -> None:
     claim = a_claim(a_recipient())
     attempt = Attempt(at=NOW, host="mx", phase=Phase.RCPT, state="deferred")
