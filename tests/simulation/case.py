@@ -32,6 +32,7 @@ class Case:
     taken: tuple[Taken, ...]
     orders: Orders
     cancelled_at: float | None  # when `cancel` said of it that it is cancelled
+    seen_at: float  # when a caller saw this status
 
     def __str__(self) -> str:
         return f"mail {self.mail.number} ({self.message_id}): {self.recipient}"

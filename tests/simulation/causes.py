@@ -78,13 +78,6 @@ def who_is_refused_or_served_goes_no_further(case: Case) -> None:
             assert not ends, f"{before}, and then {after}, of {case}"
 
 
-def only_the_dns_says_that_there_is_no_such_domain(case: Case) -> None:
-    """`NO_SUCH_DOMAIN` means that the DNS said so; any other trouble with it means "later"."""
-    if case.result.cause is Cause.NO_SUCH_DOMAIN:
-        said = [fault for fault in case.domain.faults if fault.what == "NXDOMAIN"]
-        assert said, f"the domain is there: {case}"
-
-
 def what_is_uncertain_goes_as_the_policy_says(case: Case) -> None:
     """What may have been delivered is tried again, held or failed, as `on_uncertain` says."""
     policy = case.plan.retry.on_uncertain

@@ -1,7 +1,10 @@
 """What must hold of every story, judged from outside: by what hosts took and what callers were told.
 
     pace.py        when a recipient is tried, how long it waits, by when it is over
+    promises.py    what is promised happens, in its time
     causes.py      what is said of it follows from what hosts answered, and from the policy
+    directions.py  it goes where the DNS says
+    replies.py     what is said of a reply is what a host said
     doubt.py       deliveries, doubts, and the claims that were lost
     obedience.py   orders are carried out, and only those
     audience.py    events against statuses, and what observers hear
@@ -22,13 +25,14 @@ from mailstrom.event import Event
 from mailstrom.status import MessageStatus, RecipientStatus
 from mailstrom.testing.smtp_server import SmtpServer
 
-from . import audience, causes, doubt, limits, obedience, pace
+from . import audience, causes, directions, doubt, limits, obedience, pace, promises, replies
 from .case import Case
 from .clocks import Clocks
 from .orders import Asked, Orders
 from .plan import Act, MailPlan, Plan
 from .smooth import SmoothWays
 from .taken import Taken, taken_by
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from mailstrom.testing.process import Process
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from .story import Slot
 
 Rule = Callable[[Case], None]
+Told = Mapping[tuple[str | None, str | None], Sequence[Event]]
 
 RULES: tuple[Rule, ...] = (
     doubt.each_delivery_beyond_the_first_is_explained,
@@ -50,8 +55,12 @@ RULES: tuple[Rule, ...] = (
     causes.a_permanent_reply_fails_at_that_host,
     causes.what_one_host_puts_off_another_does_not_refuse,
     causes.who_is_refused_or_served_goes_no_further,
-    causes.only_the_dns_says_that_there_is_no_such_domain,
     causes.what_is_uncertain_goes_as_the_policy_says,
+    directions.only_the_dns_says_that_there_is_no_such_domain,
+    directions.the_dns_is_only_blamed_for_trouble_of_its_own,
+    replies.the_reply_of_a_result_is_that_of_a_visit,
+    replies.a_result_names_the_reply_that_it_comes_from,
+    promises.what_has_expired_is_ended,
     obedience.nothing_is_taken_after_cancel_has_returned,
     obedience.nothing_is_begun_after_cancel_has_returned,
     obedience.only_cancel_cancels,
@@ -65,6 +74,12 @@ RULES: tuple[Rule, ...] = (
     pace.all_is_over_within_the_time_of_the_policy,
     audience.the_end_is_told_once_and_last,
     audience.the_last_event_is_the_status,
+)
+
+RULES_OF_TRAFFIC: tuple[Callable[[Case, Traffic], None], ...] = (
+    promises.what_is_due_is_tried,
+    directions.hosts_are_asked_in_the_order_of_the_dns,
+    replies.each_reply_of_a_visit_was_said_then,
 )
 
 
@@ -83,6 +98,7 @@ class Oracle:
         self._final: dict[tuple[str, str], str] = {}
         self._cancelled_at: dict[tuple[str, str], float] = {}
         self._last: dict[str, MessageStatus] = {}
+        self._seen_at: dict[str, float] = {}
         self._heard: dict[tuple[str | None, str | None], list[Event]] = defaultdict(list)
         self._orders = Orders()
         self._pauses = obedience.Pauses()
@@ -126,6 +142,7 @@ class Oracle:
         """A caller saw this status."""
         audience.completed_messages_say_when(status)
         self._last[status.message_id] = status
+        self._seen_at[status.message_id] = self._now()
         for recipient in status:
             place = (status.message_id, recipient.address)
             state = recipient.result.state
@@ -192,8 +209,11 @@ class Oracle:
         """What must hold when the queue is at rest."""
         taken = taken_by(self._servers, self._plan)
         ways = SmoothWays(self._plan, self._orders.acts)
-        for case in self._cases(taken):
-            self._check(case, ways)
+        cases = tuple(self._cases(taken))
+        unknown = [mail for mail in self._plan.mails if mail.number in {*self._unanswered} - {*self._ids}]
+        traffic = Traffic(self._plan, cases, unknown, self._servers)
+        for case in cases:
+            self._check(case, ways, traffic)
         self._check_that_nothing_else_was_taken(taken)
         self._check_what_was_stored()
         limits.sessions_carry_no_more_messages_than_allowed(self._plan, self._servers)
@@ -215,7 +235,7 @@ class Oracle:
         number: int,
         message_id: str,
         recipient: RecipientStatus,
-        told: Mapping[tuple[str | None, str | None], Sequence[Event]],
+        told: Told,
         taken: Mapping[tuple[int, str], Sequence[Taken]],
     ) -> Case:
         place = (message_id, recipient.address)
@@ -229,11 +249,14 @@ class Oracle:
             taken=tuple(taken.get((number, recipient.address), ())),
             orders=self._orders,
             cancelled_at=self._cancelled_at.get(place),
+            seen_at=self._seen_at[message_id],
         )
 
-    def _check(self, case: Case, ways: SmoothWays) -> None:
+    def _check(self, case: Case, ways: SmoothWays, traffic: Traffic) -> None:
         for rule in RULES:
             rule(case)
+        for traffic_rule in RULES_OF_TRAFFIC:
+            traffic_rule(case, traffic)
         pace.who_has_nothing_in_the_way_is_delivered_at_once(case, ways)
         pace.who_has_nothing_in_the_way_needs_one_visit(case, ways)
         heard = self._heard[case.message_id, case.recipient.address]

@@ -14,104 +14,108 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 
-from .bugs import BUGS, engine, facade, schedule, sending, sql, storage
-from .plan import plan_for
+from .bugs import BUGS, dns, engine, facade, schedule, sending, sql, storage
+from .plan import Plan, plan_for
 from .story import run
 from .telling import be_quiet
 
-ROOMS = (engine, sending, schedule, storage, sql, facade)  # importing them has filled BUGS
-SEEDS = range(200)
+ROOMS = (engine, sending, dns, schedule, storage, sql, facade)  # importing them has filled BUGS
+SEEDS = range(60)
 HANGS_AFTER_SECS = 20.0  # of the processor: a story takes half a second
 
 #: At which seed each shows; see `python -m tests.simulation.planted_bugs`.
 FOUND_AT = {
-    "a_wake_up_is_lost": 5,
+    "answers_of_the_dns_are_kept_for_ever": 1,
+    "a_dns_that_fails_denies_the_domain": 32,
+    "a_wake_up_is_lost": 36,
     "a_pause_is_ignored": 2,
-    "a_pause_never_ends": 11,
-    "the_next_due_time_comes_too_late": 8,
-    "the_lane_limit_is_off_by_one": 0,
-    "a_slot_is_never_given_back": 0,
-    "full_lanes_are_not_skipped": 0,
-    "every_lane_is_the_same": 124,
-    "leases_are_never_renewed": 9,
-    "the_dot_goes_without_its_mark": 11,
-    "the_answer_to_the_mark_is_ignored": 11,
+    "a_pause_never_ends": 25,
+    "the_next_due_time_comes_too_late": 36,
+    "the_lane_limit_is_off_by_one": 1,
+    "a_slot_is_never_given_back": 23,
+    "full_lanes_are_not_skipped": 21,
+    "leases_are_never_renewed": 50,
+    "the_dot_goes_without_its_mark": 52,
+    "the_answer_to_the_mark_is_ignored": 52,
     "only_the_first_recipient_is_marked": 48,
     "the_mark_is_not_looked_at_after_a_crash": 31,
-    "what_has_expired_is_sent": 18,
-    "only_the_first_of_a_batch_is_recorded": 1,
-    "a_result_is_recorded_for_the_whole_claim": 0,
-    "a_result_without_a_delivery_is_forgotten": 1,
-    "observers_hear_nothing": 0,
-    "observers_hear_everything_twice": 0,
-    "the_idempotency_key_is_not_passed_on": 0,
-    "send_at_is_ignored": 1,
+    "only_the_first_of_a_batch_is_recorded": 32,
+    "a_result_is_recorded_for_the_whole_claim": 47,
+    "a_result_without_a_delivery_is_forgotten": 23,
+    "observers_hear_nothing": 36,
+    "observers_hear_everything_twice": 2,
+    "the_idempotency_key_is_not_passed_on": 32,
+    "send_at_is_ignored": 47,
     "expires_at_is_ignored": 12,
-    "the_last_recipient_is_left_out": 0,
-    "the_content_is_another_mails": 0,
+    "the_last_recipient_is_left_out": 36,
+    "the_content_is_another_mails": 36,
     "trouble_of_the_storage_is_hidden": 4,
-    "what_is_stored_wakes_nobody": 4,
-    "what_an_order_makes_due_waits": 45,
-    "a_jump_of_the_clock_is_never_followed": 15,
-    "the_queue_goes_by_the_wall_clock": 11,
+    "what_is_stored_wakes_nobody": 36,
+    "what_an_order_makes_due_waits": 13,
     "a_jump_of_the_clock_is_followed_at_once": 54,
-    "a_transient_refusal_is_final": 1,
-    "a_permanent_refusal_is_tried_again": 3,
-    "any_reply_to_the_dot_is_a_yes": 1,
-    "tries_are_not_counted": 1,
-    "tries_are_counted_twice": 1,
-    "there_is_one_try_too_many": 1,
-    "there_is_one_try_too_few": 1,
-    "an_earlier_uncertainty_is_forgotten": 3,
-    "a_delivery_is_recorded_as_a_deferral": 0,
-    "the_next_try_is_at_once": 1,
-    "the_next_try_is_a_day_too_late": 1,
-    "waits_never_end": 12,
-    "what_is_uncertain_is_tried_at_once": 3,
+    "a_jump_of_the_clock_is_never_followed": 15,
+    "the_queue_goes_by_the_wall_clock": 25,
+    "a_transient_refusal_is_final": 2,
+    "a_permanent_refusal_is_tried_again": 32,
+    "any_reply_to_the_dot_is_a_yes": 31,
+    "tries_are_not_counted": 36,
+    "tries_are_counted_twice": 36,
+    "there_is_one_try_too_many": 32,
+    "there_is_one_try_too_few": 36,
+    "an_earlier_uncertainty_is_forgotten": 34,
+    "a_delivery_is_recorded_as_a_deferral": 36,
+    "the_next_try_is_at_once": 36,
+    "the_next_try_is_a_day_too_late": 36,
+    "waits_never_end": 57,
+    "what_is_uncertain_is_tried_at_once": 9,
     "the_age_of_a_message_ends_nothing": 12,
-    "a_session_with_another_host_is_used": 31,
-    "idle_sessions_are_never_ended": 1,
-    "a_session_carries_any_number_of_messages": 1,
-    "a_session_is_ended_without_being_closed": 1,
+    "who_is_deferred_is_not_told_the_reply": 23,
+    "the_reply_is_put_in_other_words": 36,
+    "a_session_with_another_host_is_used": 49,
+    "idle_sessions_are_never_ended": 36,
+    "a_session_carries_any_number_of_messages": 43,
+    "a_session_is_ended_without_being_closed": 36,
     "nothing_is_reset_before_the_next_message": 1,
-    "dots_are_not_doubled": 0,
-    "the_end_of_a_long_message_is_lost": 0,
-    "what_is_uncertain_is_called_deferred": 24,
-    "a_reply_is_taken_for_another_recipients": 0,
-    "a_transient_refusal_of_one_holds_for_all": 0,
-    "the_reply_to_the_dot_holds_for_all": 0,
-    "who_is_one_too_many_counts_as_accepted": 0,
+    "dots_are_not_doubled": 36,
+    "the_end_of_a_long_message_is_lost": 36,
+    "what_is_uncertain_is_called_deferred": 35,
+    "a_reply_is_taken_for_another_recipients": 32,
+    "a_transient_refusal_of_one_holds_for_all": 47,
+    "the_reply_to_the_dot_holds_for_all": 47,
+    "who_is_one_too_many_counts_as_accepted": 47,
     "the_content_follows_a_refused_data": 3,
-    "the_backup_is_asked_first": 3,
-    "what_may_be_delivered_goes_on_to_the_next_host": 3,
-    "who_is_refused_by_name_goes_on_to_the_next_host": 3,
-    "who_has_it_goes_on_to_the_next_host": 0,
-    "trouble_in_the_dns_fails_the_mail": 1,
+    "the_backup_is_asked_first": 32,
+    "what_may_be_delivered_goes_on_to_the_next_host": 24,
+    "who_is_refused_by_name_goes_on_to_the_next_host": 32,
+    "who_has_it_goes_on_to_the_next_host": 32,
+    "trouble_in_the_dns_fails_the_mail": 32,
     "a_cancel_of_claimed_rows_is_forgotten": 6,
-    "the_mark_of_a_row_is_never_taken_away": 21,
-    "nothing_is_told_of_rows": 6,
-    "messages_are_never_completed": 6,
-    "the_next_due_row_is_found_too_late": 8,
+    "nothing_is_told_of_rows": 47,
+    "messages_are_never_completed": 47,
+    "the_next_due_row_is_found_too_late": 47,
     "everybody_else_is_taken_for_dead": 14,
-    "a_lease_ends_long_before_its_time": 3,
+    "a_lease_ends_long_before_its_time": 41,
     "a_lease_never_ends": 2,
-    "what_is_given_back_counts_as_a_try": 3,
-    "what_is_given_back_is_never_due": 0,
-    "what_is_deferred_is_never_due": 1,
-    "the_mark_stays_when_the_result_is_there": 1,
-    "the_storage_names_the_next_due_time_too_late": 29,
-    "what_is_ended_leaves_others_out": 0,
-    "a_cancel_forgets_who_is_claimed": 11,
-    "an_order_for_one_is_carried_out_for_all": 3,
-    "what_is_cancelled_stays_due": 4,
+    "what_is_given_back_counts_as_a_try": 59,
+    "what_is_given_back_is_never_due": 16,
+    "what_is_deferred_is_never_due": 36,
+    "the_mark_stays_when_the_result_is_there": 12,
+    "the_storage_names_the_next_due_time_too_late": 36,
+    "what_is_ended_leaves_others_out": 39,
+    "a_cancel_forgets_who_is_claimed": 13,
+    "an_order_for_one_is_carried_out_for_all": 4,
+    "what_is_cancelled_stays_due": 25,
     "what_is_held_stays_due": 20,
-    "a_release_releases_nothing": 11,
-    "a_retry_forgets_the_recipient": 6,
-    "the_storage_forgets_idempotency_keys": 0,
-    "what_ends_is_told_twice": 0,
-    "deferrals_are_not_told": 1,
-    "acceptance_is_not_told": 0,
-    "events_are_told_in_the_wrong_order": 0,
+    "a_release_releases_nothing": 39,
+    "a_retry_forgets_the_recipient": 22,
+    "what_is_deferred_is_due_an_hour_late": 36,
+    "what_is_released_is_due_an_hour_late": 20,
+    "what_is_retried_is_due_an_hour_late": 13,
+    "the_storage_forgets_idempotency_keys": 32,
+    "what_ends_is_told_twice": 36,
+    "deferrals_are_not_told": 36,
+    "acceptance_is_not_told": 2,
+    "events_are_told_in_the_wrong_order": 2,
 }
 
 NO_GAP = "nothing comes between mark and dot: storage calls take no time, and octets under way die with us"
@@ -120,12 +124,16 @@ NO_POISON = "no story has one mail whose process dies five times in a row"
 NO_BURST = "no story has so much mail at once that route keys wait for their turn"
 HOST_CLOSES = "whoever answers 421 closes the connection too, so that nothing can follow"
 RARE = "there is a rule, but the stories searched lack the chain of events that it takes"
+MADE = "rare too, but `test_made_stories.py` tells a story made for it"
 
 #: What the stories were not seen to find, and what they lack. A search may find it all the same.
 KNOWN_MISSED = {
+    "a_domain_that_was_missing_once_is_missing_for_ever": MADE,
     "the_end_of_a_job_wakes_nobody": RARE,
     "the_session_limit_is_ignored": RARE,
+    "every_lane_is_the_same": MADE,
     "only_the_storage_knows_when_a_lease_ends": NO_GAP,
+    "what_has_expired_is_sent": MADE,
     "a_batch_is_dropped_after_an_error": RARE,
     "nobody_who_waits_is_woken": NO_WAITER,
     "results_under_way_are_dropped_at_the_end": RARE,
@@ -148,6 +156,7 @@ KNOWN_MISSED = {
     "who_lost_the_rows_may_send_the_dot": NO_GAP,
     "who_lost_the_rows_may_settle_them": RARE,
     "a_lost_reply_makes_a_result_be_refused": RARE,
+    "the_mark_of_a_row_is_never_taken_away": MADE,
     "every_claim_begins_at_the_first_key": NO_BURST,
     "claims_of_the_dead_wait_for_their_leases": RARE,
     "a_lease_keeps_nobody_off": RARE,
@@ -159,6 +168,7 @@ KNOWN_MISSED = {
     "one_key_keeps_its_turn": NO_BURST,
     "a_hold_is_forgotten_when_the_claim_ends": RARE,
     "a_cancel_denies_what_may_be_delivered": RARE,
+    "what_is_held_never_expires": MADE,
 }
 
 
@@ -168,20 +178,20 @@ class Hangs(KeyboardInterrupt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The first seed at which a bug shows, if there is one, and how."""
+    """A seed at which a bug shows, if there is one, and how."""
 
     name: str
     seed: int | None
     failure: str
 
 
-def fails(name: str, seed: int) -> str | None:
-    """How the story of the seed fails with that bug; None: it ends well. `TimeoutError`: it hangs."""
+def fails(name: str, plan: Plan) -> str | None:
+    """How the story of the plan fails with that bug; None: it ends well. `TimeoutError`: it hangs."""
     signal.signal(signal.SIGPROF, _hangs)
     signal.setitimer(signal.ITIMER_PROF, HANGS_AFTER_SECS)
     try:
         with BUGS[name].planted():
-            run(plan_for(seed))
+            run(plan)
     except Exception as error:
         return f"{type(error).__name__}: {error}".partition("\n")[0]
     except Hangs as hangs:
@@ -195,7 +205,7 @@ def find(name: str, seeds: Iterable[int] = SEEDS) -> Found:
     """Looks for the bug of that name; a story that hangs finds nothing, and ends the search."""
     for seed in seeds:
         try:
-            failure = fails(name, seed)
+            failure = fails(name, plan_for(seed))
         except TimeoutError as hangs:
             return Found(name=name, seed=None, failure=f"seed {seed}: {hangs}")
         if failure is not None:
@@ -203,10 +213,16 @@ def find(name: str, seeds: Iterable[int] = SEEDS) -> Found:
     return Found(name=name, seed=None, failure="all stories end well")
 
 
+def shortest_first(seeds: Iterable[int]) -> list[int]:
+    """The seeds of stories in which little happens come first: what shows there is found at little cost."""
+    return sorted(seeds, key=lambda seed: len(run(plan_for(seed)).log.lines))
+
+
 def main() -> int:
     """The command."""
     options = _options()
-    search = partial(find, seeds=range(options.seeds))
+    be_quiet()
+    search = partial(find, seeds=shortest_first(range(options.seeds)))
     for found in _all_found(search, options.names or list(BUGS), options.jobs):
         said = f'"{found.name}": ' + ("MISSED," if found.seed is None else f"{found.seed},")
         sys.stdout.write(f"    {said:<70}# {BUGS[found.name].room}: {found.failure[:200]}\n")
@@ -226,7 +242,6 @@ def _options() -> argparse.Namespace:
 
 
 def _all_found(search: Callable[[str], Found], names: list[str], jobs: int) -> Iterator[Found]:
-    be_quiet()
     if jobs == 1:
         yield from map(search, names)
         return

@@ -267,12 +267,18 @@ class Story:
             self._until(self.world.timeline.now + LOOK_SECS)
 
     def _is_at_rest(self) -> bool:
-        if any(slot.process.is_frozen for slot in self.slots):
+        if any(slot.process.is_frozen for slot in self.slots) or self.world.timeline.now < self._expired_at:
             return False
         try:
             return all(slot.process.storage.is_idle() for slot in self.slots)
         except StorageError:
             return False
+
+    @property
+    def _expired_at(self) -> float:
+        """By then what is held has ended, unless it is held without an end."""
+        mails = self.plan.mails
+        return max((mail.at + mail.expires_in_secs for mail in mails if mail.expires_in_secs), default=0.0)
 
     def _end(self) -> None:
         self._until(self.world.timeline.now + 7200.0)

@@ -15,7 +15,7 @@ from .story import run
 
 @pytest.mark.parametrize(("name", "seed"), FOUND_AT.items())
 def test_a_story_with_a_planted_bug_fails(name: str, seed: int) -> None:
-    assert fails(name, seed) is not None
+    assert fails(name, plan_for(seed)) is not None
 
 
 @pytest.mark.parametrize("seed", sorted(set(FOUND_AT.values())))

@@ -2,6 +2,7 @@
 
     engine     the worker's loop, its lanes, leases, jobs and results
     sending    sessions, transactions, the pool, and the way from host to host
+    dns        what is kept of its answers, and what is believed
     schedule   verdicts, tries, waits, what is uncertain
     storage    the lifted memory: claims, leases, marks, due times, events
     sql        the same as statements, and the claims of the dead

@@ -95,3 +95,13 @@ def what_is_uncertain_is_tried_at_once(right: Any, *args: Any) -> timedelta:
 @replaces(recorder, "gives_up_at")
 def the_age_of_a_message_ends_nothing(right: Any, *args: Any) -> None:
     return None
+
+
+@replaces(retry, "_deferred")
+def who_is_deferred_is_not_told_the_reply(right: Any, *args: Any) -> Any:
+    return replace(right(*args), reply=None)
+
+
+@replaces(transaction, "judge_reply")
+def the_reply_is_put_in_other_words(right: Any, phase: Any, reply: Any, host: str) -> Any:
+    return right(phase, replace(reply, text=reply.text.upper()), host)

@@ -159,6 +159,33 @@ def a_retry_forgets_the_recipient(right: Any, recipient: Any, *more: Any) -> Any
     return replace(right(recipient, *more), due_at=None)
 
 
+@replaces(changes, "settled")
+def what_is_deferred_is_due_an_hour_late(right: Any, *args: Any, **options: Any) -> Any:
+    return _an_hour_late(right(*args, **options))
+
+
+@replaces(changes, "released")
+def what_is_released_is_due_an_hour_late(right: Any, *args: Any) -> Any:
+    return _an_hour_late(right(*args))
+
+
+@replaces(changes, "retried")
+def what_is_retried_is_due_an_hour_late(right: Any, *args: Any) -> Any:
+    return _an_hour_late(right(*args))
+
+
+@replaces(changes, "held")
+def what_is_held_never_expires(right: Any, recipient: Any, expires_at: Any) -> Any:
+    return replace(right(recipient, expires_at), due_at=None)
+
+
+def _an_hour_late(recipient: Any) -> Any:
+    """Though it is told to be in time."""
+    if recipient.due_at is None:
+        return recipient
+    return replace(recipient, due_at=recipient.due_at + timedelta(hours=1))
+
+
 # --- storing, telling
 
 
