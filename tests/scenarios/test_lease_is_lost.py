@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from mailstrom import MemoryStorage
-from mailstrom.abc import Claim, Order
+from mailstrom.abc import Claim, Order, Settlement
 from mailstrom.storage.exclusive import ExclusiveStorage
+from mailstrom.testing.dns import FakeResolver
 from mailstrom.testing.smtp_server import SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.lone_engine import LoneEngine, simulate
@@ -97,6 +98,41 @@ def test_who_was_cancelled_after_the_lease_ended_does_not_take_the_others_result
     simulate(story, config=a_config(max_sessions_per_lane=1), storage=forgetful())
 
     assert len(server.ledger.messages) == 1
+
+
+def test_what_was_delivered_is_not_given_back_where_the_worker_ends_over_a_refused_result() -> None:
+    """Row 54: the first refusal is of both results, the second of her who was cancelled alone."""
+    server = SmtpServer(delays={"content": 90.0})
+
+    class Refusing(Forgetful):
+        refusals = 0
+
+        def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
+            settled = super().settle(settlements, now)
+            self.refusals += not all(settled)
+            if self.refusals == 2:
+                worker.engine.abort()
+            return settled
+
+    async def story(sim: LoneEngine) -> None:
+        nonlocal worker
+        worker = sim
+        with_mx(sim, server)
+        message_id = sim.send_email(an_email(to=["other@dest.example", YOU]))
+        await asyncio.sleep(61.0)
+        sim.order(Order.CANCEL, message_id, address="other@dest.example")
+        assert sim._task is not None
+        await sim._task
+        await sim.die()
+        sim.resolver = FakeResolver(sim.zone)
+        sim.start()
+        assert (await sim.wait(message_id))[YOU].result.state == "delivered"
+
+    worker: LoneEngine
+    storage = Refusing(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())
+    simulate(story, config=a_config(max_sessions_per_lane=1), storage=storage)
+
+    assert (storage.refusals, len(server.ledger.messages)) == (2, 1)
 
 
 def test_a_long_delivery_keeps_its_lease() -> None:

@@ -71,16 +71,30 @@ class Recorder:
             _log_refused(job.claim)
 
     async def _settle(self, job: Job, outcomes: Sequence[Outcome]) -> bool:
-        """Whether all were recorded. Those that are refused together may have lost but one to an order."""
+        """Whether all were recorded."""
         self._begin_settling(job, outcomes)
         assert job.kept is not None
         kept = await asyncio.shield(job.kept)
-        if not kept and len(outcomes) > 1:
-            return all([await self._settle(job, [outcome]) for outcome in outcomes])
         before = job.settled()
         if kept:
             await self._tell(job.claim, before, outcomes)
-        return kept
+            return True
+        return len(outcomes) > 1 and await self._settle_each(job.claim, before, outcomes)
+
+    async def _settle_each(
+        self, claim: Claim, before: Sequence[InternalRecipientStatus], outcomes: Sequence[Outcome]
+    ) -> bool:
+        """Those that are refused together may have lost but one to an order: now each by itself.
+
+        All are on their way before one is waited for, and none is the job's any more: where the
+        worker ends meanwhile, what it delivered is not given back as if it had not been tried.
+        """
+        coming = [self._committer.settle(claim, [outcome]) for outcome in outcomes]
+        kept = [await asyncio.shield(each) for each in coming]
+        for recipient, outcome, is_kept in zip(before, outcomes, kept, strict=True):
+            if is_kept:
+                await self._tell(claim, [recipient], [outcome])
+        return all(kept)
 
     async def _tell(
         self, claim: Claim, before: Sequence[InternalRecipientStatus], outcomes: Sequence[Outcome]
