@@ -7,6 +7,7 @@ be apart for ever. So there the time follows the wall clock, as that stands
 
     a second or more away from ours, for a minute    it is believed
     back again within that minute                    nothing has happened
+    and further away within that minute              each step is believed a minute after it
     more than a year away                            it is never believed; the log says so
 """
 
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..abc import Clock, SharedStorage
@@ -44,25 +46,31 @@ class Deviation:
         """Too long for a fault that is mended at once."""
         return monotonic - self.since >= BELIEVED_AFTER_SECS
 
+    def is_within(self, secs_ahead: float) -> bool:
+        """A clock that is `secs_ahead` is still ahead by as much as this."""
+        return secs_ahead * self.secs > 0 and abs(secs_ahead) > abs(self.secs) - AGREES_WITHIN_SECS
+
     @property
     def is_absurd(self) -> bool:
         """No machine is suspended for so long, no clock is set by so much."""
         return abs(self.secs) > ABSURD_SECS
 
 
-def deviation(before: Deviation | None, secs_ahead: float, last_look: float) -> Deviation | None:
-    """What is known after a look that found the wall clock `secs_ahead` of our time; None: they agree.
+def deviations(
+    before: Sequence[Deviation], secs_ahead: float, last_look: float
+) -> tuple[Deviation, ...]:
+    """What is known after a look that found the wall clock `secs_ahead` of our time; (): they agree.
 
-    `last_look` is the monotonic time of the look before: it may be so since then, and who looks
-    seldom believes at once. What has grown has lasted since it was smaller; what has shrunk is new.
+    Each is larger than the one before it, and newer: a clock that was set twice has been so much
+    ahead for long, and a little more since. `last_look` is the monotonic time of the look before: it
+    may be so since then, and who looks seldom believes at once. What has shrunk is new.
     """
     if abs(secs_ahead) < AGREES_WITHIN_SECS:
-        return None
-    is_new = Deviation(secs=secs_ahead, since=last_look)
-    if before is None or secs_ahead * before.secs < 0:
-        return is_new
-    has_shrunk = abs(secs_ahead) <= abs(before.secs) - AGREES_WITHIN_SECS
-    return is_new if has_shrunk else before
+        return ()
+    kept = tuple(each for each in before if each.is_within(secs_ahead))
+    if kept and abs(secs_ahead - kept[-1].secs) < AGREES_WITHIN_SECS:
+        return kept
+    return (*kept, Deviation(secs=secs_ahead, since=last_look))
 
 
 class SharedClock(Clock):
@@ -73,7 +81,7 @@ class SharedClock(Clock):
         self._steady = SteadyClock(clock)
         self._moved_by = timedelta(0)
         self._looked_at = clock.monotonic()
-        self._deviation: Deviation | None = None
+        self._deviations: tuple[Deviation, ...] = ()
         self._told: Deviation | None = None
         self._lock = threading.Lock()
 
@@ -99,16 +107,22 @@ class SharedClock(Clock):
         if (ours - before).total_seconds() >= AGREES_WITHIN_SECS:
             return None  # we were held up in between: who knows when the wall clock was read
         monotonic = self._clock.monotonic()
-        found = deviation(self._deviation, (wall - ours).total_seconds(), self._looked_at)
-        self._deviation, self._looked_at = found, monotonic
-        if found is None or found == self._told or not found.has_lasted(monotonic):
+        self._deviations = deviations(self._deviations, (wall - ours).total_seconds(), self._looked_at)
+        self._looked_at = monotonic
+        lasting = [each for each in self._deviations if each.has_lasted(monotonic)]
+        believed = [each for each in lasting if not each.is_absurd]
+        if believed:
+            self._follow(believed[-1])
+            return believed[-1]
+        if not lasting or lasting[-1] == self._told:
             return None
-        if found.is_absurd:
-            self._told = found
-        else:
-            self._moved_by += timedelta(seconds=found.secs)
-            self._deviation = None
-        return found
+        self._told = lasting[-1]
+        return self._told
+
+    def _follow(self, believed: Deviation) -> None:
+        self._moved_by += timedelta(seconds=believed.secs)
+        larger = self._deviations[self._deviations.index(believed) + 1 :]
+        self._deviations = tuple(replace(each, secs=each.secs - believed.secs) for each in larger)
 
 
 def _tell(found: Deviation) -> None:

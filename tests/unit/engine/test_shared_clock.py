@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from mailstrom.abc import Clock, SharedStorage
-from mailstrom.engine.shared_clock import Deviation, SharedClock, deviation, queue_clock
+from mailstrom.engine.shared_clock import Deviation, SharedClock, deviations, queue_clock
 from mailstrom.engine.world import SteadyClock
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
@@ -67,29 +67,38 @@ def clock(machine: Machine) -> SharedClock:
 
 
 BEFORE = Deviation(secs=HOUR, since=100.0)
+SINCE = Deviation(secs=2 * HOUR, since=150.0)
+
+
+def now(secs: float) -> Deviation:
+    return Deviation(secs=secs, since=200.0)
 
 
 @pytest.mark.parametrize(
     ("before", "secs_ahead", "found"),
     [
-        (None, 0.0, None),
-        (None, 0.9, None),
-        (None, -0.9, None),
-        (None, 1.0, Deviation(secs=1.0, since=200.0)),
-        (None, -HOUR, Deviation(secs=-HOUR, since=200.0)),
-        (BEFORE, HOUR, BEFORE),
-        (BEFORE, HOUR + 0.5, BEFORE),
-        (BEFORE, HOUR - 0.5, BEFORE),
-        (BEFORE, 2 * HOUR, BEFORE),
-        (BEFORE, HOUR / 2, Deviation(secs=HOUR / 2, since=200.0)),
-        (BEFORE, -HOUR, Deviation(secs=-HOUR, since=200.0)),
-        (BEFORE, 0.0, None),
+        ((), 0.0, ()),
+        ((), 0.9, ()),
+        ((), -0.9, ()),
+        ((), 1.0, (now(1.0),)),
+        ((), -HOUR, (now(-HOUR),)),
+        ((BEFORE,), HOUR, (BEFORE,)),
+        ((BEFORE,), HOUR + 0.5, (BEFORE,)),
+        ((BEFORE,), HOUR - 0.5, (BEFORE,)),
+        ((BEFORE,), 2 * HOUR, (BEFORE, now(2 * HOUR))),
+        ((BEFORE,), HOUR / 2, (now(HOUR / 2),)),
+        ((BEFORE,), -HOUR, (now(-HOUR),)),
+        ((BEFORE,), 0.0, ()),
+        ((BEFORE, SINCE), 2 * HOUR, (BEFORE, SINCE)),
+        ((BEFORE, SINCE), HOUR, (BEFORE,)),
+        ((BEFORE, SINCE), 3 * HOUR / 2, (BEFORE, now(3 * HOUR / 2))),
+        ((BEFORE, SINCE), 0.0, ()),
     ],
 )
 def test_what_is_known_after_a_look(
-    before: Deviation | None, secs_ahead: float, found: Deviation | None
+    before: tuple[Deviation, ...], secs_ahead: float, found: tuple[Deviation, ...]
 ) -> None:
-    assert deviation(before, secs_ahead, last_look=200.0) == found
+    assert deviations(before, secs_ahead, last_look=200.0) == found
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, YEAR, -YEAR, 2.0])
@@ -124,6 +133,41 @@ def test_who_looks_seldom_finds_the_time_of_those_who_began_since(
     machine.set(8 * HOUR)
 
     assert secs_off(clock, machine) == 0.0
+
+
+def test_a_wall_clock_that_was_set_twice_is_followed_a_minute_after_each(
+    clock: SharedClock, machine: Machine
+) -> None:
+    looked_at(clock, machine, 10)
+    machine.set(90)
+    looked_at(clock, machine, 30)
+    machine.set(90)
+    looked_at(clock, machine, 32)
+    after_the_first = secs_off(clock, machine)
+    looked_at(clock, machine, 30)
+
+    assert (after_the_first, secs_off(clock, machine)) == (90.0, 0.0)
+
+
+def test_who_looks_after_the_minute_follows_both_at_once(clock: SharedClock, machine: Machine) -> None:
+    for _ in range(2):
+        machine.set(90)
+        looked_at(clock, machine, 1)
+    machine.run(185)
+
+    assert secs_off(clock, machine) == 0.0
+
+
+@pytest.mark.parametrize("jump", [10 * YEAR, -90])
+def test_what_follows_within_the_minute_and_is_not_believed_does_not_undo_the_first(
+    clock: SharedClock, machine: Machine, jump: float
+) -> None:
+    machine.set(180)
+    looked_at(clock, machine, 50)
+    machine.set(jump)
+    looked_at(clock, machine, 50)
+
+    assert secs_off(clock, machine) == (jump if jump > 0 else 90)
 
 
 def test_a_clock_that_runs_away_is_followed_a_minute_behind(clock: SharedClock, machine: Machine) -> None:
@@ -165,7 +209,7 @@ def test_a_process_that_was_stopped_between_two_readings_draws_no_conclusion(
     clock.now()
     machine.reading_takes = 0.0
 
-    assert clock._deviation is None
+    assert clock._deviations == ()
     assert secs_off(clock, machine) == 0.0
 
 
