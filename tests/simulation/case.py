@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from .plan import Act, DomainPlan, MailPlan, Plan
 from .taken import Taken
 
 INSTANT_SECS = 0.01
+WRITTEN_SECS = 1e-6  # what is written down loses what is less
 ATTEMPTS_KEPT = 50  # at least, of one recipient
 
 Pass = tuple[Attempt, ...]
@@ -81,8 +83,7 @@ class Case:
         """Each event, and the attempts that came to it. Only where `has_true_times`."""
         left, found = [*self.recipient.attempts], []
         for event in self.events:
-            until = secs(event.at) + INSTANT_SECS
-            found.append((event, tuple(attempt for attempt in left if ended_at(attempt) < until)))
+            found.append((event, tuple(_come_to(event, left))))
             left = left[len(found[-1][1]) :]
         return tuple(found)
 
@@ -98,6 +99,18 @@ class Case:
     def is_disturbed(self, kinds: tuple[str, ...], since: float, until: float) -> bool:
         """Something of these kinds goes on at that time, in any process."""
         return any(act.at <= until and act.at + act.secs >= since for act in self.acts(*kinds))
+
+
+def _come_to(event: Event, attempts: Sequence[Attempt]) -> Iterator[Attempt]:
+    """Those that were over by then. Whom a pass has asked before is asked again by the next one, maybe
+    at the same instant."""
+    at, asked = secs(event.at), set()
+    for attempt in attempts:
+        stop = attempt.host, attempt.ip
+        if ended_at(attempt) >= at + INSTANT_SECS or (stop in asked and secs(attempt.at) >= at):
+            return
+        asked.add(stop)
+        yield attempt
 
 
 def secs(instant: datetime) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mailstrom.event import Event
 
-from .case import Case, secs
+from .case import WRITTEN_SECS, Case, secs
 from .plan import HOUR, Act
 from .smooth import HARMLESS, PROMPT_SECS
 from .traffic import BEFORE_IN_TROUBLE_SECS, Traffic
@@ -68,7 +68,7 @@ def _promises(case: Case) -> Iterator[Promise]:
 
 def _hastened(case: Case, since: float, due: float) -> Promise:
     """`retry_now` does not wait until it is due."""
-    first = max(since, case.sent_at)
+    first = max(since, case.sent_at) + WRITTEN_SECS
     retried = [asked.done_at for asked in case.orders.of("retry") if asked.act.at > first]
     return Promise(since=since, due=min([due, *(at for at in retried if at is not None)]))
 
