@@ -71,13 +71,13 @@ RULES: tuple[Rule, ...] = (
     pace.no_pass_begins_after_it_has_expired,
     pace.each_wait_is_the_policys,
     pace.nobody_waits_beyond_the_end,
-    pace.all_is_over_within_the_time_of_the_policy,
     audience.the_end_is_told_once_and_last,
     audience.the_last_event_is_the_status,
 )
 
 RULES_OF_TRAFFIC: tuple[Callable[[Case, Traffic], None], ...] = (
     promises.what_is_due_is_tried,
+    pace.all_is_over_within_the_time_of_the_policy,
     directions.hosts_are_asked_in_the_order_of_the_dns,
     replies.each_reply_of_a_visit_was_said_then,
 )

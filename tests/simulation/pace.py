@@ -7,7 +7,8 @@ from mailstrom.status import DeliveryResult
 
 from .case import Case, Pass, ended_at, secs
 from .plan import DAY, HOUR, MINUTE
-from .smooth import SmoothWays
+from .smooth import PROMPT_SECS, SmoothWays
+from .traffic import Traffic
 
 LONGEST_PASS_SECS = 2 * HOUR  # what had begun before it expired may end well
 ROUNDING_SECS = 1.0
@@ -68,8 +69,8 @@ def nobody_waits_beyond_the_end(case: Case) -> None:
             assert next_at < end + ROUNDING_SECS, f"over at {end:g}, next try at {next_at:g}: {case}"
 
 
-def all_is_over_within_the_time_of_the_policy(case: Case) -> None:
-    """No accepted email is without a final answer when its policy's time is over."""
+def all_is_over_within_the_time_of_the_policy(case: Case, traffic: Traffic) -> None:
+    """No accepted email is without a final answer when its policy's time is over, where its lane has room."""
     if not case.result.completed or not case.has_true_times or case.acts("hold", "release"):
         return
     if case.plan.on_uncertain == "hold":
@@ -82,6 +83,8 @@ def all_is_over_within_the_time_of_the_policy(case: Case) -> None:
         + sum(act.secs for act in case.orders.acts)
     )
     over_at = max(secs(event.at) for event in case.events)
+    if not traffic.leaves_room(case.domain, by - PROMPT_SECS, by):
+        return
     assert over_at < by, f"over at {over_at:g}, not by {by:g}: {case}"
 
 
