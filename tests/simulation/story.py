@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -299,6 +300,8 @@ def run(plan: Plan) -> Story:
     with ExitStack() as stack:
         place = "/dev/shm" if os.path.isdir("/dev/shm") else None
         story = Story(plan, Path(stack.enter_context(tempfile.TemporaryDirectory(dir=place))))
+        gc.disable()  # a story is short: what it leaves behind is looked through once, when it is told
+        stack.callback(gc.enable)
         try:
             story.run()
         except Exception as error:
