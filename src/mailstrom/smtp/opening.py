@@ -194,7 +194,7 @@ class Opener:
             raise RefusedError(Phase.EHLO, reply.reply)
 
     async def _starttls(self) -> None:
-        from aiosmtplib import SMTPException
+        from aiosmtplib import SMTPException, SMTPResponseException
 
         self.protocol.phase = Phase.STARTTLS
         if "STARTTLS" not in self.extensions:
@@ -205,8 +205,10 @@ class Opener:
         client.tls_context, server_hostname = self._tls_setting()
         try:
             await client.starttls(server_hostname=server_hostname, timeout=self._timeouts.starttls_secs)
-        except SMTPException:
+        except SMTPResponseException:
             raise RefusedError(Phase.STARTTLS, self._last_reply().reply) from None
+        except SMTPException:  # who hung up behind the EHLO has refused nothing
+            raise self.protocol.give_up(FaultKind.CLOSED) from None
         self._note_tls()
         # RFC 3207 4.2: what was offered in clear is forgotten
         await self._ehlo()

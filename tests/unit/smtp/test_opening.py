@@ -372,6 +372,18 @@ def test_421_to_starttls_is_a_closing_host() -> None:
     assert not failure.plain_retry
 
 
+@pytest.mark.parametrize(
+    "behind", [send(b"250-mx\r\n250 STARTTLS\r\n421 idle\r\n"), send(b"250-mx\r\n250 STARTTLS\r\n")]
+)
+def test_who_hangs_up_behind_the_ehlo_has_refused_no_tls(behind: Any) -> None:
+    """Row 5: such a host is not tried again in clear."""
+    failure = failure_of(scripted(GREET, EHLO, behind, close()))
+
+    assert failure.fault is not None
+    assert (failure.fault.kind, failure.verdict.reply) == (FaultKind.CLOSED, None)
+    assert not failure.plain_retry
+
+
 @pytest.mark.parametrize("injected", [b"250 mx.evil.example\r\n", b"250-mx.evil.exam", b"\n", b"421 x\r\n"])
 def test_octets_behind_the_220_to_starttls_end_the_session(injected: bytes) -> None:
     """Row 28; threat S16: CVE-2011-0411."""
@@ -513,6 +525,21 @@ def test_clear_text_credentials_need_to_be_allowed_in_so_many_words() -> None:
     outcome = relay(server, tls="none", allow_cleartext_auth=True)
 
     assert isinstance(outcome, Session)
+
+
+@pytest.mark.parametrize("mechanism", ["CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2"])
+def test_who_hangs_up_behind_the_ehlo_has_refused_no_credentials(mechanism: str) -> None:
+    """The queue is not held for it."""
+    server = scripted(
+        *GO_AHEAD, start_tls(server_context()), EHLO,
+        send(f"250-mx\r\n250 AUTH {mechanism}\r\n421 idle"), close(),
+    )  # fmt: skip
+
+    outcome = relay(server, auth=SmtpAuth("user", CANARY, mechanism))
+
+    assert isinstance(outcome, OpenFailure)
+    assert outcome.fault is not None
+    assert (outcome.fault.kind, outcome.verdict.retry_after) == (FaultKind.CLOSED, None)
 
 
 @pytest.mark.parametrize("step", [hang(), close(), send("334 %%%not base64"), send("garbage")])
