@@ -34,11 +34,9 @@ def what_is_due_is_tried(case: Case, traffic: Traffic) -> None:
     if not case.has_true_times or not case.all_attempts_are_there:
         return
     slack = BEFORE_IN_TROUBLE_SECS if traffic.is_troubled(case.domain) else PROMPT_SECS
-    happened = [secs(attempt.at) for attempt in case.recipient.attempts]
-    happened += [secs(event.at) for event in case.events]
     for promise in _promises(case):
         by = max(promise.since, promise.due) + slack
-        if any(promise.since < at <= by for at in happened) or _is_disturbed(case, promise, by):
+        if _is_kept(case, promise, by) or _is_disturbed(case, promise, by):
             continue
         has_room = traffic.leaves_room(case.domain, promise.due - TELLING_SECS, by)
         assert not has_room, f"due at {promise.due:g}, and nothing happened by {by:g}: {case}"
@@ -49,6 +47,14 @@ def what_has_expired_is_ended(case: Case) -> None:
     expires_at = _expires_at(case)
     if case.has_true_times and case.seen_at > expires_at + ENDED_AFTER_SECS:
         assert case.result.completed, f"expired at {expires_at:g}, and not ended by {case.seen_at:g}: {case}"
+
+
+def _is_kept(case: Case, promise: Promise, by: float) -> bool:
+    """It was tried, or told of, since then; the next thing may be told at the same instant."""
+    tried = any(promise.since < secs(attempt.at) <= by for attempt in case.recipient.attempts)
+    told = [secs(event.at) for event in case.events if secs(event.at) >= promise.since]
+    told_before = sum(at == promise.since for at in told[:1])
+    return tried or any(at <= by for at in told[told_before:])
 
 
 def _promises(case: Case) -> Iterator[Promise]:
