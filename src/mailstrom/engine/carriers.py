@@ -23,8 +23,8 @@ def carrier_maker(outbox: Outbox) -> MakeCarrier:
     async def make(config: Config, world: World, lanes: Lanes) -> Carrier:
         if config.mode == "live":
             return SmtpCarrier(await make_tools(config, world, lanes, await own_name(config, world)))
-        redirect = None if config.redirect_to is None else Redirect.to(config.redirect_to, config.relay_key)
-        return LocalCarrier(mode=config.mode, world=world, write=_write(config, outbox), redirect=redirect)
+        write, redirect = _write(config, outbox), Redirect.of(config)
+        return LocalCarrier(mode=config.mode, world=world, write=write, redirect=redirect)
 
     return make
 

@@ -21,13 +21,14 @@ from ..abc import InternalRecipientStatus, Resolver
 from ..config import Config, RelayConfig
 from ..route.mx import Route, RouteFailure
 from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
-from ..smtp.session import Hop, OpenFailure, Session, TlsContext, TlsMode, open_session
+from ..smtp.session import Hop, OpenFailure, Session, TlsContext, open_session
 from ..status import Attempt, Phase, TlsUsed
+from .hops import TlsMode, demanded_tls, falls_back_to_clear, hop_to
 from .job import Job, Stopped
 from .lanes import Lanes
 from .pool import Pool
 from .redirect import Redirect
-from .routing import Router
+from .routing import Router, router_for
 from .triage import DOT_LOST
 from .world import World
 
@@ -122,7 +123,7 @@ class Delivery:
             if not self._standing or not self._sessions_left or self._unwelcome:
                 break
             self._job.check_not_stopped()
-            await self._visit(host, ip, self._tls_mode())
+            await self._visit(host, ip, demanded_tls(self._tools.config).mode)
 
     def _stops(self) -> Iterator[tuple[str, str]]:
         for host in self._route.hosts:
@@ -137,7 +138,7 @@ class Delivery:
 
     async def _visit(self, host: str, ip: str, tls: TlsMode) -> None:
         began = self._begin()
-        hop = self._hop(host, ip, tls)
+        hop = hop_to(self._tools.config, host, ip, tls)
         opened = await self._open(hop)
         if isinstance(opened, Session):
             self._tools.router.note_reachable(ip)
@@ -151,7 +152,7 @@ class Delivery:
             self._tools.lanes.clear_caution(self._route.lane)
         for address in list(self._standing):
             self._note(address, hop, opened.verdict, opened.tls, began)
-        if opened.plain_retry and self._may_fall_back():
+        if opened.plain_retry and falls_back_to_clear(self._tools.config):
             await self._visit(host, ip, "none")
 
     async def _open(self, hop: Hop) -> Session | OpenFailure:
@@ -233,26 +234,6 @@ class Delivery:
             await self._job.settle(passed)
 
     # --- small decisions
-
-    def _hop(self, host: str, ip: str, tls: TlsMode) -> Hop:
-        delivery = self._tools.config.delivery
-        if isinstance(delivery, RelayConfig):
-            implicit = delivery.tls == "implicit"
-            return Hop(
-                host=host, ip=ip, port=delivery.port or 25, tls=tls, implicit_tls=implicit, is_relay=True
-            )
-        source = delivery.source_ipv6 if ":" in ip else delivery.source_ipv4
-        return Hop(host=host, ip=ip, port=delivery.port, tls=tls, source_address=source)
-
-    def _tls_mode(self) -> TlsMode:
-        config = self._tools.config
-        if isinstance(config.delivery, RelayConfig):
-            return "none" if config.delivery.tls == "none" else "verified"
-        return "encrypted" if config.require_tls else "opportunistic"
-
-    def _may_fall_back(self) -> bool:
-        config = self._tools.config
-        return not isinstance(config.delivery, RelayConfig) and config.delivery.plain_fallback
 
     def _forward_path(self, address: str) -> str:
         return address if self._tools.redirect is None else self._tools.redirect.address
@@ -341,22 +322,14 @@ async def make_tools(config: Config, world: World, lanes: Lanes, helo_name: str)
     if isinstance(delivery, RelayConfig) and delivery.auth is not None:
         lanes.send_one_ahead(delivery.route_key)
     resolver = None if isinstance(delivery, RelayConfig) else world.make_resolver()
-    router = Router(
-        delivery,
-        resolver,
-        world.network,
-        world.clock,
-        shuffle=world.chance.shuffle,
-        own_names=(helo_name,),
-    )
     return Tools(
         config=config,
         world=world,
-        router=router,
+        router=router_for(config, world, resolver, helo_name),
         lanes=lanes,
         pool=Pool(config),
         tls_context=TlsContexts(ca_file),
         helo_name=helo_name,
-        redirect=None if config.redirect_to is None else Redirect.to(config.redirect_to, config.relay_key),
+        redirect=Redirect.of(config),
         resolver=resolver,
     )

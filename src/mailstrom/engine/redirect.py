@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from ..config import Config
 from ..message.address import parse_mailbox
 from ..route.addresses import route_key_for
 
@@ -20,7 +21,10 @@ class Redirect:
     route_key: str
 
     @classmethod
-    def to(cls, address: str, relay_key: str | None) -> Self:
-        """The redirect to this address, whatever the recipients."""
-        mailbox = parse_mailbox(address, field="Config.redirect_to")
-        return cls(address=mailbox.address, route_key=route_key_for(mailbox.route_domain, relay_key))
+    def of(cls, config: Config) -> Self | None:
+        """The redirect that `Config.redirect_to` asks for, whatever the recipients; None: none."""
+        if config.redirect_to is None:
+            return None
+        mailbox = parse_mailbox(config.redirect_to, field="Config.redirect_to")
+        route_key = route_key_for(mailbox.route_domain, config.relay_key)
+        return cls(address=mailbox.address, route_key=route_key)

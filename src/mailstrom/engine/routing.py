@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..abc import Clock, Network, Resolver
-from ..config import RelayConfig, RemoteDeliveryConfig
+from ..config import Config, RelayConfig, RemoteDeliveryConfig
 from ..route.addresses import (
     ADDRESSES_PER_PASS,
     Family,
@@ -32,6 +32,7 @@ from ..route.mx import (
     mx_hosts,
     parse_literal,
 )
+from .world import World
 
 HOSTS_AT_ONCE = 10  # address look-ups of one MX set under way together
 HOSTS_LIMIT = 50  # looked up for one route, however many the domain publishes
@@ -221,6 +222,26 @@ class Router:
             return frozenset(await self._network.own_addresses())
         except OSError:
             return frozenset()
+
+
+def router_for(
+    config: Config,
+    world: World,
+    resolver: Resolver | None,
+    helo_name: str,
+    *,
+    addresses_per_pass: int = ADDRESSES_PER_PASS,
+) -> Router:
+    """The router for a configuration in a world."""
+    return Router(
+        config.delivery,
+        resolver,
+        world.network,
+        world.clock,
+        shuffle=world.chance.shuffle,
+        own_names=(helo_name,),
+        addresses_per_pass=addresses_per_pass,
+    )
 
 
 def _usable(
