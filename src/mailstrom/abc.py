@@ -11,10 +11,11 @@ reply, a resolver does not know what an MX is for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from .binding import AsyncBinding, Binding
 from .errors import ConfigError
 from .event import Event
 from .message.prepared import PreparedEmail
@@ -34,6 +35,7 @@ from .records import (
     Overview,
     Selection,
     Settlement,
+    Trying,
     Waits,
 )
 
@@ -67,6 +69,7 @@ __all__ = [
     "SharedStorage",
     "Storage",
     "StorageRunner",
+    "Trying",
 ]
 
 _NO_BINDING = "connection: {} cannot store in a caller's transaction; SqliteStorage and PostgresStorage can"
@@ -318,6 +321,10 @@ class SharedStorage(ABC):
         """Every incomplete message, and those completed since the last such call, oldest first."""
 
     @abstractmethod
+    def being_tried(self, message_id: str) -> Mapping[str, Trying]:
+        """By address, who of the message is claimed and its lease not over; empty for an unknown one."""
+
+    @abstractmethod
     def overview(self, now: datetime) -> Overview:
         """How full the queue is at `now`."""
 
@@ -377,22 +384,6 @@ class SharedStorage(ABC):
     @abstractmethod
     def close(self) -> None:
         """Gives up its resources; what is stored stays as durable as it was."""
-
-
-class Binding(ABC):
-    """Stores in a transaction that its caller ends."""
-
-    @abstractmethod
-    def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
-        """As `SharedStorage.store`; an error undoes its own savepoint alone, or has `transaction_lost`."""
-
-
-class AsyncBinding(ABC):
-    """Stores in a transaction of an asyncio connection that its caller ends."""
-
-    @abstractmethod
-    async def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
-        """As `Binding.store`."""
 
 
 #: Runs one storage call off the event loop, or inline: `await run(storage.claim, now, owner=..., lease=...)`

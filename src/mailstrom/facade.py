@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from .engine.runtime import Runtime
     from .message.address import Addresses
+    from .plan import Plan
 
 EVENTS_AT_ONCE = 1000  # that a storage is asked for
 
@@ -167,6 +168,19 @@ class Mailstrom:
             return self._store(entries, connection) if entries else []
 
     # --- asking
+
+    def plan(self, email: Email | Message | bytes | Addresses, *, timeout: float = 30.0) -> Plan:
+        """Where an email, or mail to these addresses, would go now: hosts, addresses, TLS, lane.
+
+        Asks the DNS, by the rules of delivery, and connects to no mail host; stores nothing. It needs no
+        worker and takes `timeout` seconds at most: what is not known then is told as such. A `str` holds
+        addresses, `bytes` are a finished message.
+
+        Raises `MessageError` as `send_email` does, `ClosedError`, `NotRunningError` where the system has
+        no thread for it, and a `MailstromError` where no name server is known.
+        """
+        secs, life = timeout_secs(timeout), self._open()
+        return life.plan(life.intake.recipients(email), secs)
 
     def query_status(self, message_id: str) -> MessageStatus:
         """How it stands with a message now; raises `MessageNotFound`. `<id>` is understood too."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from .abc import Clock, SharedStorage
+from .abc import Clock, InternalRecipientStatus, SharedStorage
 from .config import Config
 from .engine.door import Door
 from .engine.events import Board, Observers
 from .engine.platform import Platform
 from .engine.waiting import Awaited, awaited_room
-from .errors import ClosedError, MailstromError, QueueFull
+from .errors import ClosedError, MailstromError, MessageError, QueueFull
 from .event import Event, EventKind
+from .message.address import expanded, parse_mailboxes
 from .message.email import Email
+from .status import Queued
 from .submission import (
     Entry,
     Moment,
@@ -23,12 +25,15 @@ from .submission import (
     entries_for,
     entry_for,
     newly_stored,
+    recipient_for,
     submissions_of,
     with_index,
 )
 
 if TYPE_CHECKING:
     from email.message import Message
+
+    from .message.address import Addresses
 
 T = TypeVar("T")
 
@@ -72,6 +77,17 @@ class Intake:
         """What is stored for several; an error names the index."""
         submissions, new_ids = submissions_of(emails), iter(self._platform.new_id, None)
         return entries_for(submissions, self._config, self._moment(), new_ids, self._unsigned)
+
+    def recipients(self, given: Email | Message | bytes | Addresses) -> Sequence[InternalRecipientStatus]:
+        """Whom an email goes to, or these addresses; nothing is stored."""
+        if isinstance(given, (Email, bytes)) or hasattr(given, "get_payload"):
+            _, status = self.entry(Submission(cast("Email | Message | bytes", given)))
+            return status.recipients
+        mailboxes = {each.address: each for each in expanded(parse_mailboxes(given, field="addresses"))}
+        if not mailboxes:
+            raise MessageError("addresses", given=given, expected="at least one address")
+        now = self._steady.now()
+        return [recipient_for(each, self._config, Queued(), now) for each in mailboxes.values()]
 
     def awaited_room(self, store: Callable[[], T]) -> Awaited[T | QueueFull]:
         """What `store` returns as soon as the queue has room for it."""

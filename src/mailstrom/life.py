@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .abc import InternalMessageStatus, Order, Selection, SharedStorage
+from .abc import InternalMessageStatus, InternalRecipientStatus, Order, Selection, SharedStorage
 from .config import Config
 from .engine.announce import log_lost
 from .engine.door import Door
@@ -30,6 +30,7 @@ from .wiring import load_worker, warn_of_prefork
 
 if TYPE_CHECKING:
     from .engine.runtime import Runtime
+    from .plan import Plan
 
 DOTS_AT_EXIT_SECS = 10.0
 THREAD_END_SECS = 5.0
@@ -141,6 +142,13 @@ class Life:
         found = self._steering.carry_out(order, selection)
         self._tenure.wake()
         return found
+
+    def plan(self, recipients: Sequence[InternalRecipientStatus], timeout_secs: float) -> Plan:
+        """Where their mail would go now."""
+        load_worker(self._config)  # before there is a thread that would do it under a fork
+        from .planning import make_plan
+
+        return make_plan(self._config, recipients, self._platform, self.clock, timeout_secs)
 
     def awaited_message(self, message_id: str) -> Awaited[InternalMessageStatus]:
         """A message, until nothing of it is left to do."""

@@ -1,7 +1,7 @@
 """What a storage keeps and hands out. Frozen values, no rules.
 
     InternalMessageStatus, InternalRecipientStatus    a message as it is kept
-    Claim, Outcome, Settlement                        work taken, and what became of it
+    Claim, Trying, Outcome, Settlement                work taken, and what became of it
     Selection, Order, Ordered                         what an operator asks of the queue
     Backlog, Overview                                 how full it is
     Note                                              a small fact with an end
@@ -34,6 +34,7 @@ __all__ = [
     "Overview",
     "Selection",
     "Settlement",
+    "Trying",
     "Waits",
 ]
 
@@ -136,6 +137,14 @@ class Settlement:
 
     claim: Claim
     outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trying:
+    """A recipient that is being tried at this moment."""
+
+    lease_secs: float  # until its claim's lease ends, if that is not renewed
+    mark: Order | None  # CANCEL or HOLD, which takes effect when the claim ends
 
 
 @unique

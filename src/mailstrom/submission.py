@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from email.message import Message
 
     from .message.address import Addresses
+    from .message.mailbox import Mailbox
 
 METADATA_LIMIT = 4096  # characters of all keys and values
 KEY_LIMIT = 255  # characters of an idempotency key
@@ -126,16 +127,8 @@ def entry_for(
     due_at = moment.steady if submission.send_at is None else moment.steadily(submission.send_at)
     due_at = max(due_at, moment.steady)
     first_try = None if submission.send_at is None else due_at
-    recipients = tuple(
-        InternalRecipientStatus(
-            recipient=str(mailbox),
-            address=mailbox.address,
-            route_key=route_key_for(mailbox.route_domain, config.relay_key),
-            result=Queued(next_attempt_at=first_try),
-            due_at=due_at,
-        )
-        for mailbox in prepared.recipients
-    )
+    first = Queued(next_attempt_at=first_try)
+    recipients = tuple(recipient_for(each, config, first, due_at) for each in prepared.recipients)
     return prepared.email, InternalMessageStatus(
         message_id=prepared.email.message_id,
         recipients=recipients,
@@ -145,6 +138,19 @@ def entry_for(
         metadata=dict(submission.metadata or {}),
         idempotency_key=submission.idempotency_key,
         fingerprint=fingerprint(prepared),
+    )
+
+
+def recipient_for(
+    mailbox: Mailbox, config: Config, result: Queued, due_at: datetime
+) -> InternalRecipientStatus:
+    """A recipient as it is stored at first, due at `due_at`."""
+    return InternalRecipientStatus(
+        recipient=str(mailbox),
+        address=mailbox.address,
+        route_key=route_key_for(mailbox.route_domain, config.relay_key),
+        result=result,
+        due_at=due_at,
     )
 
 

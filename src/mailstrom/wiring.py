@@ -128,8 +128,10 @@ class SystemPlatform(Platform):
     def looks(self, name: str, secs: float, look: Callable[[], bool]) -> Looks:
         return LookThread(name, secs, look)
 
-    def loop(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> Loop:
-        return LoopThread(main, on_crash)
+    def loop(
+        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+    ) -> Loop:
+        return LoopThread(name, main, on_crash)
 
     def turn(self, identity: str) -> Turn:
         lock = HostLock(identity)

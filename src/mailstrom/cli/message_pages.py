@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..records import InternalMessageStatus, InternalRecipientStatus, Order
+from ..records import InternalMessageStatus, InternalRecipientStatus, Order, Trying
 from ..status import Attempt, Deferred, one_line
 from ..storage.changes import is_held, released
-from ..storage.sql.looking import Details, Trying
+from ..storage.sql.looking import Details
 from .page import Column, Line, Page, Table, age_text, counted, iso_text, moment_text
 
 MARKS = {None: "", Order.CANCEL: "; cancelled when that ends", Order.HOLD: "; held when that ends"}

@@ -82,8 +82,10 @@ class Platform(ABC):
         """
 
     @abstractmethod
-    def loop(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> Loop:
-        """An event loop for the worker, not started yet; that raises `NotRunningError` as above."""
+    def loop(
+        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+    ) -> Loop:
+        """An event loop that runs `main`, not started yet; that raises `NotRunningError` as above."""
 
     @abstractmethod
     def turn(self, identity: str) -> Turn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..abc import Clock, Network, Resolver
 from ..config import Config, RelayConfig, RemoteDeliveryConfig
@@ -197,7 +198,7 @@ class Router:
                 await asyncio.wait(tasks.values(), timeout=self._left(deadline))
             return _answers_so_far(tasks)
         finally:
-            await _cancel(tasks.values())
+            await cancel(tasks.values())
 
     def _left(self, deadline: float) -> float:
         return max(0.0, deadline - self._clock.monotonic())
@@ -282,7 +283,8 @@ _TOO_SLOW = AddressAnswer(
 )
 
 
-async def _cancel(tasks: Iterable[asyncio.Future[AddressAnswer]]) -> None:
+async def cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Ends the tasks that are not done, and waits until they are."""
     left = [task for task in tasks if not task.done()]
     for task in left:
         task.cancel()

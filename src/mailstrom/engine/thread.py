@@ -157,12 +157,14 @@ class LoopThread:
     `call_soon` and `join` may be called from any thread.
     """
 
-    def __init__(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+    ) -> None:
         self._main = main
         self._on_crash = on_crash
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._supervise, name="mailstrom-worker", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name=name, daemon=True)
 
     def start(self) -> None:
         """Starts the thread; once. Raises `NotRunningError` where the system has none to give."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..abc import Claim, InternalRecipientStatus, Outcome
+from ..route.mx import failed
 from ..schedule.retry import (
     CRASHES_UNTIL_HELD,
     RetryPolicy,
@@ -17,7 +18,8 @@ from ..schedule.retry import (
 )
 from ..status import Cause, Deferred, EnhancedCode, Failed
 
-NOT_ALLOWED = EnhancedCode(5, 7, 1)  # RFC 3463 3.8: delivery not authorized
+# RFC 3463 3.8: delivery not authorized
+DOMAIN_NOT_ALLOWED = failed("5.7.1", "the domain is not in Config.allow_domains", Cause.POLICY)
 DOT_LOST = EnhancedCode(4, 4, 2)  # RFC 3463 3.5: bad connection
 CONGESTION = EnhancedCode(4, 3, 0)  # RFC 3463 3.4: other mail system status
 
@@ -68,6 +70,11 @@ def after_crash(
     return _kept(recipient, reason, None if wait is None else _due(now + wait, gives_up), crashes)
 
 
+def is_allowed(address: str, allow_domains: Sequence[str] | None) -> bool:
+    """Mail may go to that address; else it ends in `DOMAIN_NOT_ALLOWED`."""
+    return allow_domains is None or address.rpartition("@")[2].lower() in allow_domains
+
+
 def is_newly_delayed(
     claim: Claim, recipient: InternalRecipientStatus, after: timedelta, now: datetime
 ) -> bool:
@@ -89,22 +96,19 @@ def _without_a_host(
         return Outcome(address=recipient.address, result=expired(recipient.result))
     if recipient.crashes >= CRASHES_UNTIL_HELD:
         return after_crash(replace(recipient, crashes=recipient.crashes - 1), policy, now)
-    if allow_domains is not None and not _is_allowed(recipient.address, allow_domains):
+    if not is_allowed(recipient.address, allow_domains):
         return Outcome(address=recipient.address, result=_forbidden(recipient))
     return None
 
 
-def _is_allowed(address: str, allow_domains: Sequence[str]) -> bool:
-    return address.rpartition("@")[2].lower() in allow_domains
-
-
 def _forbidden(recipient: InternalRecipientStatus) -> Failed:
+    why = DOMAIN_NOT_ALLOWED
     return Failed(
         tries=recipient.result.tries,
-        reason="the domain is not in Config.allow_domains (5.7.1)",
-        enhanced_code=NOT_ALLOWED,
+        reason=f"{why.reason} ({why.enhanced_code})",
+        enhanced_code=why.enhanced_code,
         uncertain=recipient.result.uncertain,
-        cause=Cause.POLICY,
+        cause=why.cause,
     )
 
 

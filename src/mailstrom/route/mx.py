@@ -149,7 +149,7 @@ def mx_hosts(
     """The hosts of `domain` in order of trial, by preference, or why there is none."""
     if answer.outcome in (DnsOutcome.NXDOMAIN, DnsOutcome.FAILED, DnsOutcome.ALIAS_LOOP):
         return _lookup_failure(domain, answer)
-    records = answer.records or (MxRecord(0, answer.canonical_name or domain),)
+    records = published(domain, answer)
     # RFC 7505 3: the root name means "no mail"; beside real hosts it is a mistake and ignored
     real = [record for record in records if record.host != "."]
     if not real:
@@ -161,6 +161,17 @@ def mx_hosts(
     if not dialable:
         return no_address_failure(domain)
     return _in_tiers(dialable, shuffle)
+
+
+def published(domain: str, answer: MxAnswer) -> tuple[MxRecord, ...]:
+    """The MX records of `domain`; without any, the one that it implies."""
+    return answer.records or (MxRecord(0, answer.canonical_name or domain),)
+
+
+def own_preference(records: Iterable[MxRecord], own_names: Collection[str]) -> int | None:
+    """The best preference at which we are listed ourselves; None: we are not."""
+    own = {name.lower().rstrip(".") for name in own_names}
+    return min((record.preference for record in records if record.host in own), default=None)
 
 
 def lane_of(tiers: Tiers) -> str:
@@ -205,10 +216,9 @@ def _lookup_failure(domain: str, answer: MxAnswer) -> RouteFailure:
 
 
 def _cut_at_ourselves(records: list[MxRecord], own_names: Collection[str]) -> list[MxRecord]:
-    own = {name.lower().rstrip(".") for name in own_names}
-    ours = [record.preference for record in records if record.host in own]
+    ours = own_preference(records, own_names)
     # RFC 5321 5.1: drop our own preference and all worse ones
-    return [record for record in records if not ours or record.preference < min(ours)]
+    return [record for record in records if ours is None or record.preference < ours]
 
 
 def _once_each(records: Iterable[MxRecord]) -> list[MxRecord]:

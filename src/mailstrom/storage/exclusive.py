@@ -41,6 +41,7 @@ from ..abc import (
     Settlement,
     SharedStorage,
     Storage,
+    Trying,
 )
 from ..errors import MessageNotFound
 from ..records import START, Cursor, Waits
@@ -163,6 +164,13 @@ class ExclusiveStorage(SharedStorage):
             return _shown(
                 known[each.message_id].status if each.message_id in known else each for each in recent
             )
+
+    def being_tried(self, message_id: str) -> dict[str, Trying]:
+        """By address, who of the message is claimed and its lease not over."""
+        for message in self._incomplete(message_id):
+            with self._lock:
+                return message.trying(self._lease_clock())
+        return {}
 
     def overview(self, now: datetime) -> Overview:
         """How full the queue is at `now`."""

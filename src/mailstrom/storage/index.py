@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
-from ..abc import CLAIM_LIMIT, Claim, InternalMessageStatus, InternalRecipientStatus, Order
+from ..abc import CLAIM_LIMIT, Claim, InternalMessageStatus, InternalRecipientStatus, Order, Trying
 from .changes import is_held, marked
 from .due_queue import DueQueue
 
@@ -57,6 +57,16 @@ class Message:
     def claimed(self) -> set[int]:
         """The positions that a lease holds."""
         return {position for position, lease in self.holders.items() if not lease.lapsed}
+
+    def trying(self, instant: float) -> dict[str, Trying]:
+        """Whom a lease holds at that instant of the lease clock, by address."""
+        return {
+            self.status.recipients[position].address: Trying(
+                lease_secs=lease.ends - instant, mark=lease.mark(position)
+            )
+            for position, lease in self.holders.items()
+            if not lease.lapsed
+        }
 
     def mark(self, position: int) -> Order | None:
         """What takes effect when the lease that holds it ends."""

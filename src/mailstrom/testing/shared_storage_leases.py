@@ -9,6 +9,7 @@ from datetime import timedelta
 from ..abc import Claim, Order, Selection
 from ..status import Delivered
 from .storage_kit import (
+    LATER,
     LEASE,
     MOST_OF_LEASE_SECS,
     NOW,
@@ -20,6 +21,7 @@ from .storage_kit import (
     delivered_to,
     equal,
     holds,
+    id_of,
     refuted,
     there,
 )
@@ -246,6 +248,43 @@ def a_settle_takes_the_dot_sent_mark_away(bench: Bench) -> None:
     equal([each.dot_sent for each in bench.claim().recipients], [False])
 
 
+def whoever_is_claimed_is_being_tried_until_the_lease_ends(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@one.example", "b@two.example"), an_entry("two", "c@three.example"))
+    equal(dict(bench.storage.being_tried(id_of("one"))), {})
+    claim = bench.claim(skip=["two.example", "three.example"])
+
+    tried = bench.storage.being_tried(id_of("one"))
+
+    equal([*tried], addresses_of(claim))
+    holds(0 < tried["a@one.example"].lease_secs <= LEASE.total_seconds(), "a lease that is not over yet")
+    equal(dict(bench.storage.being_tried(id_of("two"))), {})
+    bench.advance_lease_clock(WHOLE_LEASE_SECS)
+    equal(dict(bench.storage.being_tried(id_of("one"))), {})
+
+
+def an_order_that_waits_for_the_end_of_a_claim_is_told(bench: Bench) -> None:
+    bench.store(an_entry())
+    bench.claim()
+    marks = []
+
+    for order in (Order.HOLD, Order.RELEASE, Order.CANCEL):
+        bench.order(order)
+        [tried] = bench.storage.being_tried(id_of("one")).values()
+        marks.append(tried.mark)
+
+    equal(marks, [Order.HOLD, None, Order.CANCEL])
+
+
+def what_is_settled_or_given_back_is_tried_no_more(bench: Bench) -> None:
+    bench.store(an_entry("one", "a@one.example"), an_entry("two", "b@two.example"))
+    claims = bench.claims()
+
+    bench.settle_all(claims[0], deferred_until(LATER))
+    bench.storage.give_back(claims[1])
+
+    equal([dict(bench.storage.being_tried(id_of(name))) for name in ("one", "two")], [{}, {}])
+
+
 LEASE_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_renewed_claim_lasts_longer,
     a_claim_settles_whichever_of_its_renewals_is_shown,
@@ -266,4 +305,7 @@ LEASE_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     the_dot_sent_mark_is_seen_at_once,
     the_final_dot_is_not_marked_for_some_where_another_is_settled,
     a_settle_takes_the_dot_sent_mark_away,
+    whoever_is_claimed_is_being_tried_until_the_lease_ends,
+    an_order_that_waits_for_the_end_of_a_claim_is_told,
+    what_is_settled_or_given_back_is_tried_no_more,
 )

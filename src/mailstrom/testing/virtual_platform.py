@@ -66,8 +66,10 @@ class VirtualPlatform(Platform):
     def looks(self, name: str, secs: float, look: Callable[[], bool]) -> Looks:
         return _Looks(self.side_loop(name), secs, look)
 
-    def loop(self, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]) -> Loop:
-        return _Loop(self, main, on_crash)
+    def loop(
+        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+    ) -> Loop:
+        return _Loop(self, name, main, on_crash)
 
     def turn(self, identity: str) -> Turn:
         return _Turn(self._turns, identity, self)
@@ -239,10 +241,12 @@ class _Loop:
     def __init__(
         self,
         platform: VirtualPlatform,
+        name: str,
         main: Callable[[], Coroutine[Any, Any, None]],
         on_crash: Callable[[], None],
     ) -> None:
         self._platform = platform
+        self._name = name
         self._main = main
         self._on_crash = on_crash
         self._loop: SideLoop | None = None
@@ -250,7 +254,7 @@ class _Loop:
         self._is_over = False
 
     def start(self) -> None:
-        self._loop = self._platform.side_loop("mailstrom-worker")
+        self._loop = self._platform.side_loop(self._name)
         self._loop.create_task(self._main()).add_done_callback(self._ended)
 
     def call_soon(self, call: Callable[[], object]) -> None:

@@ -9,8 +9,8 @@ from mailstrom import Attempt, Deferred, Delivered, EnhancedCode, MessageStatus,
 from mailstrom.cli.message_pages import list_page, message_json, message_page, state_of
 from mailstrom.cli.page import plain_text
 from mailstrom.cli.queue_pages import overview_json, overview_page, trouble_page
-from mailstrom.records import Backlog, InternalMessageStatus, InternalRecipientStatus, Order, Overview
-from mailstrom.storage.sql.looking import Details, Trying
+from mailstrom.records import Backlog, InternalMessageStatus, InternalRecipientStatus, Order, Overview, Trying
+from mailstrom.storage.sql.looking import Details
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)

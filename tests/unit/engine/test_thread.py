@@ -78,7 +78,7 @@ def test_a_thread_may_be_waited_for_without_end() -> None:
     async def main() -> None:
         await asyncio.sleep(0)
 
-    thread = LoopThread(main, lambda: None)
+    thread = LoopThread("mailstrom-worker", main, lambda: None)
     thread.start()
 
     assert thread.join(math.inf)
@@ -125,7 +125,7 @@ def test_what_needs_a_thread_to_look_or_to_loop_says_that_there_is_none(
         raise AssertionError("there is no thread for it")
 
     with no_thread_for("mailstrom-worker", monkeypatch), pytest.raises(NotRunningError, match="no thread"):
-        LoopThread(main, lambda: None).start()
+        LoopThread("mailstrom-worker", main, lambda: None).start()
     with no_thread_for("looking", monkeypatch), pytest.raises(NotRunningError, match="no thread"):
         LookThread("looking", 1.0, lambda: True)
     assert threading.active_count() == 1

@@ -6,20 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...abc import Order
+from ...abc import Trying
 from . import rows
 from .dialect import Dialect
 from .script import Script, Statement
 
-__all__ = ["Details", "Looking", "Trying"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trying:
-    """A recipient that is being tried at this moment."""
-
-    lease_secs: float  # until its claim's lease ends, if that is not renewed
-    mark: Order | None  # takes effect when the claim ends
+__all__ = ["Details", "Looking"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

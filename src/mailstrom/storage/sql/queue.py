@@ -20,6 +20,7 @@ from ...abc import (
     Selection,
     Settlement,
     SharedStorage,
+    Trying,
 )
 from ...errors import StorageError
 from ...records import START, Cursor, Waits
@@ -192,6 +193,11 @@ class SqlStorage(SharedStorage):
     def details(self, message_ids: Sequence[str]) -> Mapping[str, Details]:
         """What is known of these messages beside their statuses; who is not known is not there."""
         return self._read(lambda: self._looking.details(message_ids))
+
+    def being_tried(self, message_id: str) -> Mapping[str, Trying]:
+        """By address, who of the message is claimed and its lease not over."""
+        found = self.details([message_id]).get(message_id)
+        return {} if found is None else found.trying
 
     def claimed_messages(self) -> Sequence[str]:
         """The ids of messages of whose recipients any is being tried at this moment, oldest first."""
