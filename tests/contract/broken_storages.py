@@ -18,6 +18,7 @@ from mailstrom.abc import (
     Selection,
     Settlement,
     Storage,
+    Trying,
 )
 from mailstrom.records import START, Cursor, Waits
 from mailstrom.storage.exclusive import ExclusiveStorage
@@ -154,6 +155,12 @@ class NoLease(ExclusiveStorage):
         self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
         return super().claim(now, owner=owner, lease=timedelta(days=365), skip=skip, backoff=backoff)
+
+
+class TellsNoMark(ExclusiveStorage):
+    def being_tried(self, message_id: str) -> dict[str, Trying]:
+        trying = super().being_tried(message_id)
+        return {address: replace(each, mark=None) for address, each in trying.items()}
 
 
 class ForgetsCrashes(ExclusiveStorage):

@@ -91,6 +91,9 @@ SQLITE_BUGS: Bugs = {
         "the dot is marked for some where another is settled": _sqlite(
             Edit("_leasing._mark_dot_sent", "AND :count = (", "AND 0 < (")
         ),
+        "who was tried until its lease ended still is": _sqlite(
+            Edit("_looking._trying", "AND r.lease_until > :lease_now", "")
+        ),
         "the mark of the dot outlives the result": _sqlite(
             Edit("_settling._writing._update", "dot_sent = :dot_sent", "dot_sent = dot_sent")
         ),

@@ -141,6 +141,7 @@ def test_a_broken_storage_breaks_its_clause(broken: Callable[[], Storage], claus
     [
         (broken_storages.NoToken, "a_lost_claim_can_do_nothing"),
         (broken_storages.NoLease, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
+        (broken_storages.TellsNoMark, "an_order_that_waits_for_the_end_of_a_claim_is_told"),
         (broken_storages.ForgetsCrashes, "a_claim_whose_lease_ended_is_claimable_with_the_crash_counted"),
         (
             broken_storages.TriesCrashedAtOnce,
