@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from email.message import Message
 
     from .message.address import Addresses
+    from .plan import Plan
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -152,6 +153,10 @@ class AsyncMailstrom:
     async def query_status(self, message_id: str) -> MessageStatus:
         """How it stands with a message now; raises `MessageNotFound`."""
         return await self._look(lambda: self._mailstrom.query_status(message_id))
+
+    async def plan(self, email: Email | Message | bytes | Addresses, *, timeout: float = 30.0) -> Plan:
+        """Where an email, or mail to these addresses, would go now. As `Mailstrom.plan`."""
+        return await self._off_loop(self._mailstrom.plan, email, timeout=timeout)
 
     def query_recent(self) -> Recent:
         """Every message with work left, and those completed since the last such call."""

@@ -42,6 +42,7 @@ from mailstrom import (
 )
 from mailstrom.abc import Overview
 from mailstrom.dkim import DkimSigner
+from mailstrom.plan import Plan
 
 
 def making(storage: Storage, observer: Callable[[Event], None]) -> None:
@@ -97,6 +98,9 @@ def asking(m: Mailstrom) -> None:
     assert_type(m.forget("a@x.example"), int)
     assert_type(list(m.events(after=4711)), list[Event])
     assert_type(m.overview(), Overview)
+    assert_type(m.plan("a@x.example, b@y.example", timeout=5), Plan)
+    assert_type(m.plan(["a@x.example", ("B", "b@y.example")]), Plan)
+    assert_type(m.plan(Email()), Plan)
     assert_type(m.worker_status(), WorkerStatus)
     assert_type(m.close(timeout=1.0), tuple[MessageStatus, ...])
     assert_type(m.outbox[0], PreparedEmail)
@@ -162,6 +166,7 @@ async def awaiting(m: AsyncMailstrom, email: Email) -> None:
         assert_type(await m.cancel("id"), MessageStatus)
         assert_type(await m.hold(domain="x.example"), int)
         assert_type(await m.overview(), Overview)
+        assert_type(await m.plan(email), Plan)
         async for event in m.events():
             assert_type(event, Event)
         assert_type(await m.drain(), bool)

@@ -33,7 +33,7 @@ class CommandGroup:
 
 def all_commands() -> CommandGroup:
     """The whole tree."""
-    from . import db, demo, dkim, health, queue, queue_arguments, send, worker
+    from . import db, demo, dkim, health, plan, queue, queue_arguments, send, worker
 
     dkim_commands = {
         "keygen": Command(dkim.KEYGEN_ABOUT, dkim.add_keygen_arguments, dkim.keygen),
@@ -47,6 +47,7 @@ def all_commands() -> CommandGroup:
     overview = Command(queue.ABOUT, queue_arguments.add_overview_arguments, queue.overview)
     commands: dict[str, Command | CommandGroup] = {
         "send": Command(send.ABOUT, send.add_arguments, send.run),
+        "plan": Command(plan.ABOUT, plan.add_arguments, plan.run),
         "worker": Command(worker.ABOUT, worker.add_arguments, worker.run),
         "queue": CommandGroup(queue.ABOUT, _queue_commands(), alone=overview),
         "health": Command(health.ABOUT, health.add_arguments, health.run),

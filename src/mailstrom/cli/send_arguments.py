@@ -104,7 +104,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     _add_new_message(parser.add_argument_group("a new message"))
     _add_finished_message(parser.add_argument_group("a finished message"))
-    _add_delivery(parser.add_argument_group("where it goes"))
+    delivery = parser.add_argument_group("where it goes")
+    add_delivery(delivery)
+    _add_queue(delivery)
     _add_output(parser.add_argument_group("waiting and telling"))
 
 
@@ -154,7 +156,8 @@ def _add_finished_message(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_delivery(group: argparse._ArgumentGroup) -> None:
+def add_delivery(group: argparse._ArgumentGroup) -> None:
+    """The arguments that say how mail is delivered."""
     group.add_argument(
         "--relay",
         metavar="URL",
@@ -172,6 +175,11 @@ def _add_delivery(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--config", metavar="FILE", help="settings from a TOML file, instead of the environment"
     )
+    group.add_argument("--helo", metavar="NAME", help="our name in EHLO; default: this host's")
+    group.add_argument("--require-tls", action="store_true", help="never in clear")
+
+
+def _add_queue(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--queue-only", action="store_true", help="into the queue of --storage; a worker delivers it"
     )
@@ -181,8 +189,6 @@ def _add_delivery(group: argparse._ArgumentGroup) -> None:
         help="sqlite:///mail.db or postgresql://user@host/database; without it: `storage` in the file of "
         "--config, or MAILSTROM_STORAGE",
     )
-    group.add_argument("--helo", metavar="NAME", help="our name in EHLO; default: this host's")
-    group.add_argument("--require-tls", action="store_true", help="never in clear")
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
