@@ -45,6 +45,7 @@ from .wiring import config_of
 if TYPE_CHECKING:
     from email.message import Message
 
+    from .explanation import Explanation
     from .message.address import Addresses
     from .plan import Plan
 
@@ -153,6 +154,10 @@ class AsyncMailstrom:
     async def query_status(self, message_id: str) -> MessageStatus:
         """How it stands with a message now; raises `MessageNotFound`."""
         return await self._look(lambda: self._mailstrom.query_status(message_id))
+
+    async def explain(self, message_id: str) -> Explanation:
+        """Which gate holds each recipient of a message now. As `Mailstrom.explain`."""
+        return await self._off_loop(self._mailstrom.explain, message_id)
 
     async def plan(self, email: Email | Message | bytes | Addresses, *, timeout: float = 30.0) -> Plan:
         """Where an email, or mail to these addresses, would go now. As `Mailstrom.plan`."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from email.message import Message
 
     from .engine.runtime import Runtime
+    from .explanation import Explanation
     from .message.address import Addresses
     from .plan import Plan
 
@@ -186,6 +187,14 @@ class Mailstrom:
         """How it stands with a message now; raises `MessageNotFound`. `<id>` is understood too."""
         self._open()
         return self._storage.retrieve_status(message_id_of(message_id)).public()
+
+    def explain(self, message_id: str) -> Explanation:
+        """Which gate holds each recipient of a message now, until when, and why; `MessageNotFound`.
+
+        What only a worker's own process knows (limits, lanes, a pause) is told of this one's worker.
+        Asks that worker's thread, and waits for its answer for 2 seconds at most.
+        """
+        return self._open().explain(message_id_of(message_id))
 
     def query_recent(self) -> list[MessageStatus]:
         """Every message with work left, and those completed since the last such call."""

@@ -23,6 +23,7 @@ from .engine.tenure import Role, Tenure, Wish
 from .engine.thread import StorageThread
 from .engine.waiting import GRACE_SECS, Awaited, answer_within, awaited_idle, awaited_message
 from .errors import ClosedError, NotRunningError, StorageError
+from .explanation import Explanation, explained
 from .intake import CLOSING, Intake
 from .status import MessageStatus, WorkerStatus, printable
 from .submission import Entry
@@ -149,6 +150,14 @@ class Life:
         from .planning import make_plan
 
         return make_plan(self._config, recipients, self._platform, self.clock, timeout_secs)
+
+    def explain(self, message_id: str) -> Explanation:
+        """What holds each recipient of this message now."""
+        # in this order: whose claim ends meanwhile is seen with what came of it
+        trying = self._storage.being_tried(message_id)
+        status = self._storage.retrieve_status(message_id)
+        gates = self._tenure.gates(message_id, {recipient.route_key for recipient in status.recipients})
+        return explained(status, trying, gates, self.clock.now())
 
     def awaited_message(self, message_id: str) -> Awaited[InternalMessageStatus]:
         """A message, until nothing of it is left to do."""

@@ -42,6 +42,7 @@ from mailstrom import (
 )
 from mailstrom.abc import Overview
 from mailstrom.dkim import DkimSigner
+from mailstrom.explanation import Explanation, Gate
 from mailstrom.plan import Plan
 
 
@@ -98,6 +99,8 @@ def asking(m: Mailstrom) -> None:
     assert_type(m.forget("a@x.example"), int)
     assert_type(list(m.events(after=4711)), list[Event])
     assert_type(m.overview(), Overview)
+    assert_type(m.explain("id"), Explanation)
+    assert_type(m.explain("id")["you@x.example"].gate, Gate)
     assert_type(m.plan("a@x.example, b@y.example", timeout=5), Plan)
     assert_type(m.plan(["a@x.example", ("B", "b@y.example")]), Plan)
     assert_type(m.plan(Email()), Plan)
@@ -166,6 +169,7 @@ async def awaiting(m: AsyncMailstrom, email: Email) -> None:
         assert_type(await m.cancel("id"), MessageStatus)
         assert_type(await m.hold(domain="x.example"), int)
         assert_type(await m.overview(), Overview)
+        assert_type(await m.explain("id"), Explanation)
         assert_type(await m.plan(email), Plan)
         async for event in m.events():
             assert_type(event, Event)

@@ -65,6 +65,7 @@ def _queue_commands() -> dict[str, Command]:
     commands = {
         "list": Command(queue.LIST_ABOUT, queue_arguments.add_list_arguments, queue.list_messages),
         "show": Command(queue.SHOW_ABOUT, queue_arguments.add_show_arguments, queue.show),
+        "explain": Command(queue.EXPLAIN_ABOUT, queue_arguments.add_explain_arguments, queue.explain),
     }
     for order in Order:
         add_arguments = partial(queue_arguments.add_order_arguments, order)

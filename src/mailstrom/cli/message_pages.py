@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..explanation import Explanation, Gate
 from ..records import InternalMessageStatus, InternalRecipientStatus, Order, Trying
 from ..status import Attempt, Deferred, one_line
 from ..storage.changes import is_held, released
@@ -17,6 +18,10 @@ from .page import Column, Line, Page, Table, age_text, counted, iso_text, moment
 
 MARKS = {None: "", Order.CANCEL: "; cancelled when that ends", Order.HOLD: "; held when that ends"}
 NOTHING_KNOWN = Details()
+BEYOND_THE_STORAGE = (
+    "This is what the queue knows. Limits, lanes and pauses are known to the worker's process only: "
+    "Mailstrom.explain() tells them there."
+)
 
 
 def list_page(
@@ -48,6 +53,17 @@ def message_page(status: InternalMessageStatus, details: Details, now: datetime)
     page += [Line(f"  {name:<10} {text}") for name, text in _message_facts(status, details, now)]
     for recipient in status.recipients:
         page += [Line(), *_recipient_lines(recipient, details.trying.get(recipient.address), now)]
+    return page
+
+
+def explanation_page(explanation: Explanation) -> Page:
+    """What holds each recipient, and what cannot be known here."""
+    page = [Line(f"{one_line(explanation.message_id)}, {moment_text(explanation.at)}", "heading")]
+    for recipient in explanation:
+        page += [Line(), Line(one_line(recipient.recipient), "heading")]
+        page += [Line(f"  {one_line(str(hold))}") for hold in recipient.holds]
+    if any(hold.gate is not Gate.DONE for recipient in explanation for hold in recipient.holds):
+        page += [Line(), Line(BEYOND_THE_STORAGE)]
     return page
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import StorageError
 from ..storage.picking import picks_recipient
 from .exit_codes import ExitCode
-from .message_pages import NOTHING_KNOWN, list_page, message_json, message_page
+from .message_pages import NOTHING_KNOWN, explanation_page, list_page, message_json, message_page
 from .page import Line
 from .page_view import repeat, watch_page, write_page
 from .queue_arguments import is_chosen, selections_for_list
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ABOUT = "Tells how much mail waits and why, and cancels, holds, releases and retries it."
 LIST_ABOUT = "Lists the messages with work left."
 SHOW_ABOUT = "Shows one message with all its attempts."
+EXPLAIN_ABOUT = "Tells what one message waits for, and until when."
 
 
 def overview(given: argparse.Namespace, streams: Streams) -> ExitCode:
@@ -77,6 +78,22 @@ def show(given: argparse.Namespace, streams: Streams) -> ExitCode:
         streams.write(json.dumps(message_json(status, details), indent=2))
     else:
         write_page(message_page(status, details, datetime.now(UTC)), streams)
+    return ExitCode.OK
+
+
+def explain(given: argparse.Namespace, streams: Streams) -> ExitCode:
+    """What holds each recipient of a message, as far as the storage knows."""
+    from ..explanation import explained
+    from ..submission import message_id_of
+
+    message_id = message_id_of(given.message_id)
+    with opened_queue(config_with_storage(given, os.environ), streams) as storage:
+        trying = storage.being_tried(message_id)
+        explanation = explained(storage.retrieve_status(message_id), trying, None, datetime.now(UTC))
+    if given.json:
+        streams.write(json.dumps(explanation.to_dict(), indent=2))
+    else:
+        write_page(explanation_page(explanation), streams)
     return ExitCode.OK
 
 

@@ -65,6 +65,21 @@ example:
 
 {STORAGE_HELP}
 {EXIT_CODES}"""
+EXPLAIN_HELP = f"""\
+What one message waits for: each recipient with what holds it now, and until when.
+
+  scheduled  its time has not come
+  backoff    it was tried without success, and is tried again then
+  held       nobody tries it until it is released
+  claimed    it is being tried; until then, if the worker does not renew its lease
+  due        nothing in the queue holds it: next in turn
+  done       delivered or failed
+
+example:
+  mailstrom queue explain 4711.1f2e@mydomain.example
+
+{STORAGE_HELP}
+{EXIT_CODES}"""
 ORDER_HELP: dict[Order, str] = {
     Order.CANCEL: "What is cancelled has failed for good. There is no way back.",
     Order.HOLD: "What is held stays in the queue, and nobody tries it until it is released.",
@@ -104,6 +119,14 @@ def add_list_arguments(parser: argparse.ArgumentParser) -> None:
 def add_show_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `mailstrom queue show`."""
     parser.epilog = SHOW_HELP
+    add_storage_arguments(parser)
+    parser.add_argument("message_id", metavar="ID", help="what send_email returned; <ID> is understood, too")
+    _add_json(parser)
+
+
+def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `mailstrom queue explain`."""
+    parser.epilog = EXPLAIN_HELP
     add_storage_arguments(parser)
     parser.add_argument("message_id", metavar="ID", help="what send_email returned; <ID> is understood, too")
     _add_json(parser)

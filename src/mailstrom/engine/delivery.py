@@ -139,6 +139,7 @@ class Delivery:
     async def _visit(self, host: str, ip: str, tls: TlsMode) -> None:
         began = self._begin()
         hop = hop_to(self._tools.config, host, ip, tls)
+        self._job.comes_to(hop)
         opened = await self._open(hop)
         if isinstance(opened, Session):
             self._tools.router.note_reachable(ip)
@@ -171,6 +172,7 @@ class Delivery:
 
     async def _converse(self, session: Session, began: Began) -> bool:
         """Delivers over an open session; True when the session was stale and another may be used."""
+        self._job.comes_to(session.hop, session)
         taken_in: set[str] = set()
 
         async def take_in(verdicts: Mapping[str, Verdict]) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..abc import Claim, InternalRecipientStatus, Outcome
 from ..config import Config
 from ..schedule.verdict import Verdict
 from ..status import Attempt
+from .gates import Visit
 from .lanes import Lanes, Slot
 from .world import World
+
+if TYPE_CHECKING:
+    from ..smtp.session import Hop, Session
 
 LEASE_MARGIN = 1 / 6  # of a lease: that long before its end no final dot is sent any more
 
@@ -55,11 +59,25 @@ class Job:
         self.cut_off: Passed = {}  # whose reply to the final dot will never come
         self.settling: Sequence[Outcome] = ()  # on their way into the storage
         self.kept: asyncio.Future[bool] | None = None  # whether they arrived there
+        self._hop: Hop | None = None
+        self._session: Session | None = None
         self._lease_secs = lease_secs
         self._held_until = granted.asked_at + lease_secs
         self._now = now
         self._mark_dot_sent = mark_dot_sent
         self._settle = settle
+
+    def comes_to(self, hop: Hop, session: Session | None = None) -> None:
+        """Notes where it is being tried from now on; without a session one is opened there."""
+        self._hop, self._session = hop, session
+
+    def visit(self) -> Visit:
+        """Where it is being tried."""
+        hop, session = self._hop, self._session
+        if hop is None:
+            return Visit(is_settling=bool(self.settling))
+        phase = None if session is None else session.phase
+        return Visit(host=hop.host, ip=hop.ip, phase=phase, is_settling=bool(self.settling))
 
     async def settle(self, passed: Passed) -> None:
         """Records how the pass ended for these recipients; they are no longer this job's."""

@@ -15,6 +15,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
 
+from .gates import LaneGate
+
 T = TypeVar("T")
 
 KEYS_KNOWN = 50_000  # route keys whose lane is remembered
@@ -83,6 +85,20 @@ class Lanes:
         """Every key that `is_closed`."""
         full = [lane for lane in {*self._busy, *self._held_until} if self._is_full(lane)]
         return [key for lane in full for key in list(self._keys_of.get(lane, ()))]
+
+    def gate(self, route_key: str, now: float) -> LaneGate | None:
+        """How the lane of this key stands; None: it is not known yet, and takes work."""
+        lane = self._lane_of.get(route_key)
+        if lane is None:
+            return None
+        until = self._held_until.get(lane)
+        return LaneGate(
+            lane=lane,
+            in_use=self._busy[lane],
+            limit=self._per_lane,
+            is_shut=self._is_full(lane),
+            held_secs=None if until is None else max(until - now, 0.0),
+        )
 
     def is_held(self, lane: str, now: float) -> bool:
         """The lane takes nothing at all."""

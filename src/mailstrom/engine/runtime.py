@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from ..abc import SharedStorage
@@ -12,12 +12,14 @@ from ..config import Config
 from ..errors import NotRunningError
 from ..event import Event, EventKind
 from ..status import WorkerStatus
+from .gates import Gates
 from .job import MakeCarrier
 from .platform import Platform
 from .thread import NO_THREAD
 from .worker import Engine
 from .world import World
 
+ANSWER_SECS = 2.0  # a loop that takes longer is kept from running
 LISTENER_END_SECS = 3.0  # a storage's listen() returns within 2 s
 
 _log = logging.getLogger("mailstrom")
@@ -51,6 +53,7 @@ class Runtime:
         self._tell = tell
         self._now = now
         self._clock = platform.clock
+        self._platform = platform
         self._ended = ended
         self._engine: Engine | None = None
         self._asked: dict[str, Callable[[Engine], None]] = {}  # the latest in each matter
@@ -98,6 +101,21 @@ class Runtime:
     def resume(self) -> None:
         """Takes work again."""
         self._ask("pause", Engine.resume)
+
+    def gates(self, message_id: str, route_keys: Collection[str]) -> Gates:
+        """What the engine sees of this message; only its status where the loop does not answer."""
+        if self._crashed or self._engine is None:
+            return Gates(status=self.status)
+        seen: list[Gates] = []
+        answered = self._platform.flag()
+
+        def look(engine: Engine) -> None:
+            seen.append(engine.gates(message_id, route_keys))
+            answered.set()
+
+        self._in_loop(look)
+        answered.wait(ANSWER_SECS)
+        return seen[0] if seen else Gates(status=self.status, is_silent=True)
 
     def finish(self, *, take_due: bool, timeout: float) -> None:
         """Ends the worker in good order within `timeout` seconds, else by force."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..errors import ConfigError, NotRunningError
 from ..status import WorkerStatus
+from .gates import Gates
 from .platform import Looks, Platform
 
 if TYPE_CHECKING:
@@ -100,6 +101,12 @@ class Tenure:
         """Something new may be due."""
         if (runtime := self.runtime) is not None:
             runtime.wake()
+
+    def gates(self, message_id: str, route_keys: Collection[str]) -> Gates:
+        """What the worker, if there is one, sees of this message."""
+        runtime = self.runtime
+        seen = Gates(status=self.status) if runtime is None else runtime.gates(message_id, route_keys)
+        return replace(seen, others_may_deliver=self._others_may_deliver)
 
     def finish(self, *, take_due: bool, timeout: float) -> None:
         """Ends the worker in good order within `timeout` seconds, else by force."""

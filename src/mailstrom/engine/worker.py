@@ -24,6 +24,7 @@ from ..status import WorkerStatus
 from .announce import Announcer
 from .claimer import Claimer
 from .committer import Committer
+from .gates import Gates
 from .hand_over import HandOver
 from .housekeeping import Housekeeping
 from .job import Carrier, Granted, Job, MakeCarrier
@@ -129,6 +130,22 @@ class Engine:
             self._asked.takes_nothing.clear()
         self._set_status(self._asked.ordinary_status)
         self._wake.set()
+
+    def gates(self, message_id: str, route_keys: Collection[str]) -> Gates:
+        """What may hold this message up, and how far its tries have come."""
+        asked, now = self._asked, self._world.clock.monotonic()
+        of_it = [job for job in self._in_hand() if job.claim.email.message_id == message_id]
+        lanes = {key: self._lanes.gate(key, now) for key in route_keys}
+        return Gates(
+            status=self.status,
+            is_paused=asked.paused,
+            is_ending=asked.stopping and asked.takes_nothing.is_set(),
+            is_stuck=self._committer.is_stuck and not self._committer.admits_one,
+            in_hand=len(self._jobs),
+            in_hand_limit=self._config.max_sessions,
+            lanes={key: gate for key, gate in lanes.items() if gate is not None},
+            visits={address: job.visit() for job in of_it for address in job.open},
+        )
 
     def finish(self, *, take_due: bool) -> None:
         """Ends when nothing is in flight (and, with `take_due`, nothing is due)."""

@@ -27,8 +27,8 @@ from ..status import Cause, Deferred, DeliveryResult, Failed, Queued, Reply
 
 ATTEMPTS_KEPT = 50  # per recipient, the latest
 FORGOTTEN = "forgotten"  # stands where an address was erased
+HELD = "held"  # the reason of what an order holds that had none before
 
-_HELD = "held"
 _HELD_AFTER = "held; before that: "
 
 
@@ -184,7 +184,7 @@ def held(recipient: InternalRecipientStatus, expires_at: datetime | None) -> Int
     Uncertain where a claim died after the final dot; the next claim will still find that out.
     """
     result = recipient.result
-    reason = _HELD if result.reason is None else _HELD_AFTER + result.reason
+    reason = HELD if result.reason is None else _HELD_AFTER + result.reason
     after = _deferred(result, reason, None)
     if recipient.dot_sent:
         after = replace(after, uncertain=True)
@@ -195,7 +195,7 @@ def released(recipient: InternalRecipientStatus, now: datetime) -> InternalRecip
     """Due now, with no crash counted, for the reason it had before it was held; queued if never tried."""
     reason = recipient.result.reason
     if reason is not None:
-        reason = None if reason == _HELD else reason.removeprefix(_HELD_AFTER)
+        reason = None if reason == HELD else reason.removeprefix(_HELD_AFTER)
     result = _deferred(recipient.result, reason, now) if _was_tried(recipient) else _queued(reason, now)
     return replace(recipient, result=result, due_at=now, crashes=0)
 

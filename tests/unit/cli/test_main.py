@@ -132,8 +132,8 @@ def test_queue_alone_has_options_and_commands_of_its_own(capsys: pytest.CaptureF
 
 @pytest.mark.parametrize(
     "command",
-    [("worker",), ("health",), ("queue",), ("queue", "list"), ("queue", "show"), ("queue", "cancel"),
-     ("db", "upgrade"), ("db", "version")],
+    [("worker",), ("health",), ("queue",), ("queue", "list"), ("queue", "show"), ("queue", "explain"),
+     ("queue", "cancel"), ("db", "upgrade"), ("db", "version")],
 )  # fmt: skip
 def test_the_help_of_each_command_for_a_queue_says_how_it_is_named_and_how_it_ends(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]

@@ -103,6 +103,48 @@ def test_show_tells_one_message(queue: str) -> None:
     assert MessageStatus.from_dict(json.loads(as_json)).state == "deferred"
 
 
+def test_explain_tells_what_holds_each_recipient_and_what_it_cannot_know(queue: str) -> None:
+    code, told, _ = ended(queue, "explain", "<1@sender.example>")
+
+    head, _, recipient, hold, _, *beyond = told.splitlines()
+    assert code == ExitCode.OK
+    assert head.startswith("1@sender.example, 20")
+    assert recipient == "you1@dest.example"
+    assert hold.startswith("  backoff until 20")
+    assert hold.endswith(" UTC: tried again then; last: 450 4.2.0 busy")
+    assert "worker's process only" in " ".join(beyond)
+
+
+def test_explain_tells_as_json_what_is_due_held_and_being_tried(queue: str) -> None:
+    ended(queue, "hold", "--address", "b@other.example")
+    with claimed(queue):
+        ended(queue, "hold", "2@sender.example")
+        told = [json.loads(ended(queue, "explain", f"{n}@sender.example", "--json")[1]) for n in (2, 3)]
+
+    found = {each["address"]: each["holds"] for message in told for each in message["recipients"]}
+    assert {address: hold["gate"] for address, [hold] in found.items()} == {
+        "you2@dest.example": "claimed",
+        "a@other.example": "due",
+        "b@other.example": "held",
+    }
+    assert found["you2@dest.example"][0]["text"].endswith("; held when that ends")
+
+
+def test_of_what_is_done_explain_says_no_more(queue: str) -> None:
+    ended(queue, "cancel", "2@sender.example")
+
+    _, told, _ = ended(queue, "explain", "2@sender.example")
+
+    assert told.splitlines()[-1].startswith("  done: failed (cancelled)")
+
+
+def test_explain_says_that_a_message_is_not_there(queue: str) -> None:
+    code, told, complained = ended(queue, "explain", "4@sender.example")
+
+    assert (code, told) == (ExitCode.NO_INPUT, "")
+    assert "4@sender.example" in complained
+
+
 def test_what_is_being_tried_is_shown_as_claimed_and_can_be_listed_alone(queue: str) -> None:
     with claimed(queue):
         ended(queue, "cancel", "2@sender.example")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from mailstrom.engine.gates import LaneGate
 from mailstrom.engine.lanes import KEYS_KNOWN, Lanes, Slot
 
 RELAY = "relay:r.example"
@@ -195,3 +198,29 @@ def test_other_trouble_than_a_refusal_ends_the_caution_and_no_hold() -> None:
     lanes.clear_caution("held")
 
     assert [moved(lanes, lane, lane) is not None for lane in ("cautious", "held")] == [True, False]
+
+
+def test_the_gate_of_a_key_is_that_of_the_lane_to_which_it_is_known_to_lead() -> None:
+    lanes = Lanes(per_lane=1)
+    unknown = lanes.gate("a.example", now=0.0)
+    moved(lanes, "a.example", "mx.example")
+
+    found = [lanes.gate(f"{key}.example", now=0.0) for key in "ab"]
+
+    assert unknown is None
+    assert found == [LaneGate(lane="mx.example", in_use=1, limit=1, is_shut=True), None]
+
+
+def test_the_gate_of_a_held_lane_says_for_how_long_until_its_probe_goes_in() -> None:
+    lanes = Lanes(per_lane=5)
+    known(lanes, RELAY, RELAY)
+    lanes.hold(RELAY, until=900.0)
+
+    during, after = lanes.gate(RELAY, now=300.0), lanes.gate(RELAY, now=1000.0)
+    lanes.admit_probes(now=1000.0)
+    admitting = lanes.gate(RELAY, now=1000.0)
+
+    shut = LaneGate(lane=RELAY, in_use=0, limit=5, is_shut=True, held_secs=600.0)
+    assert during == shut
+    assert after == replace(shut, held_secs=0.0)
+    assert admitting == replace(shut, held_secs=0.0, is_shut=False)

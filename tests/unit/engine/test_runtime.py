@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mailstrom import Config, NotRunningError
+from mailstrom import Config, NotRunningError, WorkerStatus
 from mailstrom.engine.carriers import carrier_maker
+from mailstrom.engine.gates import Gates
 from mailstrom.engine.local import Outbox
+from mailstrom.engine.platform import Flag, Platform
 from mailstrom.engine.runtime import Runtime
 from mailstrom.engine.thread import run_inline
 from mailstrom.net.clock import SystemClock
@@ -21,14 +23,14 @@ from mailstrom.wiring import SystemPlatform, system_world
 from tests.threads import no_thread_for
 
 
-def a_runtime(storage: ExclusiveStorage | None = None) -> Runtime:
+def a_runtime(storage: ExclusiveStorage | None = None, platform: Platform | None = None) -> Runtime:
     config = Config(mode="capture", helo_name="sender.example")
     return Runtime(
         config,
         storage or ExclusiveStorage(MemoryStorage()),
         lambda: system_world(config, SystemClock(), run_inline),
         carrier_maker(Outbox()),
-        platform=SystemPlatform(),
+        platform=platform or SystemPlatform(),
         owner="me",
         tell=lambda _: None,
         now=lambda: datetime.now(UTC),
@@ -66,6 +68,37 @@ def test_a_pause_before_the_thread_has_begun_holds() -> None:
         return status
 
     assert asyncio.run(main()) == "paused"
+
+
+class NeverWaits(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set()
+
+
+class Impatient(SystemPlatform):
+    """Waits for nothing."""
+
+    def flag(self) -> Flag:
+        return NeverWaits()
+
+
+def test_of_a_worker_whose_loop_does_not_answer_only_the_status_is_known() -> None:
+    runtime = a_runtime(platform=Impatient())
+
+    async def main() -> tuple[Gates, Gates]:
+        before = runtime.gates("1@x.example", ["dest.example"])
+        running = asyncio.create_task(runtime._main())
+        while runtime._engine is None or runtime._engine.status != "ok":
+            await asyncio.sleep(0)
+        kept_from_answering = runtime.gates("1@x.example", ["dest.example"])
+        runtime._engine.abort()
+        await running
+        return before, kept_from_answering
+
+    assert asyncio.run(main()) == (
+        Gates(status=WorkerStatus.OK),
+        Gates(status=WorkerStatus.OK, is_silent=True),
+    )
 
 
 class Listened(ExclusiveStorage):

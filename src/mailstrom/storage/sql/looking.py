@@ -43,13 +43,19 @@ class Looking:
     def details(self, message_ids: Sequence[str]) -> Script[dict[str, Details]]:
         """By message id; who is not known is not there."""
         given = {"message_ids": rows.as_json(message_ids)}
-        trying: defaultdict[str, dict[str, Trying]] = defaultdict(dict)
-        for message_id, address, micros, mark in (yield Statement(self._trying, given)):
-            trying[message_id][address] = Trying(lease_secs=micros / 1_000_000, mark=rows.mark_of(mark))
+        trying = yield from self.trying(message_ids)
         return {
             message_id: Details(sender=sender, size=size, trying=trying.get(message_id, {}))
             for message_id, sender, size in (yield Statement(self._messages, given))
         }
+
+    def trying(self, message_ids: Sequence[str]) -> Script[Mapping[str, Mapping[str, Trying]]]:
+        """By message id and address; of whom nobody is being tried is not there."""
+        given = {"message_ids": rows.as_json(message_ids)}
+        trying: defaultdict[str, dict[str, Trying]] = defaultdict(dict)
+        for message_id, address, micros, mark in (yield Statement(self._trying, given)):
+            trying[message_id][address] = Trying(lease_secs=micros / 1_000_000, mark=rows.mark_of(mark))
+        return trying
 
     def claimed(self) -> Script[list[str]]:
         """The ids of messages of whose recipients any is being tried, oldest first."""

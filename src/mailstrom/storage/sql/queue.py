@@ -196,8 +196,7 @@ class SqlStorage(SharedStorage):
 
     def being_tried(self, message_id: str) -> Mapping[str, Trying]:
         """By address, who of the message is claimed and its lease not over."""
-        found = self.details([message_id]).get(message_id)
-        return {} if found is None else found.trying
+        return self._read(lambda: self._looking.trying([message_id])).get(message_id, {})
 
     def claimed_messages(self) -> Sequence[str]:
         """The ids of messages of whose recipients any is being tried at this moment, oldest first."""

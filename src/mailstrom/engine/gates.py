@@ -1,0 +1,48 @@
+"""What of the worker may hold a message up: its gates, as its loop sees them at one moment. Values only.
+
+    Engine.gates ──in its loop──► Gates ──► explanation.py, which says what that means for a message
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..status import Phase, WorkerStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneGate:
+    """The lane to which a route key is known to lead."""
+
+    lane: str
+    in_use: int  # deliveries under way
+    limit: int
+    is_shut: bool  # it takes no more now
+    held_secs: float | None = None  # its host refused our credentials, or has not been asked yet: then 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """How far a try of this worker has come."""
+
+    host: str | None = None  # None: not known yet
+    ip: str | None = None
+    phase: Phase | None = None  # of an open session
+    is_settling: bool = False  # its result is on its way into the storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """The gates of a process's worker, as far as they concern one message."""
+
+    status: WorkerStatus
+    others_may_deliver: bool = False  # from the same storage
+    is_silent: bool = False  # its loop has not answered: nothing else is known
+    is_paused: bool = False
+    is_ending: bool = False  # it takes nothing new any more
+    is_stuck: bool = False  # results cannot be recorded
+    in_hand: int = 0  # claims
+    in_hand_limit: int = 0
+    lanes: Mapping[str, LaneGate] = field(default_factory=dict)  # by route key; those that are known
+    visits: Mapping[str, Visit] = field(default_factory=dict)  # by address, who is tried by this worker

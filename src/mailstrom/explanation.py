@@ -1,0 +1,243 @@
+"""Why a message waits: which gate holds each of its recipients now, and until when.
+
+    status, who is being tried   (the storage's)  ──┐
+    Gates                        (the worker's)   ──┴─ explained ──► Explanation
+
+A recipient is held by its own gate (its time has not come, it is held), by those of the worker, and
+by that of its lane. What is due as well waits for its turn. All that hold it are told, in that order:
+each of them has to open before it is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum, unique
+from typing import Any
+
+from .engine.gates import Gates, LaneGate, Visit
+from .records import InternalMessageStatus, InternalRecipientStatus, Order, Trying
+from .status import WorkerStatus, one_line
+from .storage.changes import HELD, is_held
+
+__all__ = ["Explanation", "Gate", "Hold", "RecipientExplanation", "explained"]
+
+
+@unique
+class Gate(StrEnum):
+    """What a recipient has to pass before it is tried; and where there is nothing to pass."""
+
+    SCHEDULED = "scheduled"  # its send_at has not come
+    BACKOFF = "backoff"  # it was tried without success; its next try has not come
+    HELD = "held"  # by an order, after crashes, or because it may have been delivered
+    CLAIMED = "claimed"  # it is being tried now
+    WORKER_OFF = "worker off"  # this process has no worker that takes it; another process may
+    CRASHED = "crashed"  # the worker crashed too often and stays down
+    WORKER_SILENT = "worker silent"  # its thread does not answer: something keeps it from running
+    PAUSED = "paused"  # pause() was called
+    NO_RESOLVER = "no resolver"  # no name server can be asked
+    STORAGE_TROUBLE = "storage trouble"  # the storage fails: nothing new is claimed
+    LANE_HELD = "lane held"  # the relay refused our credentials
+    WORKER_FULL = "worker full"  # Config.max_sessions deliveries are under way
+    LANE_FULL = "lane full"  # Config.max_sessions_per_lane deliveries are under way in its lane
+    DUE = "due"  # nothing holds it: next in turn
+    DONE = "done"  # delivered or failed: nothing is left to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One gate that is shut for a recipient (or DUE or DONE alone, where none is)."""
+
+    gate: Gate
+    until: datetime | None = None  # aware UTC, when it opens by itself; None: nobody knows
+    text: str  # one line for a person
+
+    def __str__(self) -> str:
+        until = "" if self.until is None else f" until {self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{self.gate}{until}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientExplanation:
+    """A recipient, and all that holds it; never empty."""
+
+    recipient: str  # for people
+    address: str  # as on the wire
+    holds: tuple[Hold, ...]
+
+    @property
+    def gate(self) -> Gate:
+        """The first gate that has to open."""
+        return self.holds[0].gate
+
+    @property
+    def until(self) -> datetime | None:
+        """When that opens by itself, as far as that is known."""
+        return self.holds[0].until
+
+    def __str__(self) -> str:
+        return one_line(f"{self.recipient}: {'; '.join(str(hold) for hold in self.holds)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What holds each recipient of a message; `explanation["you@x.example"]` is that of one."""
+
+    message_id: str
+    at: datetime  # aware UTC: it was so then
+    recipients: tuple[RecipientExplanation, ...]
+
+    def __getitem__(self, address: str) -> RecipientExplanation:
+        for recipient in self.recipients:
+            if recipient.address == address:
+                return recipient
+        raise KeyError(address)
+
+    def __iter__(self) -> Iterator[RecipientExplanation]:
+        return iter(self.recipients)
+
+    def __str__(self) -> str:
+        return "\n".join(str(recipient) for recipient in self.recipients)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists and strings, ready for `json.dumps`."""
+        return {
+            "message_id": self.message_id,
+            "at": self.at.isoformat(),
+            "recipients": [
+                {"address": each.address, "holds": [_hold_to_dict(hold) for hold in each.holds]}
+                for each in self.recipients
+            ],
+        }
+
+
+def explained(
+    status: InternalMessageStatus, trying: Mapping[str, Trying], gates: Gates | None, now: datetime
+) -> Explanation:
+    """What these values say of the message at `now`; without `gates` only what the storage knows."""
+    recipients = tuple(
+        RecipientExplanation(
+            recipient=each.recipient,
+            address=each.address,
+            holds=tuple(_holds(each, trying.get(each.address), gates, now)),
+        )
+        for each in status.recipients
+    )
+    return Explanation(message_id=status.message_id, at=now, recipients=recipients)
+
+
+def _holds(
+    recipient: InternalRecipientStatus, trying: Trying | None, gates: Gates | None, now: datetime
+) -> list[Hold]:
+    if recipient.result.completed:
+        return [Hold(gate=Gate.DONE, text=str(recipient.result))]
+    if trying is not None:
+        return [_claimed(trying, None if gates is None else gates.visits.get(recipient.address), now)]
+    own = _own_hold(recipient, now)
+    holds = [] if own is None else [own]
+    if gates is not None:
+        lane = gates.lanes.get(recipient.route_key)
+        holds += _worker_holds(gates, lane, now)
+        if not holds:
+            holds += _turn_holds(gates, lane)
+    return holds or [_due(recipient)]
+
+
+def _claimed(trying: Trying, visit: Visit | None, now: datetime) -> Hold:
+    marks = {Order.CANCEL: "; cancelled when that ends", Order.HOLD: "; held when that ends"}
+    mark = "" if trying.mark is None else marks[trying.mark]
+    until = now + timedelta(seconds=trying.lease_secs)
+    return Hold(gate=Gate.CLAIMED, until=until, text=f"being tried now{_place(visit)}{mark}")
+
+
+def _place(visit: Visit | None) -> str:
+    if visit is None:
+        return ", by another worker or one that is gone"
+    if visit.is_settling:
+        return ": its result is being recorded"
+    if visit.host is None:
+        return ": where it goes is being looked up"
+    where = f"{visit.host} [{visit.ip}]"
+    return f": opening a session with {where}" if visit.phase is None else f": at {visit.phase} with {where}"
+
+
+def _own_hold(recipient: InternalRecipientStatus, now: datetime) -> Hold | None:
+    result, reason = recipient.result, recipient.result.reason
+    if recipient.due_at is None or is_held(recipient):
+        why = "by an order" if reason in (None, HELD) else one_line(reason or "")
+        return Hold(gate=Gate.HELD, text=f"nobody tries it until it is released or cancelled ({why})")
+    if recipient.due_at <= now:
+        return None
+    if result.state == "queued" and not recipient.crashes:
+        return Hold(gate=Gate.SCHEDULED, until=recipient.due_at, text="not to be sent before")
+    why = one_line(reason) if reason else f"{recipient.crashes} passes in a row came to no end"
+    return Hold(gate=Gate.BACKOFF, until=recipient.due_at, text=f"tried again then; last: {why}")
+
+
+def _worker_holds(gates: Gates, lane: LaneGate | None, now: datetime) -> list[Hold]:
+    """Those of the worker and the lane that hold whatever there is."""
+    absent = _absence(gates)
+    if absent is not None:
+        return [absent]
+    holds = []
+    if gates.is_paused or gates.status is WorkerStatus.PAUSED:
+        holds.append(Hold(gate=Gate.PAUSED, text="pause() was called: start() goes on"))
+    if gates.status is WorkerStatus.RESOLVER_CREATION_FAILED:
+        holds.append(Hold(gate=Gate.NO_RESOLVER, text="no name server can be asked; the log says why"))
+    if gates.is_stuck or gates.status in _STORAGE_FAILS:
+        holds.append(Hold(gate=Gate.STORAGE_TROUBLE, text="the storage fails: nothing new is begun"))
+    if lane is not None and lane.is_shut and lane.held_secs is not None:
+        holds.append(_held_lane(lane.held_secs, now))
+    return holds
+
+
+_STORAGE_FAILS = (WorkerStatus.STORAGE_READ_FAILED, WorkerStatus.STORAGE_WRITE_FAILED)
+_OFF = {
+    WorkerStatus.NOT_STARTED: "start() was not called in this process",
+    WorkerStatus.STANDBY: "another process of this host delivers; this one takes over when that ends",
+    WorkerStatus.TERMINATED: "the worker has ended",
+}
+
+
+def _absence(gates: Gates) -> Hold | None:
+    if gates.status is WorkerStatus.CRASHED:
+        return Hold(gate=Gate.CRASHED, text="the worker crashed too often and stays down; see the log")
+    if gates.status in _OFF or gates.is_ending:
+        perhaps = "; another process may deliver it" if gates.others_may_deliver else ""
+        return Hold(gate=Gate.WORKER_OFF, text=_OFF.get(gates.status, "the worker is ending") + perhaps)
+    if gates.is_silent:
+        return Hold(gate=Gate.WORKER_SILENT, text="the worker's thread does not answer: it gets no time")
+    return None
+
+
+def _held_lane(held_secs: float, now: datetime) -> Hold:
+    if held_secs > 0:
+        until = now + timedelta(seconds=held_secs)
+        text = "the relay refused our credentials; then one delivery asks again"
+        return Hold(gate=Gate.LANE_HELD, until=until, text=text)
+    text = "one delivery goes ahead alone: whether the relay takes our credentials is not known"
+    return Hold(gate=Gate.LANE_HELD, text=text)
+
+
+def _turn_holds(gates: Gates, lane: LaneGate | None) -> list[Hold]:
+    """Those that open as soon as another delivery ends."""
+    holds = []
+    if gates.in_hand_limit and gates.in_hand >= gates.in_hand_limit:
+        text = f"{gates.in_hand} of {gates.in_hand_limit} deliveries are under way (Config.max_sessions)"
+        holds.append(Hold(gate=Gate.WORKER_FULL, text=text))
+    if lane is not None and lane.is_shut and lane.held_secs is None:
+        where = f"to {lane.lane.removeprefix('key:')} (Config.max_sessions_per_lane)"
+        text = f"{lane.in_use} of {lane.limit} deliveries are under way {where}"
+        holds.append(Hold(gate=Gate.LANE_FULL, text=text))
+    return holds
+
+
+def _due(recipient: InternalRecipientStatus) -> Hold:
+    crashes = f"; {recipient.crashes} passes in a row came to no end" if recipient.crashes else ""
+    return Hold(gate=Gate.DUE, text=f"nothing holds it: next in turn{crashes}")
+
+
+def _hold_to_dict(hold: Hold) -> dict[str, Any]:
+    until = None if hold.until is None else hold.until.isoformat()
+    return {"gate": str(hold.gate), "until": until, "text": hold.text}
