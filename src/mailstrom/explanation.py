@@ -133,7 +133,8 @@ def _holds(
     if recipient.result.completed:
         return [Hold(gate=Gate.DONE, text=str(recipient.result))]
     if trying is not None:
-        return [_claimed(trying, None if gates is None else gates.visits.get(recipient.address), now)]
+        place = "" if gates is None else _place(gates.visits.get(recipient.address))
+        return [_claimed(trying, place, now)]
     own = _own_hold(recipient, now)
     holds = [] if own is None else [own]
     if gates is not None:
@@ -144,11 +145,11 @@ def _holds(
     return holds or [_due(recipient)]
 
 
-def _claimed(trying: Trying, visit: Visit | None, now: datetime) -> Hold:
+def _claimed(trying: Trying, place: str, now: datetime) -> Hold:
     marks = {Order.CANCEL: "; cancelled when that ends", Order.HOLD: "; held when that ends"}
     mark = "" if trying.mark is None else marks[trying.mark]
     until = now + timedelta(seconds=trying.lease_secs)
-    return Hold(gate=Gate.CLAIMED, until=until, text=f"being tried now{_place(visit)}{mark}")
+    return Hold(gate=Gate.CLAIMED, until=until, text=f"being tried now{place}{mark}")
 
 
 def _place(visit: Visit | None) -> str:

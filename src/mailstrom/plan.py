@@ -50,7 +50,8 @@ class PlannedRoute:
 
     def __str__(self) -> str:
         if self.failure is not None:
-            return one_line(f"{self.route_key}: {self.failure.state}: {self.failure.reason}")
+            why = f"{self.failure.reason} ({self.failure.enhanced_code})"
+            return one_line(f"{self.route_key}: {self.failure.state}: {why}")
         where = "; ".join(str(hop) for hop in self.hops) or "kept here"
         return one_line(f"{self.route_key}: {where}")
 

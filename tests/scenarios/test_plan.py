@@ -252,7 +252,7 @@ def test_a_plan_is_json_and_lines_for_people(dns: ResolverSetup) -> None:
         plan = m.plan("a@none.example, b@[198.51.100.9]")
 
     assert str(plan).splitlines() == [
-        "none.example: failed: none.example accepts no mail (null MX)",
+        "none.example: failed: none.example accepts no mail (null MX) (5.1.10)",
         "[198.51.100.9]: [198.51.100.9]:25 [198.51.100.9], TLS opportunistic (Config.require_tls=False)",
     ]
     refused, literal = plan.to_dict()["routes"]

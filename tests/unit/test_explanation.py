@@ -119,6 +119,12 @@ def test_what_is_being_tried_says_where_and_until_when_its_lease_lasts(
     assert place in hold.text
 
 
+def test_where_only_the_storage_is_asked_nothing_is_said_of_where_it_is_being_tried() -> None:
+    [hold] = holds(gates=None, trying=Trying(lease_secs=30.0, mark=None))
+
+    assert (hold.gate, hold.text) == (Gate.CLAIMED, "being tried now")
+
+
 @pytest.mark.parametrize(
     ("mark", "told"), [(Order.CANCEL, "cancelled when that ends"), (Order.HOLD, "held when that ends")]
 )
