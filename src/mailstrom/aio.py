@@ -161,7 +161,7 @@ class AsyncMailstrom:
 
     async def plan(self, email: Email | Message | bytes | Addresses, *, timeout: float = 30.0) -> Plan:
         """Where an email, or mail to these addresses, would go now. As `Mailstrom.plan`."""
-        return await self._off_loop(self._mailstrom.plan, email, timeout=timeout)
+        return await self._control.run(self._mailstrom.plan, email, timeout=timeout)
 
     def query_recent(self) -> Recent:
         """Every message with work left, and those completed since the last such call."""
@@ -232,7 +232,7 @@ class AsyncMailstrom:
         platform, never_blocks = self._mailstrom._platform, self._mailstrom._storage.never_blocks
         at_once = COMPUTING_AT_ONCE if never_blocks else CALLS_AT_ONCE
         self._crew = Crew(platform, "mailstrom-asyncio", at_once)
-        self._control = Crew(platform, "mailstrom-control", None)  # never waits for a call that is stuck
+        self._control = Crew(platform, "mailstrom-control", None)  # nobody waits for one that takes long
 
     async def _store(self, compose: Callable[[], list[Entry]], connection: object | None) -> list[str]:
         """Composes and stores off the loop: an attachment to encode or a signature takes its time."""

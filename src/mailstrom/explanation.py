@@ -21,7 +21,10 @@ from .records import InternalMessageStatus, InternalRecipientStatus, Order, Tryi
 from .status import WorkerStatus, one_line
 from .storage.changes import HELD, is_held
 
-__all__ = ["Explanation", "Gate", "Hold", "RecipientExplanation", "explained"]
+__all__ = ["MARKS", "Explanation", "Gate", "Hold", "RecipientExplanation", "explained"]
+
+#: What is told of a try whose end an order waits for.
+MARKS = {None: "", Order.CANCEL: "; cancelled when that ends", Order.HOLD: "; held when that ends"}
 
 
 @unique
@@ -146,10 +149,8 @@ def _holds(
 
 
 def _claimed(trying: Trying, place: str, now: datetime) -> Hold:
-    marks = {Order.CANCEL: "; cancelled when that ends", Order.HOLD: "; held when that ends"}
-    mark = "" if trying.mark is None else marks[trying.mark]
     until = now + timedelta(seconds=trying.lease_secs)
-    return Hold(gate=Gate.CLAIMED, until=until, text=f"being tried now{place}{mark}")
+    return Hold(gate=Gate.CLAIMED, until=until, text=f"being tried now{place}{MARKS[trying.mark]}")
 
 
 def _place(visit: Visit | None) -> str:

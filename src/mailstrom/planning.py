@@ -20,7 +20,7 @@ from .engine.carriers import own_name
 from .engine.hops import demanded_tls, hop_to
 from .engine.platform import Platform
 from .engine.redirect import Redirect
-from .engine.routing import cancel, router_for
+from .engine.routing import Router, cancel, router_for
 from .engine.thread import run_inline
 from .engine.triage import DOMAIN_NOT_ALLOWED, is_allowed
 from .engine.world import World
@@ -31,8 +31,6 @@ from .route.mx import AddressAnswer, Host, MxAnswer, Route, RouteFailure, deferr
 
 ROUTES_AT_ONCE = 50  # looked up for one plan
 THREAD = "mailstrom-plan"
-
-_ALL_ADDRESSES = 1_000_000  # of a route: it is cut to those of one pass afterwards
 
 
 def make_plan(
@@ -119,17 +117,17 @@ class _LookUps:
         self._config = config
         self._world = world
         self._resolver = resolver
-        self._own_name = asyncio.ensure_future(own_name(config, world))
+        self._own_name = asyncio.ensure_future(own_name(config, world))  # may take long
+        self._router: Router | None = None
         self._slots = asyncio.Semaphore(ROUTES_AT_ONCE)
 
     async def route(self, route_key: str) -> PlannedRoute:
         """What the key leads to, without recipients."""
         async with self._slots:
             helo_name = await asyncio.shield(self._own_name)
-            router = router_for(
-                self._config, self._world, self._resolver, helo_name, addresses_per_pass=_ALL_ADDRESSES
-            )
-            whole = await router.route(route_key)
+            if self._router is None:
+                self._router = router_for(self._config, self._world, self._resolver, helo_name)
+            whole = await self._router.whole_route(route_key)
         missing = self._left_out(route_key, whole, helo_name)
         if isinstance(whole, RouteFailure):
             return PlannedRoute(route_key=route_key, recipients=(), left_out=missing, failure=whole)

@@ -87,9 +87,11 @@ def test_without_a_worker_of_this_process_it_says_so(made: Maker, place: str | N
     assert ("another process may deliver it" in hold.text) is (place is not None)
 
 
-def test_a_paused_worker_holds_what_is_due(made: Maker, place: str | None) -> None:
-    with made(CAPTURE, place) as m:
+def test_a_paused_worker_holds_what_is_due(made: Maker) -> None:
+    paused = Heard(WorkerStatus.PAUSED)
+    with made(CAPTURE, observers=[paused]) as m:
         m.start().pause()
+        paused.wait()  # a claim that it asked for before may still be granted to it
         message_id = m.send_email(an_email())
 
         assert gates(m, message_id) == [Gate.PAUSED]

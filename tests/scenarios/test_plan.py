@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from mailstrom import (
+    AsyncMailstrom,
     Cause,
     ClosedError,
     Config,
@@ -212,6 +214,22 @@ def test_look_ups_that_take_too_long_are_told_as_such() -> None:
     assert route.failure is not None
     assert (route.failure.state, str(route.failure.enhanced_code)) == ("deferred", "4.4.3")
     assert "0.2 s" in route.failure.reason
+
+
+def test_plans_that_take_their_time_hold_up_nothing_else_of_an_asyncio_caller() -> None:
+    async def main(config: Config) -> list[bool]:
+        async with AsyncMailstrom(config) as m:
+            plans = [asyncio.create_task(m.plan("you@dest.example", timeout=1.0)) for _ in range(4)]
+            await asyncio.sleep(0)
+            await m.send_email(an_email())
+            are_done = [plan.done() for plan in plans]
+            await asyncio.gather(*plans)
+            return are_done
+
+    with DnsServer(ZONE, faults=DnsServerFaults(silent=True)) as dns:
+        found = asyncio.run(main(remote(ResolverSetup.specific(dns.address, dns.port))))
+
+    assert found == [False] * 4
 
 
 def test_nothing_is_stored_and_no_worker_is_begun(dns: ResolverSetup) -> None:

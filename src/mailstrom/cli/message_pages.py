@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..explanation import Explanation, Gate
-from ..records import InternalMessageStatus, InternalRecipientStatus, Order, Trying
+from ..explanation import MARKS, Explanation, Gate
+from ..records import InternalMessageStatus, InternalRecipientStatus, Trying
 from ..status import Attempt, Deferred, one_line
 from ..storage.changes import is_held, released
 from ..storage.sql.looking import Details
 from .page import Column, Line, Page, Table, age_text, counted, iso_text, moment_text
 
-MARKS = {None: "", Order.CANCEL: "; cancelled when that ends", Order.HOLD: "; held when that ends"}
 NOTHING_KNOWN = Details()
 BEYOND_THE_STORAGE = (
     "This is what the queue knows. Limits, lanes and pauses are known to the worker's process only: "
@@ -99,7 +98,7 @@ def standing_text(recipient: InternalRecipientStatus, trying: Trying | None, now
     if recipient.result.completed:
         return recipient.result.state
     if trying is not None:
-        return f"being tried at this moment{MARKS.get(trying.mark, '')}"
+        return f"being tried at this moment{MARKS[trying.mark]}"
     if recipient.due_at is None or is_held(recipient):
         return "held"
     wait = _secs(now, recipient.due_at)

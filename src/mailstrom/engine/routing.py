@@ -106,11 +106,17 @@ class Router:
         Trouble is a `RouteFailure`, never an exception. Takes at most
         `RemoteDeliveryConfig.dns_timeout_secs`.
         """
-        found = await self._whole_route(route_key)
+        found = await self.whole_route(route_key)
         if isinstance(found, RouteFailure):
             return found
-        usable = self._families.usable(found, self._clock.monotonic())
-        return route_for_pass(usable, tries, self._addresses_per_pass)
+        return route_for_pass(found, tries, self._addresses_per_pass)
+
+    async def whole_route(self, route_key: str) -> Route | RouteFailure:
+        """All hosts and addresses that passes may visit, as `route` for the rest."""
+        found = await self._found_route(route_key)
+        if isinstance(found, RouteFailure):
+            return found
+        return self._families.usable(found, self._clock.monotonic())
 
     def note_unreachable(self, address: str) -> None:
         """ENETUNREACH for `address`: its family is skipped for 10 minutes where another is there."""
@@ -120,7 +126,7 @@ class Router:
         """A connection to `address` was made: its family is used again."""
         self._families.note_reachable(address)
 
-    async def _whole_route(self, route_key: str) -> Route | RouteFailure:
+    async def _found_route(self, route_key: str) -> Route | RouteFailure:
         delivery = self._delivery
         if isinstance(delivery, RelayConfig):
             return await self._relay_route(delivery)
@@ -225,14 +231,7 @@ class Router:
             return frozenset()
 
 
-def router_for(
-    config: Config,
-    world: World,
-    resolver: Resolver | None,
-    helo_name: str,
-    *,
-    addresses_per_pass: int = ADDRESSES_PER_PASS,
-) -> Router:
+def router_for(config: Config, world: World, resolver: Resolver | None, helo_name: str) -> Router:
     """The router for a configuration in a world."""
     return Router(
         config.delivery,
@@ -241,7 +240,6 @@ def router_for(
         world.clock,
         shuffle=world.chance.shuffle,
         own_names=(helo_name,),
-        addresses_per_pass=addresses_per_pass,
     )
 
 
