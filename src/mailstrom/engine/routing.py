@@ -281,9 +281,8 @@ _TOO_SLOW = AddressAnswer(
 )
 
 
-async def cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
+async def cancel(tasks: Collection[asyncio.Future[Any]]) -> None:
     """Ends the tasks that are not done, and waits until they are."""
-    left = [task for task in tasks if not task.done()]
-    for task in left:
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
