@@ -173,7 +173,7 @@ def _own_hold(recipient: InternalRecipientStatus, now: datetime) -> Hold | None:
         return None
     if result.state == "queued" and not recipient.crashes:
         return Hold(gate=Gate.SCHEDULED, until=recipient.due_at, text="not to be sent before")
-    why = one_line(reason) if reason else f"{recipient.crashes} passes in a row came to no end"
+    why = one_line(reason) if reason else _crashed(recipient)
     return Hold(gate=Gate.BACKOFF, until=recipient.due_at, text=f"tried again then; last: {why}")
 
 
@@ -197,7 +197,7 @@ def _worker_holds(gates: Gates, lane: LaneGate | None, now: datetime) -> list[Ho
 _STORAGE_FAILS = (WorkerStatus.STORAGE_READ_FAILED, WorkerStatus.STORAGE_WRITE_FAILED)
 _OFF = {
     WorkerStatus.NOT_STARTED: "start() was not called in this process",
-    WorkerStatus.STANDBY: "another process of this host delivers; this one takes over when that ends",
+    WorkerStatus.STANDBY: "this process stands by",
     WorkerStatus.TERMINATED: "the worker has ended",
 }
 
@@ -236,8 +236,12 @@ def _turn_holds(gates: Gates, lane: LaneGate | None) -> list[Hold]:
 
 
 def _due(recipient: InternalRecipientStatus) -> Hold:
-    crashes = f"; {recipient.crashes} passes in a row came to no end" if recipient.crashes else ""
-    return Hold(gate=Gate.DUE, text=f"nothing holds it: next in turn{crashes}")
+    crashed = f"; {_crashed(recipient)}" if recipient.crashes else ""
+    return Hold(gate=Gate.DUE, text=f"nothing holds it: next in turn{crashed}")
+
+
+def _crashed(recipient: InternalRecipientStatus) -> str:
+    return f"passes in a row that came to no end: {recipient.crashes}"
 
 
 def _hold_to_dict(hold: Hold) -> dict[str, Any]:
