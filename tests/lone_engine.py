@@ -94,7 +94,7 @@ class LoneEngine:
             self.config,
             self.storage,
             self._world(),
-            carrier_maker(self.outbox),
+            carrier_maker(self.outbox, self.events.append),
             owner=f"simulation-{self._chance.random()}",
             tell=self.events.append,
             changed=self._board.changed,

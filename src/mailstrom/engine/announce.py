@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from ..abc import Claim, Clock, InternalRecipientStatus, Outcome
 from ..event import Event, EventKind
-from ..status import DeliveryResult, MessageStatus, WorkerStatus, printable
+from ..status import MessageStatus, WorkerStatus, printable
+from .events import Tell
 from .triage import is_newly_delayed
 
 IDS_IN_LOG = 20
@@ -23,7 +25,7 @@ class Announcer:
         self,
         clock: Clock,
         delayed_after: timedelta,
-        tell: Callable[[Event], None],
+        tell: Tell | None,
         changed: Callable[[str], None],
     ) -> None:
         self._clock = clock
@@ -33,37 +35,40 @@ class Announcer:
 
     def worker_status(self, status: WorkerStatus) -> None:
         """The worker's status is another now."""
-        self._tell(Event(kind=EventKind.WORKER_STATUS, at=self._clock.now(), worker_status=status))
+        if self._tell is not None:
+            self._tell(Event(kind=EventKind.WORKER_STATUS, at=self._clock.now(), worker_status=status))
 
     def settled(
         self, claim: Claim, before: Sequence[InternalRecipientStatus], outcomes: Sequence[Outcome]
     ) -> None:
         """These outcomes stand in the storage now; `before` is how the same recipients stood."""
         for recipient, outcome in zip(before, outcomes, strict=True):
-            self._log_and_tell(claim, recipient, outcome)
+            _log_result(claim, outcome)
+            if self._tell is not None:
+                self._tell_outcome(self._tell, claim, recipient, outcome)
         self._changed(claim.email.message_id)
 
     def given_back(self, claim: Claim) -> None:
         """The claim was cut off."""
         self._changed(claim.email.message_id)
 
-    def _log_and_tell(self, claim: Claim, before: InternalRecipientStatus, outcome: Outcome) -> None:
-        message_id, address, result = claim.email.message_id, outcome.address, outcome.result
-        level = logging.WARNING if result.state == "failed" else logging.INFO
-        _log.log(level, "%s to %s: %s", printable(message_id), printable(address), result)
+    def _tell_outcome(
+        self, tell: Tell, claim: Claim, before: InternalRecipientStatus, outcome: Outcome
+    ) -> None:
+        event = partial(Event, message_id=claim.email.message_id, address=outcome.address)
         for attempt in outcome.attempts:
-            kind = EventKind.ATTEMPT
-            self._tell(
-                Event(kind=kind, at=attempt.at, message_id=message_id, address=address, attempt=attempt)
-            )
-        self._tell_result(EventKind(result.state), message_id, address, result)
-        now = self._clock.now()
+            tell(event(kind=EventKind.ATTEMPT, at=attempt.at, attempt=attempt))
+        now, result = self._clock.now(), outcome.result
+        tell(event(kind=EventKind(result.state), at=now, result=result))
         if result.state == "deferred" and is_newly_delayed(claim, before, self._delayed_after, now):
-            self._tell_result(EventKind.DELAYED, message_id, address, result)
+            tell(event(kind=EventKind.DELAYED, at=now, result=result))
 
-    def _tell_result(self, kind: EventKind, message_id: str, address: str, result: DeliveryResult) -> None:
-        now = self._clock.now()
-        self._tell(Event(kind=kind, at=now, message_id=message_id, address=address, result=result))
+
+def _log_result(claim: Claim, outcome: Outcome) -> None:
+    level = logging.WARNING if outcome.result.state == "failed" else logging.INFO
+    if _log.isEnabledFor(level):
+        message_id, address = printable(claim.email.message_id), printable(outcome.address)
+        _log.log(level, "%s to %s: %s", message_id, address, outcome.result)
 
 
 def log_lost(left: Sequence[MessageStatus]) -> None:

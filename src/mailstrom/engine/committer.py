@@ -23,10 +23,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
-from ..abc import Claim, Outcome, Settlement, SharedStorage
+from ..abc import Claim, Clock, Outcome, Settlement, SharedStorage
+from ..event import Commit, Event, EventKind
 from ..status import printable
+from .events import Tell
 from .patience import PatientCalls
 
 FAILURES_UNTIL_EACH_ALONE = 4  # in a row
@@ -57,16 +58,18 @@ class Committer:
         self,
         storage: SharedStorage,
         calls: PatientCalls,
-        now: Callable[[], datetime],
+        clock: Clock,
         committed: Callable[[], object],
+        tell: Tell | None = None,
     ) -> None:
         self.is_stuck = False  # what failed last has not succeeded since
         self.admits_one = False  # one claim may be made all the same
         self._failures = 0  # in a row
         self._storage = storage
         self._calls = calls
-        self._now = now
+        self._clock = clock
         self._committed = committed
+        self._tell_commit = tell
         self._waiting: dict[_Waiting, None] = {}  # in the order of their coming
         self._set_aside: dict[_Waiting, None] = {}
         self._lock = threading.Lock()  # the storage's thread takes what the loop puts down
@@ -159,8 +162,18 @@ class Committer:
     def _settle(self, batch: Sequence[_Waiting]) -> _Done:
         if not batch:
             return []
-        kept = self._storage.settle([waiting.settlement for waiting in batch], self._now())
+        began = self._clock.monotonic()
+        kept = self._storage.settle([waiting.settlement for waiting in batch], self._clock.now())
+        if self._tell_commit is not None:
+            self._tell_commit(self._commit(batch, began))
         return list(zip(batch, kept, strict=True))
+
+    def _commit(self, batch: Sequence[_Waiting], began: float) -> Event:
+        commit = Commit(
+            results=sum(len(waiting.settlement.outcomes) for waiting in batch),
+            duration_secs=self._clock.monotonic() - began,
+        )
+        return Event(kind=EventKind.COMMIT, at=self._clock.now(), commit=commit)
 
     def _note_failure(self) -> None:
         self.is_stuck = True

@@ -23,12 +23,14 @@ from ..route.mx import Route, RouteFailure
 from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
 from ..smtp.session import Hop, OpenFailure, Session, TlsContext, open_session
 from ..status import Attempt, Phase, TlsUsed
+from .events import Tell
 from .hops import TlsMode, demanded_tls, falls_back_to_clear, hop_to
 from .job import Job, Stopped
 from .lanes import Lanes
 from .pool import Pool
 from .redirect import Redirect
 from .routing import Router, router_for
+from .session_events import SessionEvents
 from .triage import DOT_LOST
 from .world import World
 
@@ -46,6 +48,7 @@ class Tools:
     router: Router
     lanes: Lanes
     pool: Pool
+    session_events: SessionEvents
     tls_context: TlsContext
     helo_name: str
     redirect: Redirect | None
@@ -142,6 +145,7 @@ class Delivery:
         self._job.comes_to(hop)
         opened = await self._open(hop)
         if isinstance(opened, Session):
+            self._tools.session_events.opened(opened)
             self._tools.router.note_reachable(ip)
             if self._has_credentials():
                 self._tools.lanes.clear_hold(self._route.lane)
@@ -186,8 +190,8 @@ class Delivery:
             self._job.check_not_stopped()
 
         try:
-            report = await session.deliver(
-                self._email, self._forward_paths(), before_dot=self._before_dot, between=between
+            report = await self._tools.session_events.deliver(
+                session, self._email, self._forward_paths(), before_dot=self._before_dot, between=between
             )
         except BaseException:
             session.abort()
@@ -315,7 +319,9 @@ def _no_host(route: Route) -> Verdict:
     raise AssertionError(f"a route without addresses: {route.lane}")
 
 
-async def make_tools(config: Config, world: World, lanes: Lanes, helo_name: str) -> Tools:
+async def make_tools(
+    config: Config, world: World, lanes: Lanes, helo_name: str, tell: Tell | None
+) -> Tools:
     """The tools of a new engine, made in its loop; raises when there is no resolver."""
     from ..net.tls import TlsContexts
 
@@ -330,6 +336,7 @@ async def make_tools(config: Config, world: World, lanes: Lanes, helo_name: str)
         router=router_for(config, world, resolver, helo_name),
         lanes=lanes,
         pool=Pool(config),
+        session_events=SessionEvents(world.clock, tell),
         tls_context=TlsContexts(ca_file),
         helo_name=helo_name,
         redirect=Redirect.of(config),

@@ -23,6 +23,7 @@ _log = logging.getLogger("mailstrom")
 
 
 Observer = Callable[[Event], object]
+Tell = Callable[[Event], None]  # None in its place: nobody observes, and no event need be made
 
 
 def checked_observers(given: object) -> tuple[Observer, ...]:
@@ -50,6 +51,11 @@ class Observers:
     def are_there(self) -> bool:
         """Somebody observes."""
         return bool(self._observers)
+
+    @property
+    def teller(self) -> Tell | None:
+        """`tell`, where somebody observes."""
+        return self.tell if self.are_there else None
 
     def tell(self, event: Event) -> None:
         """Queues the event; returns at once."""

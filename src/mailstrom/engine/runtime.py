@@ -12,6 +12,7 @@ from ..config import Config
 from ..errors import NotRunningError
 from ..event import Event, EventKind
 from ..status import WorkerStatus
+from .events import Tell
 from .gates import Gates
 from .job import MakeCarrier
 from .platform import Platform
@@ -41,7 +42,7 @@ class Runtime:
         *,
         platform: Platform,
         owner: str,
-        tell: Callable[[Event], None],
+        tell: Tell | None,
         now: Callable[[], datetime],
         changed: Callable[[str], None],
         ended: Callable[[], None],
@@ -177,6 +178,7 @@ class Runtime:
         self._crashed = True
         self._over.set()
         _log.critical("the worker crashed too often and stays down: nothing is delivered any more")
-        crashed = WorkerStatus.CRASHED
-        self._tell(Event(kind=EventKind.WORKER_STATUS, at=self._now(), worker_status=crashed))
+        if self._tell is not None:
+            crashed = WorkerStatus.CRASHED
+            self._tell(Event(kind=EventKind.WORKER_STATUS, at=self._now(), worker_status=crashed))
         self._ended()

@@ -18,12 +18,12 @@ from typing import Any
 
 from ..abc import Claim, SharedStorage
 from ..config import Config
-from ..event import Event
 from ..schedule.retry import longest_wait, waits_after_death
 from ..status import WorkerStatus
 from .announce import Announcer
 from .claimer import Claimer
 from .committer import Committer
+from .events import Tell
 from .gates import Gates
 from .hand_over import HandOver
 from .housekeeping import Housekeeping
@@ -70,7 +70,7 @@ class Engine:
         make_carrier: MakeCarrier,
         *,
         owner: str,
-        tell: Callable[[Event], None],
+        tell: Tell | None,
         changed: Callable[[str], None],
     ) -> None:
         self.status = WorkerStatus.NOT_STARTED
@@ -88,7 +88,7 @@ class Engine:
         self._lanes = Lanes(config.max_sessions_per_lane, self.wake)
         self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, changed)
-        self._committer = Committer(storage, self._calls, world.clock.now, self.wake)
+        self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
         self._recorder = self._make_recorder()
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)
         self._claimer = self._make_claimer(owner)

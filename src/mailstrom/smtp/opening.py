@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -106,6 +106,7 @@ class Opener:
         self._client: SMTP | None = None
         self.extensions: Mapping[str, str] = {}
         self.tls: TlsUsed | None = None
+        self.phase_secs: dict[Phase, float] = {}  # how long each step took; STARTTLS with EHLO again
         self.protocol = StrictProtocol(self._start_tls, self._began_at + self._timeouts.session_secs)
 
     async def run(self) -> OpenFailure | None:
@@ -122,19 +123,22 @@ class Opener:
         return None
 
     async def _steps(self) -> None:
-        await self._connect()
+        await self._timed(Phase.CONNECT, self._connect())
         if self._hop.implicit_tls:
-            self.protocol.phase = Phase.TLS
-            await self.protocol.secure(*self._tls_setting(), self._timeouts.starttls_secs)
-            self.protocol.expect_reply()
-            self._note_tls()
-        await self._greeting()
-        await self._ehlo()
-        if self.tls is None and self._hop.tls != "none":
-            await self._starttls()
+            await self._timed(Phase.TLS, self._secure())
+        await self._timed(Phase.GREETING, self._greeting())
+        await self._timed(Phase.EHLO, self._ehlo())
+        if self.tls is None and self._hop.tls != "none" and self._may_starttls():
+            await self._timed(Phase.STARTTLS, self._starttls())
         if self._opening.auth is not None:
-            await self._authenticate(self._opening.auth)
+            await self._timed(Phase.AUTH, self._authenticate(self._opening.auth))
         self.protocol.phase = Phase.MAIL
+
+    async def _timed(self, phase: Phase, step: Awaitable[None]) -> None:
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        await step
+        self.phase_secs[phase] = loop.time() - began_at
 
     async def _connect(self) -> None:
         hop = self._hop
@@ -148,6 +152,12 @@ class Opener:
                 )
         except OSError as error:  # TimeoutError is one
             raise DialogueError(_connect_fault(error, self._timeouts.connect_secs)) from None
+
+    async def _secure(self) -> None:
+        self.protocol.phase = Phase.TLS
+        await self.protocol.secure(*self._tls_setting(), self._timeouts.starttls_secs)
+        self.protocol.expect_reply()
+        self._note_tls()
 
     async def _greeting(self) -> None:
         self.protocol.phase = Phase.GREETING
@@ -193,14 +203,15 @@ class Opener:
         if not reply.reply.is_positive:
             raise RefusedError(Phase.EHLO, reply.reply)
 
+    def _may_starttls(self) -> bool:
+        self.protocol.phase = Phase.STARTTLS
+        if "STARTTLS" not in self.extensions and self._hop.tls != "opportunistic":
+            raise self._fault(FaultKind.TLS_MISSING)
+        return "STARTTLS" in self.extensions
+
     async def _starttls(self) -> None:
         from aiosmtplib import SMTPException, SMTPResponseException
 
-        self.protocol.phase = Phase.STARTTLS
-        if "STARTTLS" not in self.extensions:
-            if self._hop.tls != "opportunistic":
-                raise self._fault(FaultKind.TLS_MISSING)
-            return
         client = self._aiosmtplib()
         client.tls_context, server_hostname = self._tls_setting()
         try:

@@ -79,14 +79,16 @@ class Session:
         self.hop = hop
         self.tls: TlsUsed | None = opener.tls  # None: in clear
         self.opened_at = asyncio.get_running_loop().time()
+        self.opening_secs: Mapping[Phase, float] = opener.phase_secs
         self.messages = 0  # transactions that ended with a reply to the final dot
         self.ended = asyncio.Event()
+        self.on_end: Callable[[], object] | None = None  # called when that is set
         self._protocol: StrictProtocol = opener.protocol
         self._extensions = opener.extensions
         self._timeouts = timeouts
         self._used = False
         self._needs_reset = False
-        self._protocol.on_end = self.ended.set
+        self._protocol.on_end = self._end
         if not self._protocol.is_connected:
             self.ended.set()
 
@@ -98,6 +100,11 @@ class Session:
     def usable(self) -> bool:
         """The connection stands, and the dialogue is in step: another message may follow."""
         return self._protocol.is_connected
+
+    @property
+    def used(self) -> bool:
+        """A message was offered over it."""
+        return self._used
 
     @property
     def phase(self) -> Phase:
@@ -135,6 +142,11 @@ class Session:
     def abort(self) -> None:
         """Ends it now; what was not sent yet is dropped."""
         self._protocol.abort()
+
+    def _end(self) -> None:
+        self.ended.set()
+        if self.on_end is not None:
+            self.on_end()
 
     # -- one message -----------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from mailstrom import MemoryStorage, StorageError
 from mailstrom.abc import Claim, Outcome, Settlement
 from mailstrom.engine.committer import SET_ASIDE_SECS, Committer
 from mailstrom.engine.patience import PatientCalls
+from mailstrom.event import Commit, Event
 from mailstrom.status import Delivered, WorkerStatus
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.submission import Moment, Submission, UnsignedDomains, entry_for
@@ -39,6 +40,16 @@ class Counted(ExclusiveStorage):
         return super().settle(settlements, *args)
 
 
+class Ticking(VirtualClock):
+    """Half a second passes between two looks at it."""
+
+    looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return super().monotonic() + self.looks / 2
+
+
 class Bench:
     """A committer over a storage that takes its time for each call."""
 
@@ -46,9 +57,10 @@ class Bench:
         self.clock = VirtualClock(loop)
         self.storage = Counted(self.clock)
         self.statuses: list[WorkerStatus] = []
+        self.events: list[Event] = []
         self.woken = 0
         calls = PatientCalls(self._slowly, self.statuses.append, lambda _: None)
-        self.committer = Committer(self.storage, calls, self.clock.now, self._wake)
+        self.committer = Committer(self.storage, calls, Ticking(loop), self._wake, self.events.append)
 
     def claims(self, count: int) -> list[Claim]:
         """Claims of a message each."""
@@ -93,6 +105,22 @@ def test_a_result_that_comes_alone_is_committed_at_once_and_alone() -> None:
         assert await bench.settle(claim)
 
         assert bench.storage.commits == [(1.0, [claim.token])]
+
+    run(story)
+
+
+def test_a_commit_is_told_with_its_size_and_the_time_it_took_and_a_failure_is_not() -> None:
+    async def story(bench: Bench) -> None:
+        first, *others = bench.claims(3)
+        bench.storage.fails = True
+        settling = [bench.settle(first)]
+        await asyncio.sleep(0.5)
+        settling += [bench.settle(claim) for claim in others]
+        bench.storage.fails = False
+
+        await asyncio.gather(*settling)
+
+        assert [event.commit for event in bench.events] == [Commit(results=3, duration_secs=0.5)]
 
     run(story)
 

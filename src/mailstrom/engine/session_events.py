@@ -1,0 +1,125 @@
+"""What observers are told of connections: sessions that open and end, and what is carried over them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from ..abc import Clock, PreparedEmail
+from ..event import Event, EventKind, SessionEnded, SessionOpened, Transaction
+from ..schedule.verdict import Verdict
+from ..smtp.session import BeforeDot, BetweenTransactions, DeliveryReport, Session
+from .events import Tell
+
+OUTCOMES = ("delivered", "deferred", "failed")  # of a transaction: the first that holds for somebody
+
+
+class SessionEvents:
+    """Watches sessions where somebody observes. Used in the worker's loop only."""
+
+    def __init__(self, clock: Clock, tell: Tell | None) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._open = 0
+
+    def opened(self, session: Session) -> None:
+        """Tells of it now, and of its end then."""
+        if (tell := self._tell) is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._open += 1
+        opened = SessionOpened(
+            host=session.hop.host,
+            ip=session.hop.ip,
+            port=session.hop.port,
+            tls=session.tls,
+            phase_secs=session.opening_secs,
+            open_now=self._open,
+        )
+        tell(Event(kind=EventKind.SESSION_OPENED, at=self._clock.now(), session_opened=opened))
+        # soon: a reply that came together with the end is taken before it
+        session.on_end = lambda: loop.call_soon(self._ended, session, tell)
+        if session.ended.is_set():
+            session.on_end()
+
+    async def deliver(
+        self,
+        session: Session,
+        email: PreparedEmail,
+        recipients: Sequence[str],
+        *,
+        before_dot: BeforeDot,
+        between: BetweenTransactions,
+    ) -> DeliveryReport:
+        """As `Session.deliver`, and tells of each transaction that came to its end."""
+        if self._tell is None:
+            return await session.deliver(email, recipients, before_dot=before_dot, between=between)
+        watch = _Watch(session, len(email.content), before_dot, between)
+        report = await session.deliver(
+            email, recipients, before_dot=watch.before_dot, between=watch.between
+        )
+        if not report.stale:
+            watch.ended(report.verdicts)
+        for transaction in watch.transactions:
+            kind, now = EventKind.TRANSACTION, self._clock.now()
+            self._tell(Event(kind=kind, at=now, message_id=email.message_id, transaction=transaction))
+        return report
+
+    def _ended(self, session: Session, tell: Tell) -> None:
+        self._open -= 1
+        ended = SessionEnded(
+            host=session.hop.host,
+            ip=session.hop.ip,
+            port=session.hop.port,
+            messages=session.messages,
+            age_secs=asyncio.get_running_loop().time() - session.opened_at,
+            open_now=self._open,
+        )
+        tell(Event(kind=EventKind.SESSION_ENDED, at=self._clock.now(), session_ended=ended))
+
+
+class _Watch:
+    """Measures the transactions of one `Session.deliver`. Used by one task."""
+
+    def __init__(
+        self, session: Session, octets: int, before_dot: BeforeDot, between: BetweenTransactions
+    ) -> None:
+        self.transactions: list[Transaction] = []
+        self._time = asyncio.get_running_loop().time
+        self._host = session.hop.host
+        self._octets = octets
+        self._reused = session.used
+        self._ask = before_dot
+        self._hand_on = between
+        self._known: set[str] = set()  # who has a verdict of an earlier transaction
+        self._began_at = self._time()
+        self._dot_at: float | None = None
+
+    async def before_dot(self, accepted: tuple[str, ...]) -> bool:
+        may_be_sent = await self._ask(accepted)
+        if may_be_sent:
+            self._dot_at = self._time()
+        return may_be_sent
+
+    async def between(self, verdicts: Mapping[str, Verdict]) -> None:
+        self.ended(verdicts)
+        await self._hand_on(verdicts)
+        self._began_at, self._dot_at = self._time(), None
+
+    def ended(self, verdicts: Mapping[str, Verdict]) -> None:
+        """A transaction has: these are its verdicts, beside what is known already."""
+        now = self._time()
+        dot_at = now if self._dot_at is None else self._dot_at
+        states = [verdict.state for path, verdict in verdicts.items() if path not in self._known]
+        self._known.update(verdicts)
+        self.transactions.append(
+            Transaction(
+                host=self._host,
+                recipients=len(states),
+                octets=self._octets,
+                reused=self._reused,
+                before_dot_secs=dot_at - self._began_at,
+                after_dot_secs=None if self._dot_at is None else now - dot_at,
+                outcome=next(outcome for outcome in OUTCOMES if outcome in states),
+            )
+        )
