@@ -172,3 +172,17 @@ def test_each_session_that_opened_is_told_to_have_ended_however_the_worker_ends(
         assert [told.open_now for told in ended(sim.events)] == [2, 1, 0]
 
     simulate(story, config=a_config())
+
+
+def test_a_transaction_that_ended_is_told_although_the_worker_stops_before_the_next() -> None:
+    recipients = ["a@dest.example", "b@dest.example"]
+
+    async def story(sim: LoneEngine) -> None:
+        with_mx(sim, SmtpServer(recipient_limit=1, delays={"content": 60.0}))
+        sim.send_email(an_email(to=recipients))
+        await asyncio.sleep(30)
+        sim.engine.abort_before_dot()
+        await asyncio.sleep(60)
+        assert [told.outcome for told in transactions(sim.events)] == ["delivered"]
+
+    simulate(story, config=a_config())

@@ -16,13 +16,14 @@ import logging
 import os
 import queue
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from .exit_codes import CommandError, ExitCode
+from .metrics_page import MetricsPage, add_metrics_arguments, metrics_page_of
 from .send_arguments import secs_above_zero
 from .storage_option import STORAGE_HELP, add_storage_arguments, config_with_storage, place_of
 from .terminal import LogLines, Progress, Streams
@@ -30,6 +31,7 @@ from .terminal import LogLines, Progress, Streams
 if TYPE_CHECKING:
     from ..abc import SharedStorage
     from ..config import Config
+    from ..engine.events import Observer
     from ..engine.tenure import Role
     from ..facade import Mailstrom
 
@@ -45,6 +47,7 @@ number of workers may work on one queue, on one machine (SQLite) or on many (Pos
 examples:
   mailstrom worker --config mailstrom.toml
   MAILSTROM_STORAGE=postgresql://mail@db.mydomain.example/app mailstrom worker --grace 60
+  mailstrom worker --config mailstrom.toml --metrics-port 9464
 
 It writes one line to standard output when it is ready, and another when it has stood by (--role auto)
 and begins to deliver; and its log to standard error, one line for each result. Under systemd
@@ -56,9 +59,9 @@ reply to it is deferred as uncertain. A second signal ends it at once, like a ki
 then either, but on PostgreSQL others go on with that mail only when its lease is over.
 
 {STORAGE_HELP}
-exit codes: 0 drained after a signal; 64 the command line is wrong; 66 a file cannot be read;
-70 the engine failed too often and stays down; 75 the queue cannot be reached; 78 a setting cannot
-be used, or this process may not write to the queue
+exit codes: 0 drained after a signal; 64 the command line is wrong; 66 a file cannot be read; 69 the
+extra 'prometheus' is not installed; 70 the engine failed too often and stays down; 75 the queue cannot
+be reached; 78 a setting cannot be used, or this process may not write to the queue
 """
 
 
@@ -79,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="always",
         help="auto: deliver only while no other process of this host does (always)",
     )
+    add_metrics_arguments(parser)
     parser.add_argument(
         "--log-level", choices=LEVELS, default="info", help="the least that is logged (info: each result)"
     )
@@ -91,15 +95,20 @@ def run(given: argparse.Namespace, streams: Streams) -> ExitCode:
     """Works until a signal comes, then drains."""
     config = config_with_storage(given, os.environ)
     level = logging.getLevelNamesMapping()[given.log_level.upper()]
-    deliver(config, role=given.role, grace=given.grace, level=level, streams=streams)
+    with metrics_page_of(given) as page:
+        deliver(config, role=given.role, grace=given.grace, level=level, streams=streams, page=page)
     return ExitCode.OK
 
 
-def deliver(config: Config, *, role: Role, grace: float, level: int, streams: Streams) -> None:
+def deliver(
+    config: Config, *, role: Role, grace: float, level: int, streams: Streams, page: MetricsPage | None = None
+) -> None:
     """The same with these settings, a storage among them; logs from `level` on."""
     with caught_signals() as signals, LogLines(streams, Progress(streams.stderr), level):
-        mailstrom = _started(config, role, streams)
+        mailstrom = _started(config, role, streams, () if page is None else (page.metrics,))
         try:
+            if page is not None:
+                page.show(mailstrom)
             signalled = awaited_signal(mailstrom, signals, on_turn=lambda: _tell_turn(streams))
         except BaseException:
             mailstrom.die()
@@ -140,7 +149,7 @@ def caught_signals() -> Iterator[Signals]:
             signal.signal(number, handler)
 
 
-def _started(config: Config, role: Role, streams: Streams) -> Mailstrom:
+def _started(config: Config, role: Role, streams: Streams, observers: Iterable[Observer]) -> Mailstrom:
     """A worker that has seen its queue: who names a wrong one is told now."""
     from ..facade import Mailstrom
     from ..net.systemd import notify
@@ -148,7 +157,7 @@ def _started(config: Config, role: Role, streams: Streams) -> Mailstrom:
     from ..wiring import storage_of
 
     storage = storage_of(config.storage)
-    mailstrom = Mailstrom(config, storage)
+    mailstrom = Mailstrom(config, storage, observers=observers)
     try:
         waiting = "nothing is waiting" if storage.is_idle() else "mail is waiting"
         _check_may_write(storage)

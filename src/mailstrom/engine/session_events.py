@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..abc import Clock, PreparedEmail
 from ..event import Event, EventKind, SessionEnded, SessionOpened, Transaction
@@ -11,7 +11,7 @@ from ..schedule.verdict import Verdict
 from ..smtp.session import BeforeDot, BetweenTransactions, DeliveryReport, Session
 from .events import Tell
 
-OUTCOMES = ("delivered", "deferred", "failed")  # of a transaction: the first that holds for somebody
+OUTCOMES = ("delivered", "deferred", "failed")  # of a transaction: the first that somebody has
 
 
 class SessionEvents:
@@ -52,17 +52,19 @@ class SessionEvents:
         between: BetweenTransactions,
     ) -> DeliveryReport:
         """As `Session.deliver`, and tells of each transaction that came to its end."""
-        if self._tell is None:
+        if (tell := self._tell) is None:
             return await session.deliver(email, recipients, before_dot=before_dot, between=between)
-        watch = _Watch(session, len(email.content), before_dot, between)
+
+        def ended(transaction: Transaction) -> None:
+            kind, now = EventKind.TRANSACTION, self._clock.now()
+            tell(Event(kind=kind, at=now, message_id=email.message_id, transaction=transaction))
+
+        watch = _Watch(session, len(email.content), before_dot, between, ended)
         report = await session.deliver(
             email, recipients, before_dot=watch.before_dot, between=watch.between
         )
         if not report.stale:
-            watch.ended(report.verdicts)
-        for transaction in watch.transactions:
-            kind, now = EventKind.TRANSACTION, self._clock.now()
-            self._tell(Event(kind=kind, at=now, message_id=email.message_id, transaction=transaction))
+            watch.judged(report.verdicts)
         return report
 
     def _ended(self, session: Session, tell: Tell) -> None:
@@ -82,9 +84,14 @@ class _Watch:
     """Measures the transactions of one `Session.deliver`. Used by one task."""
 
     def __init__(
-        self, session: Session, octets: int, before_dot: BeforeDot, between: BetweenTransactions
+        self,
+        session: Session,
+        octets: int,
+        before_dot: BeforeDot,
+        between: BetweenTransactions,
+        ended: Callable[[Transaction], None],
     ) -> None:
-        self.transactions: list[Transaction] = []
+        self._ended = ended
         self._time = asyncio.get_running_loop().time
         self._host = session.hop.host
         self._octets = octets
@@ -102,17 +109,17 @@ class _Watch:
         return may_be_sent
 
     async def between(self, verdicts: Mapping[str, Verdict]) -> None:
-        self.ended(verdicts)
+        self.judged(verdicts)
         await self._hand_on(verdicts)
         self._began_at, self._dot_at = self._time(), None
 
-    def ended(self, verdicts: Mapping[str, Verdict]) -> None:
-        """A transaction has: these are its verdicts, beside what is known already."""
+    def judged(self, verdicts: Mapping[str, Verdict]) -> None:
+        """A transaction ended: these are its verdicts, beside what is known already."""
         now = self._time()
         dot_at = now if self._dot_at is None else self._dot_at
         states = [verdict.state for path, verdict in verdicts.items() if path not in self._known]
         self._known.update(verdicts)
-        self.transactions.append(
+        self._ended(
             Transaction(
                 host=self._host,
                 recipients=len(states),
@@ -120,6 +127,6 @@ class _Watch:
                 reused=self._reused,
                 before_dot_secs=dot_at - self._began_at,
                 after_dot_secs=None if self._dot_at is None else now - dot_at,
-                outcome=next(outcome for outcome in OUTCOMES if outcome in states),
+                outcome=min(states, key=OUTCOMES.index, default="failed"),
             )
         )
