@@ -79,7 +79,7 @@ class Life:
         wish = Wish() if inherited is None else inherited._tenure.wish
         self._tenure: Tenure = Tenure(platform, make_runtime, storage.identity, inherited=wish)
         self._left: tuple[MessageStatus, ...] = ()
-        self._steering = Steering(storage, self.clock.now, self.observers.tell, self.board.changed)
+        self._steering = Steering(storage, self.clock.now, self.observers.teller, self.board.changed)
         self.intake = Intake(
             config,
             storage,

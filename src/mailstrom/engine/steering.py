@@ -9,6 +9,7 @@ from ..abc import Event, Order, Ordered, Selection, SharedStorage
 from ..event import EventKind
 from ..records import START
 from ..status import MessageStatus
+from .events import Tell
 
 
 class Steering:
@@ -21,7 +22,7 @@ class Steering:
         self,
         storage: SharedStorage,
         now: Callable[[], datetime],
-        tell: Callable[[Event], None],
+        tell: Tell | None,
         changed: Callable[[str], None],
     ) -> None:
         self._storage = storage
@@ -49,8 +50,9 @@ class Steering:
         return count
 
     def _announce(self, batch: Sequence[Ordered], now: datetime) -> None:
-        for event in cancellations(batch, now):
-            self._tell(event)
+        if self._tell is not None:
+            for event in cancellations(batch, now):
+                self._tell(event)
         for message_id in {ordered.message_id for ordered in batch}:
             self._changed(message_id)
 

@@ -20,8 +20,8 @@ class Kind(StrEnum):
     """What a value means over time."""
 
     COUNTER = "counter"  # only grows, from 0 when the process began
-    LEVEL = "up-down counter"  # how many there are now: can be added up over processes
-    GAUGE = "gauge"  # how it is now: cannot
+    LEVEL = "up-down counter"  # how many there are now: adds up over its labels
+    GAUGE = "gauge"  # how it is now: does not
     HISTOGRAM = "histogram"
 
 
