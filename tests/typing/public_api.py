@@ -43,6 +43,7 @@ from mailstrom import (
 from mailstrom.abc import Overview
 from mailstrom.dkim import DkimSigner
 from mailstrom.explanation import Explanation, Gate
+from mailstrom.metrics import Family, Metrics, QueueGauges, Snapshot
 from mailstrom.plan import Plan
 
 
@@ -174,3 +175,11 @@ async def awaiting(m: AsyncMailstrom, email: Email) -> None:
         async for event in m.events():
             assert_type(event, Event)
         assert_type(await m.drain(), bool)
+
+
+def counting(m: Mailstrom) -> None:
+    metrics = Metrics()
+    assert_type(Mailstrom(observers=[metrics]).start(), Mailstrom)
+    assert_type(metrics.snapshot(), Snapshot)
+    assert_type(metrics.snapshot()["attempts"].total(outcome="delivered"), float)
+    assert_type(QueueGauges(m.overview, destinations=20).families(), tuple[Family, ...])
