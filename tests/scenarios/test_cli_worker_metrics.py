@@ -86,9 +86,9 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
     assert "pip install 'mailstrom[prometheus]'" in told
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
 def test_what_is_no_port_is_wrong_usage(port: str) -> None:
     code, told = complaint("--metrics-port", port)
 
     assert code == ExitCode.USAGE
-    assert "expected a port from 1 to 65535" in told or "--metrics-port" in told
+    assert f"expected a port from 1 to 65535, got '{port}'" in told
