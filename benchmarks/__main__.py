@@ -2,6 +2,7 @@
 
 mail      composing and signing, beside others that do the same
 queue     storages with a million messages, and workers on them
+wire      messages a second, from the call to the receiver, beside others that send
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from .comparisons import Comparison, Scale, comparisons
 from .environment import what_runs
@@ -22,6 +24,10 @@ from .queues import QueueScale, queue_comparisons
 from .record import write_record
 from .rounds import Effort, Samples
 from .table import block
+from .wire.comparisons import WireScale, wire_comparisons
+from .wire.peers import left_out, versions
+from .wire.table import samples_of, wire_table
+from .wire.turns import Pace
 
 PROCESSES = 3
 FULL = Scale(effort=Effort(rounds=25, turn_secs=0.005), large_effort=Effort(rounds=2, turn_secs=0))
@@ -45,7 +51,11 @@ QUICK_QUEUES = QueueScale(
     drains=1,
 )
 
-_Measured = tuple[Comparison, list[Samples]]  # run by run
+QUICK_PACE = Pace(rounds=1, turn_secs=0, trial=20)
+QUICK_WIRE = WireScale(pace=QUICK_PACE, far_pace=QUICK_PACE)
+
+_Measured: TypeAlias = tuple[Comparison, list[Samples]]  # run by run
+_Part: TypeAlias = tuple[Iterable[str], list[_Measured]]  # what is printed, and what is kept
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,34 +67,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(what_runs()))
     measured: list[_Measured] = []
     with tempfile.TemporaryDirectory(prefix="mailstrom-bench-") as folder:
-        for comparison, runs in _parts(options, Path(folder)):
-            print("", *block(comparison, _together(runs)), sep="\n", flush=True)
-            measured.append((comparison, runs))
+        for lines, kept in _parts(options, Path(folder)):
+            print("", *lines, sep="\n", flush=True)
+            measured += kept
     if options.record:
         write_record(options.record, measured)
     return 0
 
 
-def _parts(options: argparse.Namespace, folder: Path) -> Iterator[_Measured]:
-    if options.only != "queue":
-        yield from _mail(options.quick, folder)
-    if options.only != "mail":
-        yield from _queues(QUICK_QUEUES if options.quick else FULL_QUEUES, folder)
+def _parts(options: argparse.Namespace, folder: Path) -> Iterator[_Part]:
+    for name, part in {"mail": _mail, "queue": _queues, "wire": _wire}.items():
+        if options.only in (None, name):
+            (folder / name).mkdir()
+            yield from part(options, folder / name)
 
 
-def _mail(quick: bool, folder: Path) -> Iterator[_Measured]:
+def _mail(options: argparse.Namespace, folder: Path) -> Iterator[_Part]:
     """Several processes measure one after the other, since each runs a little differently from the last."""
-    chosen = _chosen(quick, folder)
-    runs = [_run_of_a_worker(quick, folder) for _ in range(1 if quick else PROCESSES)]
+    chosen = _chosen(options.quick, folder)
+    runs = [_run_of_a_worker(options.quick, folder) for _ in range(1 if options.quick else PROCESSES)]
     for number, comparison in enumerate(chosen):
-        yield comparison, [run[number] for run in runs]
+        yield _shown(comparison, [run[number] for run in runs])
 
 
-def _queues(scale: QueueScale, folder: Path) -> Iterator[_Measured]:
+def _queues(options: argparse.Namespace, folder: Path) -> Iterator[_Part]:
+    scale = QUICK_QUEUES if options.quick else FULL_QUEUES
     with places(folder) as found:
         print(f"\nMaking queues of {scale.finished + scale.due:,} messages ...", flush=True)
         for comparison in queue_comparisons(scale, folder, found):
-            yield comparison, [comparison.measure()]
+            yield _shown(comparison, [comparison.measure()])
+
+
+def _shown(comparison: Comparison, runs: list[Samples]) -> _Part:
+    return block(comparison, _together(runs)), [(comparison, runs)]
+
+
+def _wire(options: argparse.Namespace, folder: Path) -> Iterator[_Part]:
+    yield [versions(), *left_out()], []
+    settings: list[dict[str, object]] = [{}, *(dict([setting]) for setting in options.also)]
+    scale = QUICK_WIRE if options.quick else WireScale()
+    with places(folder) as found:
+        for comparison in wire_comparisons(scale, folder, found, settings):
+            turns = comparison.measure()
+            yield wire_table(comparison, turns), list(samples_of(comparison, turns))
 
 
 def _chosen(quick: bool, folder: Path) -> list[Comparison]:
@@ -114,12 +139,28 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="a few calls of each, to see that all runs")
-    parser.add_argument("--only", choices=("mail", "queue"), help="one half of it")
+    parser.add_argument("--only", choices=("mail", "queue", "wire"), help="one part of it")
     parser.add_argument(
         "--record", metavar="FILE", help="keeps every sample, for `python -m pyperf compare_to`"
     )
+    parser.add_argument(
+        "--also",
+        metavar="NAME=VALUE",
+        type=_setting,
+        action="append",
+        default=[],
+        help="wire: each row of mailstrom's once more, with this setting of Config",
+    )
     parser.add_argument("--worker", metavar="FOLDER", help=argparse.SUPPRESS)
     return parser
+
+
+def _setting(given: str) -> tuple[str, object]:
+    name, _, value = given.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 if __name__ == "__main__":

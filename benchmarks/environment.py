@@ -10,7 +10,16 @@ from pathlib import Path
 
 __all__ = ["what_runs"]
 
-PACKAGES = ("mailstrom", "email-validator", "cryptography", "dkimpy", "psycopg")
+PACKAGES = (
+    "mailstrom",
+    "email-validator",
+    "cryptography",
+    "dkimpy",
+    "psycopg",
+    "aiosmtplib",
+    "django-post-office",
+    "uvloop",
+)
 
 
 def what_runs() -> Iterator[str]:

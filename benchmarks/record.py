@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from .comparisons import Comparison
 from .rounds import Samples
 
-__all__ = ["write_record"]
+__all__ = ["SHOWN_IN", "write_record"]
+
+SHOWN_IN = "shown_in"  # the unit that pyperf does not know
 
 
 def write_record(path: str, measured: Iterable[tuple[Comparison, Sequence[Samples]]]) -> None:
@@ -18,7 +20,7 @@ def write_record(path: str, measured: Iterable[tuple[Comparison, Sequence[Sample
     for comparison, runs in measured:
         unit = "second" if comparison.unit == "s" else "integer"
         for name in runs[0]:
-            metadata = {"name": f"{comparison.title}: {name}", "unit": unit}
+            metadata = {"name": f"{comparison.title}: {name}", "unit": unit, SHOWN_IN: comparison.unit}
             made = [pyperf.Run(run[name], metadata=metadata, collect_metadata=True) for run in runs]
             suite.append(pyperf.Benchmark(made))
     pyperf.BenchmarkSuite(suite).dump(path, replace=True)

@@ -8,7 +8,7 @@ from statistics import median
 from .comparisons import Claim, Comparison
 from .rounds import Samples, ratio
 
-__all__ = ["block"]
+__all__ = ["block", "verdict"]
 
 WIDTH = 44
 
@@ -22,10 +22,11 @@ def block(comparison: Comparison, samples: Samples) -> Iterator[str]:
         shown = _duration(middle) if comparison.unit == "s" else f"{middle:.2f} {comparison.unit}"
         yield f"  {name:<{WIDTH}}{shown:>17}{ratio(samples, name, base):>9.3f} ×"
     for claim in comparison.claims:
-        yield _verdict(claim, claim.figure(samples))
+        yield verdict(claim, claim.figure(samples))
 
 
-def _verdict(claim: Claim, figure: float) -> str:
+def verdict(claim: Claim, figure: float) -> str:
+    """What a claim comes to, and whether that is enough."""
     said = f"  → {claim.what}: {figure:.4g} {claim.unit}"
     if claim.limit is None:
         return said

@@ -1,0 +1,1 @@
+"""How many messages a second go over the wire, by mailstrom and by others: see ../README.md."""
