@@ -6,20 +6,22 @@
 # PYTHON=python3.12   the Python to use (else the newest here that is 3.11 or later)
 # PYTEST_ARGS="-k mx" what to hand to pytest
 # JOBS=4              in how many processes the tests run; 2 if not said
-# make bench          measures composing and signing against others, and queues of a million; ten minutes
+# make bench          measures composing and signing against others, queues of a million, and messages
+#                     a second over the wire, against others as well (make peers first); twenty minutes
+# make bench-plots    measures the last of these, and draws it into docs/; ten minutes
 # make fuzz           200,000 inputs through every way in for mail; RUNS=n for another number
 # make torture        kills, freezes and cuts off the processes of durable queues, half an hour of it;
 #                     SHORT=1 for a tenth
 # make simulate       20,000 stories of a simulated world, in JOBS processes; SEEDS=n for another number
 # make readers        10,000 emails, written by us, read by other people's parsers (make peers first)
-# make peers          fetches what tests/interop runs of other people's: a mail server and mail parsers
-#                     in JavaScript (needs Node.js 20 or later, with npm)
+# make peers          fetches what tests/interop and make bench run of other people's: a mail server,
+#                     mail parsers and a mail sender in JavaScript (needs Node.js 20 or later, with npm)
 
 VENV ?= .venv
 PYTHON ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
-PEERS := Haraka@3.3.4 mailparser@3.14.2 postal-mime@4.0.0
+PEERS := Haraka@3.3.4 mailparser@3.14.2 nodemailer@10.6.0 postal-mime@4.0.0
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
@@ -39,7 +41,7 @@ $(shell test ! -f "$(ASKED_FOR)" || test "$$(cat "$(ASKED_FOR)")" = "$(PYTHON)" 
 endif
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: demo test pytest lint clean bench fuzz torture simulate peers readers
+.PHONY: demo test pytest lint clean bench bench-plots fuzz torture simulate peers readers
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.demo-installed
@@ -57,6 +59,10 @@ lint: $(VENV)/.test-installed
 
 bench: $(VENV)/.bench-installed
 	@$(BIN)/python -m benchmarks
+
+bench-plots: $(VENV)/.bench-installed
+	@$(BIN)/python -m benchmarks --only wire --record $(VENV)/wire.json
+	@$(BIN)/python -m benchmarks.plots $(VENV)/wire.json docs
 
 fuzz: $(VENV)/.fuzz-installed
 	@$(BIN)/python -m tests.fuzz --runs $(RUNS)
