@@ -3,6 +3,7 @@
 mail      composing and signing, beside others that do the same
 queue     storages with a million messages, and workers on them
 wire      messages a second, from the call to the receiver, beside others that send
+load      bad hosts, full queues, many callers, large mail
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import TypeAlias
 
 from .comparisons import Comparison, Scale, comparisons
 from .environment import what_runs
+from .load.comparisons import LoadScale, load_comparisons
 from .queue_places import places
 from .queues import QueueScale, queue_comparisons
 from .record import write_record
 from .rounds import Effort, Samples
 from .table import block
 from .wire.comparisons import WireScale, wire_comparisons
-from .wire.peers import left_out, versions
+from .wire.peers import SINK, left_out, missing, versions
 from .wire.table import samples_of, wire_table
 from .wire.turns import Pace
 
@@ -53,6 +55,17 @@ QUICK_QUEUES = QueueScale(
 
 QUICK_PACE = Pace(rounds=1, turn_secs=0, trial=20)
 QUICK_WIRE = WireScale(pace=QUICK_PACE, far_pace=QUICK_PACE)
+QUICK_LOAD = LoadScale(
+    rounds=1,
+    bad=1000,
+    good=20,
+    deep=2000,
+    shallow=1000,
+    call_rounds=1,
+    recipients=500,
+    large=1,
+    large_octets=1 << 20,
+)
 
 _Measured: TypeAlias = tuple[Comparison, list[Samples]]  # run by run
 _Part: TypeAlias = tuple[Iterable[str], list[_Measured]]  # what is printed, and what is kept
@@ -76,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parts(options: argparse.Namespace, folder: Path) -> Iterator[_Part]:
-    for name, part in {"mail": _mail, "queue": _queues, "wire": _wire}.items():
+    for name, part in {"mail": _mail, "queue": _queues, "wire": _wire, "load": _load}.items():
         if options.only in (None, name):
             (folder / name).mkdir()
             yield from part(options, folder / name)
@@ -112,6 +125,15 @@ def _wire(options: argparse.Namespace, folder: Path) -> Iterator[_Part]:
             yield wire_table(comparison, turns), list(samples_of(comparison, turns))
 
 
+def _load(options: argparse.Namespace, folder: Path) -> Iterator[_Part]:
+    if SINK in missing():
+        yield left_out(), []
+        return
+    with places(folder) as found:
+        for comparison in load_comparisons(QUICK_LOAD if options.quick else LoadScale(), folder, found):
+            yield _shown(comparison, [comparison.measure()])
+
+
 def _chosen(quick: bool, folder: Path) -> list[Comparison]:
     return comparisons(QUICK if quick else FULL, folder)
 
@@ -139,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="a few calls of each, to see that all runs")
-    parser.add_argument("--only", choices=("mail", "queue", "wire"), help="one part of it")
+    parser.add_argument("--only", choices=("mail", "queue", "wire", "load"), help="one part of it")
     parser.add_argument(
         "--record", metavar="FILE", help="keeps every sample, for `python -m pyperf compare_to`"
     )

@@ -16,7 +16,7 @@ from mailstrom.storage.urls import storage_from_url
 from .queue_mail import MOST, OTHERS, an_email, delivered, mixed_mail, store
 from .queue_places import opened
 
-__all__ = ["DUE_ONCE", "due_domains", "fill"]
+__all__ = ["DUE_ONCE", "due_domains", "fill", "fill_for_one"]
 
 DUE_ONCE = 1000  # messages that are made the ordinary way
 FINISHED_ONCE = 250
@@ -47,6 +47,12 @@ def fill(url: str, *, finished: int, due: int) -> None:
         _store_finished(url)
         _multiply(url, FINISHED_ONCE, finished // FINISHED_ONCE, _FINISHED)
     store(url, list(mixed_mail(DUE_ONCE)))
+    _multiply(url, DUE_ONCE, due // DUE_ONCE, _DUE)
+
+
+def fill_for_one(url: str, due: int) -> None:
+    """Makes so many messages in a new queue, all for the domain that most is for; in thousands."""
+    store(url, [an_email(number, MOST) for number in range(DUE_ONCE)])
     _multiply(url, DUE_ONCE, due // DUE_ONCE, _DUE)
 
 

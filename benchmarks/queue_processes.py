@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 from .queue_mail import HELO
 
-__all__ = ["Receiver", "Worker", "receiving", "working"]
+__all__ = ["Receiver", "Worker", "config_file", "receiving", "working"]
 
 PATIENCE_SECS = 60.0  # for what should come at once
 GRACE_SECS = 2.0
@@ -38,17 +38,7 @@ class Receiver:
 
     def config_file(self, folder: Path, **settings: object) -> Path:
         """The settings with which mail comes here, and these."""
-        lines = [
-            f'helo_name = "{HELO}"',
-            *(f"{name} = {value}" for name, value in settings.items()),
-            "[delivery.remote]",
-            f"port = {self._smtp_port}",
-            "allow_private_addresses = true",
-            f'resolver_setup = {{ address = "127.0.0.1", port = {self._dns_port} }}',
-        ]
-        file = folder / "mailstrom.toml"
-        file.write_text("\n".join(lines), encoding="utf-8")
-        return file
+        return config_file(folder, self._smtp_port, self._dns_port, **settings)
 
     def join(self) -> None:
         """Waits until it has told its last."""
@@ -58,6 +48,21 @@ class Receiver:
         for line in self._lines:
             kind, instant = line.split()
             self._told[kind].put(float(instant))
+
+
+def config_file(folder: Path, smtp_port: int, dns_port: int, **settings: object) -> Path:
+    """The settings with which hosts are on this port, and the DNS on that one; and these."""
+    lines = [
+        f'helo_name = "{HELO}"',
+        *(f"{name} = {value}" for name, value in settings.items()),
+        "[delivery.remote]",
+        f"port = {smtp_port}",
+        "allow_private_addresses = true",
+        f'resolver_setup = {{ address = "127.0.0.1", port = {dns_port} }}',
+    ]
+    file = folder / "mailstrom.toml"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
 
 
 @contextmanager

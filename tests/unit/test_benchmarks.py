@@ -18,7 +18,8 @@ from benchmarks.composers import COMPOSERS
 from benchmarks.environment import what_runs
 from benchmarks.letters import TONGUES, letters
 from benchmarks.memory import peak_octets
-from benchmarks.queue_filling import due_domains, fill
+from benchmarks.queue_filling import due_domains, fill, fill_for_one
+from benchmarks.queue_mail import MOST
 from benchmarks.queue_places import sqlite_place
 from benchmarks.rounds import Effort, measured, percentile, ratio, surplus
 from benchmarks.table import block
@@ -146,6 +147,17 @@ def test_in_a_filled_queue_the_next_claim_of_each_domain_has_100_recipients(fill
     taken = {claim.route_key: len(claim.recipients) for claim in claims if claim is not None}
     assert taken == dict.fromkeys(due_domains(2000), 100)
     assert filled.purge(now) == 0
+
+
+def test_a_queue_filled_for_one_domain_has_mail_for_no_other(tmp_path: Path) -> None:
+    url = sqlite_place(tmp_path).new_queue()
+
+    fill_for_one(url, 2000)
+
+    with closing(storage_from_url(url)) as storage:
+        statuses = storage.retrieve_all_recent()
+    assert len({status.message_id for status in statuses}) == 2000
+    assert _domains(statuses) == {MOST}
 
 
 @pytest.fixture
