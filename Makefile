@@ -6,9 +6,9 @@
 # PYTHON=python3.12   the Python to use (else the newest here that is 3.11 or later)
 # PYTEST_ARGS="-k mx" what to hand to pytest
 # JOBS=4              in how many processes the tests run; 2 if not said
-# make bench          measures composing and signing against others, queues of a million, and messages
-#                     a second over the wire, against others as well (make peers first); twenty minutes
-# make bench-plots    measures the last of these, and draws it into docs/; ten minutes
+# make bench          measures composing, signing and sending against others (make peers first), queues
+#                     of a million, and what heavy load does; half an hour
+# make bench-plots    measures sending only, and draws it into docs/; ten minutes
 # make fuzz           200,000 inputs through every way in for mail; RUNS=n for another number
 # make torture        kills, freezes and cuts off the processes of durable queues, half an hour of it;
 #                     SHORT=1 for a tenth
