@@ -6,6 +6,7 @@ import json
 import os
 from email import message_from_string
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.plots import plot
 from benchmarks.table import block
 from benchmarks.wire.comparisons import WireComparison
 from benchmarks.wire.letters import RECIPIENT, SENDER, write_letters
+from benchmarks.wire.rows import Rows
 from benchmarks.wire.table import samples_of, wire_table
 from benchmarks.wire.turns import Pace, Receiver, Row, Turn
 from benchmarks.wire.watching import cpu_secs, memory_octets
@@ -40,6 +42,12 @@ def a_comparison(*names: str) -> WireComparison:
     )
 
 
+def a_ground(folder: Path, **given: Any) -> Rows:
+    """For rows that are not run."""
+    receiver = Receiver(port=2525, taken=lambda: 0)
+    return Rows(folder=folder, letters=folder / "letters.json", receiver=receiver, **given)
+
+
 def test_the_table_has_medians_the_range_what_was_used_and_the_ratio_of_each_row() -> None:
     title, head, *rows, verdict = wire_table(a_comparison(*TURNS), TURNS)
 
@@ -59,6 +67,25 @@ def test_where_a_peer_is_not_there_nothing_is_compared_with_it() -> None:
 
     assert "peer" not in head
     assert [row.split() for row in rows] == [["mailstrom", "2,000", "1,500–3,000", "0.200", "41"]]
+
+
+def test_who_is_absent_has_no_row(tmp_path: Path) -> None:
+    rows = a_ground(tmp_path, absent=("Nodemailer",))
+
+    assert rows.nodemailer("ready") == rows.nodemailer("signed") == []
+    assert [row.name for row in rows.aiosmtplib()] == ["aiosmtplib"]
+
+
+def test_each_further_setting_gives_mailstrom_a_further_row_with_it(tmp_path: Path) -> None:
+    rows = a_ground(tmp_path, settings=({}, {"max_sessions_per_lane": 5}))
+
+    found = {row.name: json.loads(row.command(7)[-1]) for row in rows.mailstrom("memory")}
+
+    usual = {"helo_name": "sender.example", "delivery": "smtp://127.0.0.1:2525"}
+    assert {name: (task["config"], task["count"]) for name, task in found.items()} == {
+        "mailstrom, memory": (usual, 7),
+        "mailstrom, memory, max_sessions_per_lane=5": ({**usual, "max_sessions_per_lane": 5}, 7),
+    }
 
 
 def test_rates_processor_time_and_memory_are_kept_as_samples() -> None:
