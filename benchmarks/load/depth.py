@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ __all__ = ["depth_figures"]
 FIRST = 500  # messages until it has got going
 MOST = 5000  # messages that are measured, fewer where they take long
 MOST_SECS = 3.0
-ANEW = 20_000  # a queue that is no deeper would run dry: it is made anew for each round
+SHALLOW = 20_000  # a queue that is no deeper would run dry: each round has one of its own
 PATIENCE_SECS = 120.0
 
 
@@ -30,21 +31,22 @@ def depth_figures(
     rates: Samples = {name: [] for name in depths}
     megabytes: Samples = {name: [] for name in depths}
     with world(folder, most_is_bad=False) as here:
-        queues: dict[str, str] = {}
+        queues = {name: _queues(place, depth, rounds) for name, depth in depths.items()}
+        os.sync()  # else the writing of them falls into what is measured
         for number in range(rounds):
             for name in in_turn(depths, number):
-                if name not in queues or depths[name] <= ANEW:
-                    queues[name] = _queue(place, depths[name])
-                rate, octets = _figures(queues[name], here)
+                rate, octets = _figures(queues[name][number], here)
                 rates[name].append(rate)
                 megabytes[name].append(octets / 1e6)
     return rates, megabytes
 
 
-def _queue(place: Place, depth: int) -> str:
-    url = place.new_queue()
-    fill_for_one(url, depth)
-    return url
+def _queues(place: Place, depth: int, rounds: int) -> list[str]:
+    """The queue of each round."""
+    made = [place.new_queue() for _ in range(rounds if depth <= SHALLOW else 1)]
+    for url in made:
+        fill_for_one(url, depth)
+    return made * (rounds // len(made))
 
 
 def _figures(queue: str, here: World) -> tuple[float, int]:
