@@ -21,11 +21,12 @@ from ..abc import InternalRecipientStatus, Resolver
 from ..config import Config, RelayConfig
 from ..route.mx import Route, RouteFailure
 from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
-from ..smtp.session import Hop, OpenFailure, Session, TlsContext, open_session
+from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, TlsContext, open_session
 from ..status import Attempt, Phase, TlsUsed
 from .events import Tell
 from .hops import TlsMode, demanded_tls, falls_back_to_clear, hop_to
 from .job import Job, Stopped
+from .known_hosts import KnownHosts
 from .lanes import Lanes
 from .pool import Pool
 from .redirect import Redirect
@@ -49,6 +50,7 @@ class Tools:
     lanes: Lanes
     pool: Pool
     session_events: SessionEvents
+    known_hosts: KnownHosts
     tls_context: TlsContext
     helo_name: str
     redirect: Redirect | None
@@ -112,21 +114,24 @@ class Delivery:
         self._unwelcome = False
 
     async def run(self) -> bool:
-        """Settles every recipient; False where the job was stopped before that."""
+        """Settles every recipient; False where those that are open are to be given back."""
         try:
             await self._use_idle_session()
             await self._visit_hosts()
         except Stopped:
             return False
-        await self._settle(list(self._standing))
-        return True
+        # who was never named to a relay that refuses us all is given back to the held queue
+        await self._settle([a for a, verdict in self._standing.items() if verdict or not self._unwelcome])
+        return not self._standing
 
     async def _visit_hosts(self) -> None:
         for host, ip in self._stops():
             if not self._standing or not self._sessions_left or self._unwelcome:
                 break
-            self._job.check_not_stopped()
-            await self._visit(host, ip, demanded_tls(self._tools.config).mode)
+            named: Sequence[str] = self._forward_paths()
+            while named and not self._unwelcome:
+                self._job.check_not_stopped()
+                named = await self._visit(host, ip, demanded_tls(self._tools.config).mode, named)
 
     def _stops(self) -> Iterator[tuple[str, str]]:
         for host in self._route.hosts:
@@ -136,10 +141,12 @@ class Delivery:
 
     async def _use_idle_session(self) -> None:
         while self._standing and (session := self._tools.pool.take(self._route.lane)) is not None:
-            if not await self._converse(session, self._begin()):
+            report = await self._converse(session, self._begin(), self._forward_paths())
+            if not report.stale:
                 return
 
-    async def _visit(self, host: str, ip: str, tls: TlsMode) -> None:
+    async def _visit(self, host: str, ip: str, tls: TlsMode, named: Sequence[str]) -> Sequence[str]:
+        """Those of the named forward-paths that belong into another session with the same host."""
         began = self._begin()
         hop = hop_to(self._tools.config, host, ip, tls)
         self._job.comes_to(hop)
@@ -149,8 +156,7 @@ class Delivery:
             self._tools.router.note_reachable(ip)
             if self._has_credentials():
                 self._tools.lanes.clear_hold(self._route.lane)
-            await self._converse(opened, began)
-            return
+            return (await self._converse(opened, began, named)).left
         if opened.fault is not None and opened.fault.kind is FaultKind.UNREACHABLE:
             self._tools.router.note_unreachable(ip)
         if not self._learn_if_unwelcome([opened.verdict]):
@@ -158,7 +164,8 @@ class Delivery:
         for address in list(self._standing):
             self._note(address, hop, opened.verdict, opened.tls, began)
         if opened.plain_retry and falls_back_to_clear(self._tools.config):
-            await self._visit(host, ip, "none")
+            return await self._visit(host, ip, "none", named)
+        return ()
 
     async def _open(self, hop: Hop) -> Session | OpenFailure:
         tools, delivery = self._tools, self._tools.config.delivery
@@ -172,10 +179,11 @@ class Delivery:
             tls_context=tools.tls_context,
             auth=None if relay is None else relay.auth,
             allow_cleartext_auth=relay is not None and relay.allow_cleartext_auth,
+            habits=tools.known_hosts.habits_of(hop.host),
         )
 
-    async def _converse(self, session: Session, began: Began) -> bool:
-        """Delivers over an open session; True when the session was stale and another may be used."""
+    async def _converse(self, session: Session, began: Began, named: Sequence[str]) -> DeliveryReport:
+        """Delivers to the named forward-paths over an open session, and takes in how that went."""
         self._job.comes_to(session.hop, session)
         taken_in: set[str] = set()
 
@@ -191,7 +199,7 @@ class Delivery:
 
         try:
             report = await self._tools.session_events.deliver(
-                session, self._email, self._forward_paths(), before_dot=self._before_dot, between=between
+                session, self._email, named, before_dot=self._before_dot, between=between
             )
         except BaseException:
             session.abort()
@@ -200,13 +208,14 @@ class Delivery:
         self._job.dot_answered()
         self._tools.pool.put(self._route.lane, session)
         if report.stale:
-            return True
-        self._sessions_left -= 1
-        self._visited.add(session.hop.ip)
+            return report
+        if not report.left:
+            self._sessions_left -= 1
+            self._visited.add(session.hop.ip)
         if not self._learn_if_unwelcome(report.verdicts.values()) and not self._has_credentials():
             self._tools.lanes.clear_hold(self._route.lane)
         await take_in(report.verdicts)
-        return False
+        return report
 
     async def _take_in(self, verdicts: Mapping[str, Verdict], session: Session, began: Began) -> None:
         for address in list(self._standing):
@@ -337,6 +346,7 @@ async def make_tools(
         lanes=lanes,
         pool=Pool(config),
         session_events=SessionEvents(world.clock, tell),
+        known_hosts=KnownHosts(),
         tls_context=TlsContexts(ca_file),
         helo_name=helo_name,
         redirect=Redirect.of(config),

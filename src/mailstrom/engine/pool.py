@@ -69,7 +69,8 @@ class Pool:
 
     def _is_good(self, session: Session) -> bool:
         age = asyncio.get_running_loop().time() - session.opened_at
-        return session.usable and session.messages < self._max_messages and age < self._max_age_secs
+        may_go_on = session.usable and not session.is_used_up
+        return may_go_on and session.messages < self._max_messages and age < self._max_age_secs
 
     def _retire(self, session: Session) -> None:
         self._remove(session)

@@ -1,7 +1,8 @@
-"""From a message's content to the octets that follow the 354 (RFC 5321 section 4.5.2).
+"""From a message's content to the octets that follow the 354 (RFC 5321 section 4.5.2), or BDAT.
 
 The data ends at CRLF . CRLF, so a dot that begins a line is doubled, and the receiver takes
-one away. Content that does not end with CRLF gets one, then the lone dot comes.
+one away. Content that does not end with CRLF gets one, then the lone dot comes. A chunk (RFC 3030) is
+counted instead: its octets are the content's.
 
 Where a receiver takes a bare LF or CR for a line end, `LF . LF` in a message would end it
 there, and what follows would be read as commands (SMTP smuggling). Nothing here ever passes
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 
 from ..errors import MessageError
 
-__all__ = ["DotStuffer", "check_line_ends", "dot_stuffed", "dot_stuffed_chunks"]
+__all__ = ["DotStuffer", "check_line_ends", "dot_stuffed", "dot_stuffed_chunks", "whole_chunk"]
 
 CHUNK_OCTETS = 64 * 1024
 
@@ -37,6 +38,12 @@ def dot_stuffed_chunks(content: bytes, chunk_octets: int = CHUNK_OCTETS) -> Iter
         yield stuffer.stuffed(content[start : start + chunk_octets])
     last = -(-end // chunk_octets) * chunk_octets
     yield stuffer.stuffed(content[last:]) + stuffer.end()
+
+
+def whole_chunk(content: bytes) -> bytes:
+    """The content as one chunk, CRLF at its end; `MessageError` for a bare CR or LF."""
+    check_line_ends(content)
+    return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
 
 
 def check_line_ends(content: bytes) -> None:

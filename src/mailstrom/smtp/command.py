@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mailstrom.message.prepared import DsnOptions
+
 COMMAND_LIMIT = 512  # RFC 5321 4.5.3.1.4: octets of a command line with CRLF, before parameters
 
 # C0, DEL, C1, and the line and paragraph separators; lone surrogates cannot be encoded
@@ -49,3 +51,23 @@ def xtext(value: str) -> bytes:
     if _FORBIDDEN.search(value):
         raise CommandError("a parameter with a control character")
     return _NOT_XTEXT.sub(lambda found: b"+%02X" % found[0][0], value.encode("utf-8"))
+
+
+def mail_dsn_parameters(dsn: DsnOptions) -> list[bytes]:
+    """RET and ENVID (RFC 3461 sections 4.3, 4.4)."""
+    parameters = []
+    if dsn.ret is not None:
+        parameters.append(b"RET=" + xtext(dsn.ret))
+    if dsn.envid is not None:
+        parameters.append(b"ENVID=" + xtext(dsn.envid))
+    return parameters
+
+
+def rcpt_dsn_parameters(dsn: DsnOptions, recipient: str) -> list[bytes]:
+    """NOTIFY and ORCPT (RFC 3461 sections 4.1, 4.2); an address beyond ASCII goes without ORCPT."""
+    parameters = []
+    if dsn.notify:
+        parameters.append(b"NOTIFY=" + ",".join(dsn.notify).encode("ascii"))
+    if recipient.isascii():
+        parameters.append(b"ORCPT=rfc822;" + xtext(recipient))
+    return parameters

@@ -55,8 +55,8 @@ class StrictProtocol(asyncio.Protocol):
 
     `phase` is set by its user and goes into faults. `deadline` (loop time) bounds the whole
     session. `on_end` is called once, when the connection stops being usable for any reason.
-    While the content is written `phase` goes from BODY to DOT at the moment from which the final
-    dot may be on its way: a connection lost before it surely delivered nothing.
+    While the content is written `phase` goes from BODY to DOT at the moment from which its last
+    octet may be on its way: a connection lost before it surely delivered nothing.
     """
 
     def __init__(self, start_tls: StartTls, deadline: float) -> None:
@@ -141,11 +141,11 @@ class StrictProtocol(asyncio.Protocol):
 
     # -- the content -----------------------------------------------------------------------
 
-    def begin_content(self) -> None:
-        """After 354: the next reply is that to the final dot."""
+    def begin_content(self, *, replies: int = 1) -> None:
+        """What is written now holds the content; the last of so many replies is that to its end."""
         self.phase, self._in_content = Phase.BODY, True
         self._last_written = self._early = False
-        self._awaited += 1
+        self._awaited += replies
 
     @property
     def has_reply(self) -> bool:
@@ -159,7 +159,7 @@ class StrictProtocol(asyncio.Protocol):
         await self._ready(lambda: not self._writing_paused or self.has_reply, until, "the host did not read")
 
     async def write_last_block(self, octets: bytes, secs: float) -> None:
-        """Writes the rest with the final dot; returns when it has left us, or a reply is there."""
+        """Writes the rest of the content; returns when it has left us, or all replies are there."""
         assert self.transport is not None
         if self._below is None:
             # then resume_writing() is called at the very moment when nothing is left
@@ -173,23 +173,26 @@ class StrictProtocol(asyncio.Protocol):
             self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
     async def content_reply(self, secs: float) -> tuple[ParsedReply, bool]:
-        """The reply to the content, and whether it came before the final dot had left us.
+        """The next reply of the content, and whether it ends it before its last octet had left us.
 
         The session's deadline does not shorten the wait: that would only make duplicates.
         """
         await self._ready(lambda: self.has_reply, self._loop.time() + secs, "no reply")
+        reply = self._replies.popleft()
+        if self._awaited or self.has_reply:  # it answers a command that was sent with the content
+            return reply, False
         early, self._in_content, self.phase = self._early, False, Phase.MAIL
-        return self._replies.popleft(), early
+        return reply, early
 
     async def _flushed(self, secs: float) -> None:
         until = self._until(secs)
-        while self._unsent() and not self.has_reply:
-            self._check()
+        while self._unsent() and self._awaited and self.fault is None:
             if self._loop.time() >= until:
                 self.phase = Phase.BODY  # the abort drops the dot
-                raise self._end(FaultKind.TIMEOUT, "the host did not read in time")
+                self._end(FaultKind.TIMEOUT, "the host did not read in time")
+                break
             await self._woken(min(until, self._loop.time() + FLUSH_POLL_SECS))
-        if not self.has_reply:
+        if not self.has_reply:  # one that came before the fault is read first
             self._check()
 
     def _write(self, octets: bytes) -> None:

@@ -28,10 +28,11 @@ from mailstrom.schedule.verdict import (
     Scope,
     Verdict,
     judge_fault,
-    judge_reply,
 )
 from mailstrom.status import Cause, EnhancedCode, Phase, TlsUsed
 
+from .habits import Habits
+from .limits import Room, read_limits
 from .opening import Hop, Opener, OpenFailure, Opening, TlsContext, TlsMode
 from .protocol import DialogueError, StrictProtocol
 from .transaction import LONE_DOT, Step, Transaction
@@ -39,6 +40,7 @@ from .transaction import LONE_DOT, Step, Transaction
 __all__ = [
     "BeforeDot",
     "DeliveryReport",
+    "Habits",
     "Hop",
     "OpenFailure",
     "Session",
@@ -47,13 +49,17 @@ __all__ = [
     "open_session",
 ]
 
-#: Awaited with the accepted addresses immediately before the last octets, which hold the dot.
+#: Awaited immediately before the last octets of the content are written, with the addresses that
+#: may get it: the accepted ones; where all goes out in one write, those who are named in it.
 #: False: the claim is not ours any more; nothing of the message is completed.
 BeforeDot = Callable[[tuple[str, ...]], Awaitable[bool]]
 
 #: Awaited with what a transaction brought where another one has to follow it: should that be cut
 #: off, what is known already is not lost.
 BetweenTransactions = Callable[[Mapping[str, Verdict]], Awaitable[None]]
+
+WHOLE_OCTETS = 128 * 1024  # of content, that may be sent before anybody is accepted
+FRESH_SECS = 1.0  # so long a silent connection is taken to stand; an EOF later may say either
 
 UNSENDABLE_CONTENT = EnhancedCode(5, 6, 0)  # RFC 3463 3.7
 
@@ -62,7 +68,9 @@ UNSENDABLE_CONTENT = EnhancedCode(5, 6, 0)  # RFC 3463 3.7
 class DeliveryReport:
     """What became of each recipient given to `Session.deliver`."""
 
-    verdicts: Mapping[str, Verdict]  # every recipient given, in the order given
+    verdicts: Mapping[str, Verdict]  # of all but `left`, in the order given
+    left: tuple[str, ...] = ()  # for whom the host's LIMITS leave no room in this session: another
+    # one may take them at once
     stale: bool = False  # a reused session was dead before MAIL was answered: deliver again at
     # once over a new one; it says nothing of the host or the message
     duration_secs: float = 0.0
@@ -75,7 +83,7 @@ class Session:
     was asked.
     """
 
-    def __init__(self, opener: Opener, hop: Hop, timeouts: SmtpTimeouts) -> None:
+    def __init__(self, opener: Opener, hop: Hop, timeouts: SmtpTimeouts, habits: Habits) -> None:
         self.hop = hop
         self.tls: TlsUsed | None = opener.tls  # None: in clear
         self.opened_at = asyncio.get_running_loop().time()
@@ -85,6 +93,9 @@ class Session:
         self.on_end: Callable[[], object] | None = None  # called when that is set
         self._protocol: StrictProtocol = opener.protocol
         self._extensions = opener.extensions
+        self._room = Room(read_limits(opener.extensions))
+        self._habits = habits
+        self._heard_at = self.opened_at
         self._timeouts = timeouts
         self._used = False
         self._needs_reset = False
@@ -107,8 +118,13 @@ class Session:
         return self._used
 
     @property
+    def is_used_up(self) -> bool:
+        """The host takes no further transaction in it (RFC 9422, MAILMAX)."""
+        return self._room.is_used_up
+
+    @property
     def phase(self) -> Phase:
-        """Where it stands; `Phase.DOT`: the final dot may be on its way, its reply is awaited."""
+        """Where it stands; `Phase.DOT`: the content's end may be on its way, its reply is awaited."""
         return self._protocol.phase
 
     @property
@@ -124,7 +140,10 @@ class Session:
         before_dot: BeforeDot,
         between: BetweenTransactions | None = None,
     ) -> DeliveryReport:
-        """A verdict for each of up to 100 recipients, after as many transactions as that takes."""
+        """A verdict for each of up to 100 recipients, after as many transactions as that takes.
+
+        Where the host's LIMITS end that earlier, the others are `left`.
+        """
         began_at = asyncio.get_running_loop().time()
         try:
             verdicts, stale = await self._delivered(email, recipients, before_dot, between)
@@ -132,8 +151,9 @@ class Session:
             self.abort()
             raise
         duration_secs = asyncio.get_running_loop().time() - began_at
-        ordered = {recipient: verdicts[recipient] for recipient in recipients}
-        return DeliveryReport(verdicts=ordered, stale=stale, duration_secs=duration_secs)
+        ordered = {recipient: verdicts[recipient] for recipient in recipients if recipient in verdicts}
+        left = tuple(recipient for recipient in recipients if recipient not in verdicts)
+        return DeliveryReport(verdicts=ordered, left=left, stale=stale, duration_secs=duration_secs)
 
     async def quit(self) -> None:
         """Ends it politely: QUIT, its reply awaited for `quit_secs` at most, then closed."""
@@ -164,18 +184,34 @@ class Session:
         if reused and not await self._is_ready_again():
             return dict.fromkeys(recipients, self._lost_before_mail()), True
         verdicts: dict[str, Verdict] = {}
-        while waiting := [recipient for recipient in recipients if recipient not in verdicts]:
-            transaction = Transaction(
-                email, waiting, self._extensions, self.hop.host, is_relay=self.hop.is_relay
-            )
+        while named := self._next_named([r for r in recipients if r not in verdicts]):
+            transaction = self._transaction(email, named)
             await self._converse(transaction, email, before_dot)
             if reused and not verdicts and self._was_stale(transaction):
                 return transaction.verdicts, True
-            # every transaction but the last delivers to somebody, so this comes to an end
+            # every transaction by DATA but the last has an answer for somebody, so this comes to an end
             verdicts |= transaction.verdicts
-            if between is not None and len(verdicts) < len(recipients):
-                await between(transaction.verdicts)
+            if len(verdicts) < len(recipients):
+                if between is not None:
+                    await between(transaction.verdicts)
+                await self._is_ready_again()
         return verdicts, False
+
+    def _next_named(self, waiting: Sequence[str]) -> Sequence[str]:
+        """Who belongs into the next transaction; all where the session has ended: it answers for them."""
+        return self._room.fitting(waiting) if self.usable else waiting
+
+    def _transaction(self, email: PreparedEmail, recipients: Sequence[str]) -> Transaction:
+        is_fresh = asyncio.get_running_loop().time() - self._heard_at <= FRESH_SECS
+        may_be_whole = is_fresh and self._habits.take_whole and len(email.content) <= WHOLE_OCTETS
+        return Transaction(
+            email,
+            recipients,
+            self._extensions,
+            self.hop.host,
+            is_relay=self.hop.is_relay,
+            whole=may_be_whole and {"CHUNKING", "PIPELINING"} <= self._extensions.keys(),
+        )
 
     async def _is_ready_again(self) -> bool:
         """True where a reused session can take MAIL, after RSET if something was left open."""
@@ -188,7 +224,7 @@ class Session:
             return False
         if not reply.reply.is_positive:
             self.abort()
-        self._needs_reset = False
+        self._needs_reset, self._heard_at = False, asyncio.get_running_loop().time()
         return self.usable
 
     def _lost_before_mail(self) -> Verdict:
@@ -196,6 +232,8 @@ class Session:
         return judge_fault(replace(fault, phase=Phase.MAIL), self.hop.host)
 
     def _was_stale(self, transaction: Transaction) -> bool:
+        if any(verdict.uncertain for verdict in transaction.verdicts.values()):
+            return False
         if transaction.mail_reply is not None:
             # RFC 5321 3.8: the host had closed before it read our MAIL, most likely for idleness
             return transaction.mail_reply.code == 421
@@ -207,21 +245,37 @@ class Session:
         if not self.usable:
             transaction.fail(self._lost_before_mail())
             return
+        self._room.take(transaction.named)
         try:
             while transaction.step is not Step.DONE:
                 await self._step(transaction, email, before_dot)
         except DialogueError as error:
             misfit = error.fault.kind is FaultKind.PROTOCOL
             transaction.fail(judge_fault(error.fault, self.hop.host), misfit=misfit)
+        self._heard_at = asyncio.get_running_loop().time()
         self._needs_reset = transaction.needs_reset
         self.messages += transaction.dot_answered
+        self._learn(transaction)
         if transaction.out_of_step:
             self.abort()
         else:
             self._protocol.phase = Phase.MAIL
 
+    def _learn(self, transaction: Transaction) -> None:
+        """What the next transactions with this host are to know."""
+        if transaction.mail_reply is not None:
+            self._habits.note_transaction(in_vain=not transaction.accepted)
+        if not transaction.is_whole:
+            return
+        if transaction.lacks_chunking or transaction.in_disorder:
+            self._habits.note_no_chunking()
+        elif any(verdict.uncertain for verdict in transaction.verdicts.values()):
+            self._habits.note_doubt()
+
     async def _step(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
         match transaction.step:
+            case Step.WHOLE:
+                await self._whole(transaction, before_dot)
             case Step.COMMANDS:
                 await self._command(transaction)
             case Step.CONTENT:
@@ -232,6 +286,17 @@ class Session:
                 transaction.receive(reply.reply)
             case Step.DONE:
                 pass
+
+    async def _whole(self, transaction: Transaction, before_dot: BeforeDot) -> None:
+        """Writes all of it, and takes all replies."""
+        self._protocol.phase = Phase.MAIL
+        if not await before_dot(transaction.named):
+            raise self._protocol.give_up(FaultKind.LEASE_LOST)
+        octets = transaction.take_commands()
+        self._protocol.begin_content(replies=transaction.outstanding)
+        await self._protocol.write_last_block(octets, self._timeouts.block_secs)
+        while transaction.step is Step.WHOLE:
+            await self._content_reply(transaction)
 
     async def _command(self, transaction: Transaction) -> None:
         """Writes what is to be written, and takes one reply."""
@@ -254,10 +319,13 @@ class Session:
         self._protocol.begin_content()
         await self._write_content(transaction, email, before_dot)
         transaction.dot_written()
+        await self._content_reply(transaction)
+
+    async def _content_reply(self, transaction: Transaction) -> None:
+        # RFC 2920 3.2: a host may keep every reply until it has read all that was sent together
         reply, early = await self._protocol.content_reply(self._timeouts.dot_secs)
         if early:
-            # the host will not read the rest: a 2yz would be a lie, anything else is its answer
-            transaction.fail(judge_reply(Phase.BODY, reply.reply, self.hop.host))
+            transaction.receive_early(reply.reply)
         else:
             transaction.receive(reply.reply)
 
@@ -302,8 +370,12 @@ async def open_session(
     tls_context: TlsContext,
     auth: SmtpAuth | None = None,
     allow_cleartext_auth: bool = False,
+    habits: Habits | None = None,
 ) -> Session | OpenFailure:
-    """A session ready for MAIL, or why there is none."""
+    """A session ready for MAIL, or why there is none.
+
+    `habits`: what was learned of this host; the session goes by it and adds to it.
+    """
     opener = Opener(
         Opening(
             network=network,
@@ -316,7 +388,7 @@ async def open_session(
         )
     )
     failure = await opener.run()
-    return Session(opener, hop, timeouts) if failure is None else failure
+    return Session(opener, hop, timeouts, habits or Habits()) if failure is None else failure
 
 
 def _unsendable(email: PreparedEmail) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""One mail transaction, MAIL to final dot, without I/O: what to write next, what a reply means.
+"""One mail transaction, MAIL to the content's end, without I/O: what to write next, what a reply means.
 
 RFC 5321 section 3.3: MAIL opens it, each RCPT adds a forward-path and is answered for itself,
 DATA asks to send the content, a lone dot ends it, and the reply to the dot decides for all
@@ -6,7 +6,12 @@ recipients that were accepted. RFC 2920: where PIPELINING is offered MAIL, RCPT 
 go out in one write, and their replies come back in that order; then 354 may come although
 nobody was accepted, and a lone dot is all that may follow.
 
+RFC 3030: with CHUNKING as well, the whole of it may go out in one write: MAIL, RCPT ..., `BDAT n
+LAST` and the content's n octets. Then the host may have taken the message before any reply is
+read: what is not answered is uncertain, and replies in disorder are believed for nobody.
+
     step                    the caller
+    WHOLE                   writes `take_commands()`, then passes all replies to `receive`
     COMMANDS                writes `take_commands()`, then passes each reply to `receive`
     CONTENT                 writes the content and the dot, then passes the reply
     LONE_DOT                writes `.CRLF`, then passes the reply
@@ -22,7 +27,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
 
-from mailstrom.message.prepared import DsnOptions, PreparedEmail
+from mailstrom.message.prepared import PreparedEmail
+from mailstrom.message.wire import whole_chunk
 from mailstrom.schedule.verdict import (
     Fault,
     FaultKind,
@@ -35,10 +41,12 @@ from mailstrom.schedule.verdict import (
 )
 from mailstrom.status import Cause, EnhancedCode, Phase, Reply
 
-from .command import CommandError, command, path, xtext
+from .command import CommandError, command, mail_dsn_parameters, path, rcpt_dsn_parameters
+from .limits import size_limit
 
 LONE_DOT = b".\r\n"
 TOO_MANY_RECIPIENTS = (452, 552)  # RFC 5321 4.5.3.1.10
+CHUNKS_NOT_KNOWN = (500, 501, 502, 503, 504, 555)  # to BDAT, although recipients were accepted
 CREDENTIALS_WANTED = (530, 534, 535, 538)  # RFC 4954 6
 
 BAD_SENDER_SYNTAX = EnhancedCode(5, 1, 7)  # RFC 3463 3.2
@@ -49,6 +57,7 @@ BAD_RECIPIENT_SYNTAX = EnhancedCode(5, 1, 3)
 class Step(Enum):
     """What the transaction waits for."""
 
+    WHOLE = "whole"
     COMMANDS = "commands"
     CONTENT = "content"
     LONE_DOT = "lone dot"
@@ -66,7 +75,8 @@ class Awaited:
 class Transaction:
     """One message to up to 100 recipients over one session.
 
-    `extensions` is what the last EHLO offered. `verdicts` grows as replies come in; a verdict
+    `extensions` is what the last EHLO offered. `whole`: everything in one write, which needs
+    PIPELINING and CHUNKING. `verdicts` grows as replies come in; a verdict
     that is there is never replaced, unless the replies turn out to be in disorder.
     """
 
@@ -78,13 +88,18 @@ class Transaction:
         host: str,
         *,
         is_relay: bool = False,
+        whole: bool = False,
     ) -> None:
+        self.is_whole = whole
         self.verdicts: dict[str, Verdict] = {}
         self.accepted: list[str] = []  # by their RCPT; their verdict is the dot's
         self.left: list[str] = []  # for another transaction over the same session
         self.mail_reply: Reply | None = None
         self.started = False  # MAIL was accepted
-        self.dot_answered = False
+        self.dot_answered = False  # or BDAT
+        self.lacks_chunking = False  # BDAT is not known: the accepted belong into another one by DATA
+        self.in_disorder = False  # a reply did not fit
+        self._is_taken = False  # the content was accepted for somebody
         self._has_orphans = False  # RCPT was accepted although MAIL was refused
         self.out_of_step = False  # the session is of no more use: closing, or not understood
         self._email = email
@@ -95,7 +110,8 @@ class Transaction:
         self._awaited: deque[Awaited] = deque()
         self._too_many: Reply | None = None  # to the recipients in `left`
         self._lines = deque(self._prepared())
-        self._step = Step.COMMANDS if self._lines else Step.DONE
+        first = Step.WHOLE if whole else Step.COMMANDS
+        self._step = first if self._lines else Step.DONE
 
     @property
     def step(self) -> Step:
@@ -109,13 +125,20 @@ class Transaction:
 
     @property
     def needs_reset(self) -> bool:
-        """MAIL was accepted, and no final dot has ended what it began: RSET before another."""
+        """What MAIL began was not ended: RSET before another."""
+        if self.is_whole:  # RFC 3030 2: after a failed BDAT nothing is sure but RSET
+            return self.mail_reply is not None and not self._is_taken
         return self.started and not self.dot_answered
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The forward-paths in what is still to be written."""
+        return tuple(awaited.recipient for awaited, _ in self._lines if awaited.recipient is not None)
 
     def take_commands(self) -> bytes:
         """The octets to write now: everything with PIPELINING, else the next command; b"" while
         replies are outstanding."""
-        if self._awaited or self._step is not Step.COMMANDS:
+        if self._awaited or self._step not in (Step.WHOLE, Step.COMMANDS):
             return b""
         count = len(self._lines) if "PIPELINING" in self._extensions else 1
         taken = [self._lines.popleft() for _ in range(count)]
@@ -136,10 +159,16 @@ class Transaction:
         awaited = self._awaited.popleft()
         if awaited.phase is Phase.MAIL:
             self.mail_reply = reply
-        # RFC 5321 3.8: 421 closes the channel whatever it answers
-        if reply.code == 421 or read_reply(awaited.phase, reply.code) is Meaning.UNEXPECTED:
-            self.fail(self._judge(awaited.phase, reply), misfit=reply.code != 421)
+        if read_reply(awaited.phase, reply.code) is Meaning.UNEXPECTED:
+            phase = Phase.DOT if self.is_whole else awaited.phase
+            self.fail(self._judge(phase, reply), misfit=True)
             return
+        if reply.code == 421:
+            self.out_of_step = True  # RFC 5321 3.8: it closes the channel whatever it answers
+            # but of those whom the content was sent to already, only its own reply tells
+            if not (self.is_whole and self.accepted and awaited.phase is Phase.RCPT):
+                self.fail(self._judge(awaited.phase, reply))
+                return
         match awaited.phase:
             case Phase.MAIL:
                 self._mail_answered(reply)
@@ -147,8 +176,23 @@ class Transaction:
                 self._rcpt_answered(awaited.recipient or "", reply)
             case Phase.DATA:
                 self._data_answered(reply)
+            case _ if self.is_whole:
+                self._chunk_answered(reply)
             case _:
                 self._dot_answered(reply)
+
+    def receive_early(self, reply: Reply) -> None:
+        """Takes a reply to the content that came before all of it had left us, and ends the session.
+
+        The host will not read the rest: a 2yz would be a lie, anything else is its answer.
+        """
+        fault = Fault(kind=FaultKind.PROTOCOL, phase=Phase.BODY, detail=f"BDAT was answered {reply}")
+        self.lacks_chunking = self._says_no_chunking(reply)
+        self.fail(
+            judge_fault(fault, self._host)
+            if self.lacks_chunking
+            else judge_reply(Phase.BODY, reply, self._host)
+        )
 
     def fail(self, verdict: Verdict, *, misfit: bool = False) -> None:
         """Ends it, and the session with it: `verdict` for all who have none yet.
@@ -156,7 +200,10 @@ class Transaction:
         `misfit`: a reply did not fit its command. Then nobody knows which of the commands sent
         together the replies before it answered either, and none of them is believed.
         """
-        if misfit and self._step is Step.COMMANDS and "PIPELINING" in self._extensions:
+        self.in_disorder = misfit
+        sent_together = self._step in (Step.WHOLE, Step.COMMANDS) and "PIPELINING" in self._extensions
+        if misfit and sent_together:
+            self._too_many = None
             self.verdicts = {r: known for r, known in self.verdicts.items() if known.reply is None}
         self.out_of_step = True
         self._left_behind()
@@ -179,7 +226,10 @@ class Transaction:
         lines += [line for recipient in self._recipients for line in self._rcpt_line(recipient)]
         if len(lines) == 1:
             return []
-        return [*lines, (Awaited(Phase.DATA), command("DATA"))]
+        if not self.is_whole:
+            return [*lines, (Awaited(Phase.DATA), command("DATA"))]
+        chunk = whole_chunk(self._email.content)
+        return [*lines, (Awaited(Phase.DOT), command("BDAT ", b"%d LAST" % len(chunk)) + chunk)]
 
     def _lacking(self) -> Fault | None:
         """What this host does not offer, or not enough of, and the message needs."""
@@ -265,10 +315,7 @@ class Transaction:
 
     def _data_answered(self, reply: Reply) -> None:
         if reply.is_intermediate and self._has_orphans:
-            # RFC 5321 4.1.4: no recipient without MAIL: what seemed to refuse it answered another
-            detail = "MAIL was refused, RCPT and DATA accepted"
-            fault = Fault(kind=FaultKind.PROTOCOL, phase=Phase.DATA, detail=detail)
-            self.fail(judge_fault(fault, self._host), misfit=True)
+            self._fail_over_orphans(Phase.DATA)
             return
         if reply.is_intermediate:
             # RFC 2920 3.1: 354 although nobody was accepted: end it with a lone dot
@@ -285,6 +332,28 @@ class Transaction:
             if not reply.is_positive:
                 self._left_behind()
         self._finish()
+
+    def _chunk_answered(self, reply: Reply) -> None:
+        if reply.is_positive and self._has_orphans:
+            self._fail_over_orphans(Phase.DOT)
+            return
+        self.dot_answered = True
+        self._is_taken = reply.is_positive and bool(self.accepted)
+        self.lacks_chunking = self._says_no_chunking(reply)
+        if not self.lacks_chunking:
+            self._judged(self.accepted, self._judge(Phase.DOT, reply))
+            if not reply.is_positive:
+                self._left_behind()
+        self._finish()
+
+    def _says_no_chunking(self, reply: Reply) -> bool:
+        return self.is_whole and bool(self.accepted) and reply.code in CHUNKS_NOT_KNOWN
+
+    def _fail_over_orphans(self, phase: Phase) -> None:
+        """RFC 5321 4.1.4: no recipient without MAIL: what seemed to refuse it answered another."""
+        detail = "MAIL was refused, RCPT and the content accepted"
+        fault = Fault(kind=FaultKind.PROTOCOL, phase=phase, detail=detail)
+        self.fail(judge_fault(fault, self._host), misfit=True)
 
     def _left_behind(self) -> None:
         """Nothing was delivered, so another transaction would hardly do better: deferred."""
@@ -314,35 +383,6 @@ class Transaction:
         self._step = Step.DONE
         self._lines.clear()
         self._awaited.clear()
-
-
-def size_limit(extensions: Mapping[str, str]) -> int | None:
-    """The largest message the host takes, or None where it sets no limit.
-
-    RFC 1870 4: no parameter or 0 says nothing; what is no number says nothing either.
-    """
-    value = extensions.get("SIZE", "")
-    return int(value) or None if value.isascii() and value.isdigit() and len(value) <= 20 else None
-
-
-def mail_dsn_parameters(dsn: DsnOptions) -> list[bytes]:
-    """RET and ENVID (RFC 3461 sections 4.3, 4.4)."""
-    parameters = []
-    if dsn.ret is not None:
-        parameters.append(b"RET=" + xtext(dsn.ret))
-    if dsn.envid is not None:
-        parameters.append(b"ENVID=" + xtext(dsn.envid))
-    return parameters
-
-
-def rcpt_dsn_parameters(dsn: DsnOptions, recipient: str) -> list[bytes]:
-    """NOTIFY and ORCPT (RFC 3461 sections 4.1, 4.2); an address beyond ASCII goes without ORCPT."""
-    parameters = []
-    if dsn.notify:
-        parameters.append(b"NOTIFY=" + ",".join(dsn.notify).encode("ascii"))
-    if recipient.isascii():
-        parameters.append(b"ORCPT=rfc822;" + xtext(recipient))
-    return parameters
 
 
 def _unwritable(phase: Phase, error: CommandError, code: EnhancedCode) -> Verdict:
