@@ -18,11 +18,19 @@ _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedData:
-    """What came after DATA: `content` without the dots, `fault` when it must be refused."""
+    """A message's content as it was before dots were doubled; `fault` when it must be refused."""
 
     content: bytes
     fault: str | None = None
     rest: bytes = b""  # what came after the final dot
+
+    def fault_for(self, *, body: str) -> str | None:
+        """The reply that refuses it where MAIL announced this BODY; None: nothing is wrong with it."""
+        if self.fault:
+            return f"550 5.6.0 {self.fault}"
+        if not self.content.isascii() and body.upper() != "8BITMIME":
+            return "554 5.6.1 8-bit content was not announced by BODY=8BITMIME"
+        return None
 
 
 class DataReader:
@@ -51,7 +59,7 @@ class DataReader:
         stuffed = self._wire[: self._end + 2] if ended else self._wire
         content = bytes(stuffed.replace(b"\r\n.", b"\r\n")[2:])
         rest = bytes(self._wire[self._end + len(_END) :]) if ended else b""
-        fault = _fault(stuffed) if ended else "ended before the final dot"
+        fault = line_end_fault(stuffed) if ended else "ended before the final dot"
         return ReceivedData(content=content, fault=fault, rest=rest)
 
 
@@ -62,7 +70,8 @@ def read_data(wire: bytes) -> ReceivedData:
     return reader.result()
 
 
-def _fault(stuffed: bytes | bytearray) -> str | None:
+def line_end_fault(stuffed: bytes | bytearray) -> str | None:
+    """Why content must be refused for its line ends; None: there is nothing wrong with them."""
     if stuffed.count(b"\r\n") == stuffed.count(b"\r") == stuffed.count(b"\n"):
         return None
     bare = _BARE.search(stuffed)

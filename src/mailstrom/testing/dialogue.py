@@ -2,6 +2,8 @@
 
     greeting, EHLO [STARTTLS EHLO] [AUTH], then any number of  MAIL RCPT+ DATA content,  QUIT
 
+or BDAT with its octets, once or more, for DATA and the content.
+
 Replies are held back while more commands are waiting, as RFC 2920 3.2 asks of a server that
 offers PIPELINING; a client that sends ahead where it must wait is refused.
 """
@@ -15,6 +17,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from .advertised_limits import LimitsOfSession
+from .chunks import ANY_TIME, Chunks, read_bdat
 from .commands import (
     PathArgument,
     is_helo_name,
@@ -66,6 +70,8 @@ class Dialogue:
         self._extended = False  # EHLO, not HELO
         self._mail: PathArgument | None = None
         self._recipients: list[str] = []
+        self._chunks = Chunks()
+        self._limits = LimitsOfSession(settings.limits)
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "EHLO": self._ehlo,
             "HELO": self._helo,
@@ -74,6 +80,7 @@ class Dialogue:
             "MAIL": self._mail_from,
             "RCPT": self._rcpt_to,
             "DATA": self._data,
+            **({"BDAT": self._bdat} if self._offers("CHUNKING") else {}),
             "RSET": self._rset,
             "NOOP": self._noop,
             "VRFY": self._vrfy,
@@ -123,6 +130,8 @@ class Dialogue:
                 raise _Refusal("500 5.5.2 a line ends with CRLF, and has no CR, LF or NUL within")
             if self._sent_ahead(verb.upper()):
                 raise _Refusal("421 5.5.0 wait for the reply first")
+            if self._chunks.refused and verb.upper() not in ANY_TIME:
+                raise _Refusal("503 5.5.1 RSET first")
             await self._commands.get(verb.upper(), self._not_known)(argument)
         except _Refusal as refusal:
             await self._refuse(refusal)
@@ -189,7 +198,7 @@ class Dialogue:
     async def _ehlo(self, argument: str) -> None:
         if not is_helo_name(argument):
             raise _Refusal("501 5.5.4 EHLO wants a domain or an address literal")
-        offered = [self._settings.name, *self._offered_lines()]
+        offered = [self._settings.name, *self._settings.offered_lines(in_tls=self._peer.tls is not None)]
         usual = "\n".join(f"250{' ' if line is offered[-1] else '-'}{line}" for line in offered)
         await self._greeted(argument, usual, extended=True)
 
@@ -204,19 +213,7 @@ class Dialogue:
             self._forget_transaction()
 
     def _offers(self, keyword: str) -> bool:
-        settings = self._settings
-        if keyword == "STARTTLS":
-            return settings.tls_context is not None and self._peer.tls is None
-        if keyword == "AUTH":
-            return bool(settings.credentials) and not self._offers("STARTTLS")
-        return keyword in settings.extensions
-
-    def _offered_lines(self) -> list[str]:
-        limit, mechanisms = self._settings.size_limit, " ".join(self._settings.auth_mechanisms)
-        lines = sorted(self._settings.extensions - {"SIZE", "STARTTLS", "AUTH"})
-        lines += [f"SIZE {limit}" if limit else "SIZE"] if self._offers("SIZE") else []
-        lines += [f"AUTH {mechanisms}"] if self._offers("AUTH") else []
-        return [*lines, "STARTTLS"] if self._offers("STARTTLS") else lines
+        return self._settings.offers(keyword, in_tls=self._peer.tls is not None)
 
     async def _starttls(self, argument: str) -> None:
         if argument:
@@ -264,6 +261,8 @@ class Dialogue:
             raise _Refusal("501 5.5.4 not the syntax of MAIL")
         if self._session.helo is None or self._mail is not None:
             raise _Refusal("503 5.5.1 MAIL has no place here")
+        if passed := self._limits.mail():
+            raise _Refusal(f"452 4.5.3 {passed}")
         if unknown := unknown_mail_parameters(found, self._extensions()):
             raise _Refusal(f"555 5.5.4 parameters not known: {' '.join(unknown)}")
         if not found.path.isascii() and "SMTPUTF8" not in found.parameters:
@@ -283,8 +282,10 @@ class Dialogue:
         found = read_rcpt(argument)
         if found is None:
             raise _Refusal("501 5.5.4 not the syntax of RCPT")
-        if self._mail is None:
-            raise _Refusal("503 5.5.1 MAIL first", might_be_ahead=True)
+        if passed := self._limits.rcpt(found.path):
+            raise _Refusal(f"452 4.5.3 {passed}")
+        if self._mail is None or self._chunks.begun:
+            raise _Refusal("503 5.5.1 MAIL first", might_be_ahead=self._mail is None)
         if unknown := unknown_rcpt_parameters(found, self._extensions()):
             raise _Refusal(f"555 5.5.4 parameters not known: {' '.join(unknown)}")
         if not found.path.isascii() and "SMTPUTF8" not in self._mail.parameters:
@@ -301,6 +302,9 @@ class Dialogue:
     async def _data(self, argument: str) -> None:
         if argument:
             raise _Refusal("501 5.5.4 DATA has no argument")
+        if self._chunks.begun:
+            self._chunks.refused = True
+            raise _Refusal("503 5.5.1 DATA has no place beside BDAT")
         if self._mail is None:
             raise _Refusal("503 5.5.1 MAIL first", might_be_ahead=True)
         ready = "354 end with a dot on a line of its own"
@@ -316,21 +320,31 @@ class Dialogue:
         self._peer.put_back(received.rest)
         return received
 
+    async def _bdat(self, argument: str) -> None:
+        chunk = read_bdat(argument)
+        if chunk is None:
+            raise _Refusal("501 5.5.4 not the syntax of BDAT")
+        octets = await self._peer.read_octets(chunk.size)
+        if len(octets) < chunk.size:
+            raise _Over
+        if self._mail is None or not self._recipients or self._chunks.refused:
+            self._chunks.refused = True
+            raise _Refusal("503 5.5.1 MAIL and RCPT first", might_be_ahead=True)
+        self._chunks.add(octets)
+        if not chunk.is_last:
+            await self._reply(f"250 2.0.0 {chunk.size} octets")
+            return
+        self._chunks.refused = True  # until it is taken
+        await self._content(self._mail, self._chunks.result())
+
     async def _content(self, mail: PathArgument, received: ReceivedData) -> None:
         recipients = tuple(self._recipients)
-        self._forget_transaction()
-        if fault := self._fault(mail, received):
+        self._mail, self._recipients = None, []
+        if fault := received.fault_for(body=mail.parameters.get("BODY", "7BIT")):
             raise _Refusal(fault)
         usual = self._usual_for_content(received, recipients)
         if await self._answer(Stage.CONTENT, received.content.decode("latin-1"), usual) // 100 == 2:
             self._take(mail, recipients, received.content)
-
-    def _fault(self, mail: PathArgument, received: ReceivedData) -> str | None:
-        if received.fault:
-            return f"550 5.6.0 {received.fault}"
-        if not received.content.isascii() and mail.parameters.get("BODY", "").upper() != "8BITMIME":
-            return "554 5.6.1 8-bit content was not announced by BODY=8BITMIME"
-        return None
 
     def _usual_for_content(self, received: ReceivedData, recipients: tuple[str, ...]) -> str:
         limit = self._settings.size_limit
@@ -341,6 +355,7 @@ class Dialogue:
         return f"250 2.0.0 taken as {len(self._ledger.messages) + 1}"
 
     def _take(self, mail: PathArgument, recipients: tuple[str, ...], content: bytes) -> None:
+        self._forget_transaction()
         session, at = self._session, asyncio.get_running_loop().time()
         self._ledger.take(
             lambda ordinal: ReceivedMessage(
@@ -363,7 +378,7 @@ class Dialogue:
         self._forget_transaction()
 
     def _forget_transaction(self) -> None:
-        self._mail, self._recipients = None, []
+        self._mail, self._recipients, self._chunks = None, [], Chunks()
 
     async def _not_known(self, argument: str) -> None:
         await self._reply(self._unknown)

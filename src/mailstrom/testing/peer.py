@@ -100,6 +100,14 @@ class Peer(asyncio.Protocol):
         await self._until(lambda: bool(self._buffer))
         return self._take(len(self._buffer))
 
+    async def read_octets(self, count: int) -> bytes:
+        """So many octets; fewer where the client has ended its stream before."""
+        octets = bytearray()
+        while len(octets) < count and (some := await self.read_some()):
+            octets += some
+        self.put_back(bytes(octets[count:]))
+        return bytes(octets[:count])
+
     async def read_line(self, limit: int = READ_LIMIT) -> bytes:
         """A line with its CRLF; what there is without one, at `limit` octets or at the end."""
         await self._until(lambda: CRLF in self._buffer or len(self._buffer) >= limit)

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .chunks import read_bdat
 from .data_reader import DataReader
 from .peer import Peer
 
@@ -37,7 +38,7 @@ class Transcript:
     ip: str
     clear: bytearray = field(default_factory=bytearray)  # received outside TLS
     in_tls: bytearray = field(default_factory=bytearray)  # received inside TLS, decrypted
-    contents: list[bytes] = field(default_factory=list)  # of `<content>`, dots undone
+    contents: list[bytes] = field(default_factory=list)  # of `<content>`, dots undone, and `<chunk>`
     played: int = 0  # steps done
     ended: bool = False
 
@@ -129,7 +130,7 @@ def expect(pattern: str) -> Step:
 
     `"EHLO "` a line that begins so, in any case; `"MAIL|QUIT"` either; `"MAIL+RCPT+DATA"` one
     line each; `"<content>"` the content through its final dot; `"<just a dot>"` that alone;
-    `"CONNECT"` nothing.
+    `"<chunk>"` a BDAT line and its octets; `"CONNECT"` nothing.
     """
 
     async def step(conversation: Conversation) -> None:
@@ -254,6 +255,8 @@ def start_tls(context: ssl.SSLContext) -> Step:
 async def _expect_one(conversation: Conversation, part: str) -> None:
     if part in ("<content>", "<just a dot>"):
         await _expect_content(conversation, part)
+    elif part == "<chunk>":
+        await _expect_chunk(conversation)
     elif part != "CONNECT":
         line = await conversation.peer.read_line()
         if not line:
@@ -271,6 +274,20 @@ async def _expect_content(conversation: Conversation, part: str) -> None:
     if part == "<just a dot>" and received.content:
         raise ScriptError(f"expected just a dot, the client sent {received.content[:200]!r}")
     conversation.transcript.contents.append(received.content)
+
+
+async def _expect_chunk(conversation: Conversation) -> None:
+    line = await conversation.peer.read_line()
+    if not line:
+        raise _ClientGone
+    verb, _, argument = line.decode("latin-1").strip().partition(" ")
+    chunk = read_bdat(argument)
+    if verb.upper() != "BDAT" or chunk is None:
+        raise ScriptError(f"expected a chunk, the client sent {line[:200]!r}")
+    octets = await conversation.peer.read_octets(chunk.size)
+    if len(octets) < chunk.size:
+        raise _ClientGone
+    conversation.transcript.contents.append(octets)
 
 
 async def _some(conversation: Conversation) -> bytes:

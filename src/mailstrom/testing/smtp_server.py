@@ -59,8 +59,28 @@ class ServerSettings:
     auth_mechanisms: Sequence[str]
     size_limit: int | None
     recipient_limit: int | None
+    limits: Mapping[str, int]
     idle_secs: float | None
     delays: Mapping[str, float]
+
+    def offers(self, keyword: str, *, in_tls: bool) -> bool:
+        """Whether EHLO names it now."""
+        if keyword == "STARTTLS":
+            return self.tls_context is not None and not in_tls
+        if keyword == "AUTH":
+            return bool(self.credentials) and not self.offers("STARTTLS", in_tls=in_tls)
+        return keyword in self.extensions
+
+    def offered_lines(self, *, in_tls: bool) -> list[str]:
+        """What EHLO says after the name."""
+        lines = sorted(self.extensions - {"SIZE", "STARTTLS", "AUTH"})
+        if "SIZE" in self.extensions:
+            lines.append(f"SIZE {self.size_limit}" if self.size_limit else "SIZE")
+        if self.limits:
+            lines.append(" ".join(["LIMITS", *(f"{name}={limit}" for name, limit in self.limits.items())]))
+        if self.offers("AUTH", in_tls=in_tls):
+            lines.append(f"AUTH {' '.join(self.auth_mechanisms)}")
+        return [*lines, "STARTTLS"] if self.offers("STARTTLS", in_tls=in_tls) else lines
 
 
 class SmtpServer:
@@ -69,7 +89,10 @@ class SmtpServer:
     - `tls_context` offers STARTTLS, or TLS from the first octet with `implicit_tls`;
     - `credentials` (user to password) offers AUTH, inside TLS only where there is TLS, and
       requires it before MAIL;
+    - `extensions` with "CHUNKING" takes BDAT too, where `on_content` answers the last chunk;
     - `size_limit` in octets; `recipient_limit` per transaction, 452 after that;
+    - `limits` are offered as LIMITS: `{"RCPTMAX": 10}`; who passes one gets 452, which is noted as
+      a violation;
     - `idle_secs` ends a silent session with 421;
     - `delays` in seconds before the reply of a stage: `{"rcpt": 2.0, "content": 300.0}`;
     - `on_greeting`, `on_ehlo`, `on_starttls`, `on_auth`, `on_mail`, `on_rcpt`, `on_data`,
@@ -90,6 +113,7 @@ class SmtpServer:
         auth_mechanisms: Sequence[str] = MECHANISMS,
         size_limit: int | None = None,
         recipient_limit: int | None = None,
+        limits: Mapping[str, int] | None = None,
         idle_secs: float | None = None,
         delays: Mapping[str, float] | None = None,
         **hooks: Unpack[Hooks],
@@ -105,6 +129,7 @@ class SmtpServer:
             auth_mechanisms=tuple(auth_mechanisms),
             size_limit=size_limit,
             recipient_limit=recipient_limit,
+            limits=dict(limits or {}),
             idle_secs=idle_secs,
             delays=dict(delays or {}),
         )
