@@ -186,13 +186,12 @@ class Transaction:
 
         The host will not read the rest: a 2yz would be a lie, anything else is its answer.
         """
-        fault = Fault(kind=FaultKind.PROTOCOL, phase=Phase.BODY, detail=f"BDAT was answered {reply}")
-        self.lacks_chunking = self._says_no_chunking(reply)
-        self.fail(
-            judge_fault(fault, self._host)
-            if self.lacks_chunking
-            else judge_reply(Phase.BODY, reply, self._host)
-        )
+        judged = judge_reply(Phase.BODY, reply, self._host)
+        if self._says_no_chunking(reply):  # which is no word on the message
+            fault = Fault(kind=FaultKind.PROTOCOL, phase=Phase.BODY, detail=f"BDAT was answered {reply}")
+            judged = judge_fault(fault, self._host)
+        self.fail(judged)
+        self.lacks_chunking = self.is_whole and (reply.code < 400 or self._says_no_chunking(reply))
 
     def fail(self, verdict: Verdict, *, misfit: bool = False) -> None:
         """Ends it, and the session with it: `verdict` for all who have none yet.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
-from mailstrom.message.wire import DotStuffer, dot_stuffed, dot_stuffed_chunks
+from mailstrom.message.wire import DotStuffer, dot_stuffed, dot_stuffed_chunks, whole_chunk
 
 PIECES = st.lists(st.sampled_from([b"\r\n", b".", b"\r\n.", b"..", b"a", b"bc", b"\x00", b"\xff"]))
 
@@ -63,3 +63,19 @@ def test_nothing_is_sent_of_content_that_is_broken_further_on() -> None:
 
     with pytest.raises(MessageError):
         next(dot_stuffed_chunks(content, 10))
+
+
+@pytest.mark.parametrize(
+    ("content", "chunk"),
+    [(b"", b""), (b"a", b"a\r\n"), (b".\r\n..\r\n", b".\r\n..\r\n"), (b"a\r\n.", b"a\r\n.\r\n")],
+)
+def test_a_chunk_is_the_content_with_a_line_end(content: bytes, chunk: bytes) -> None:
+    """RFC 3030 2: nothing is doubled, what DATA adds is added."""
+    assert whole_chunk(content) == chunk
+
+
+@pytest.mark.parametrize("content", [b"a\nb", b"a\rb", b"a\r", b"\n"])
+def test_a_chunk_has_no_bare_line_end(content: bytes) -> None:
+    """Threat S5."""
+    with pytest.raises(MessageError):
+        whole_chunk(content)

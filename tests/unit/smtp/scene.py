@@ -14,7 +14,7 @@ import trustme
 from mailstrom.config import SmtpAuth, SmtpTimeouts
 from mailstrom.message.prepared import PreparedEmail
 from mailstrom.net.tls import TlsContexts
-from mailstrom.smtp.session import DeliveryReport, Hop, OpenFailure, Session, open_session
+from mailstrom.smtp.session import DeliveryReport, Habits, Hop, OpenFailure, Session, open_session
 from mailstrom.testing.loop import VirtualLoop, run_virtual
 from mailstrom.testing.network import Handler, MemoryNetwork
 from mailstrom.testing.script import ScriptedServer, Step
@@ -112,6 +112,7 @@ class Scene:
         helo_name: str = HELO,
         auth: SmtpAuth | None = None,
         allow_cleartext_auth: bool = False,
+        habits: Habits | None = None,
         **hop: Any,
     ) -> Session | OpenFailure:
         """`open_session` with the host of the scene."""
@@ -123,6 +124,7 @@ class Scene:
             tls_context=self.contexts,
             auth=auth,
             allow_cleartext_auth=allow_cleartext_auth,
+            habits=habits,
         )
 
     async def session(self, **options: Any) -> Session:

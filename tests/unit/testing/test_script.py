@@ -167,3 +167,19 @@ def test_what_a_peer_reads_line_by_line_may_come_in_any_pieces() -> None:
     run_virtual(main())
 
     assert heard == [b"a\r\n", b"bc\r\n", b"0123456789no end"]
+
+
+def test_a_chunk_is_a_line_and_its_octets() -> None:
+    server = ScriptedServer([play.expect("MAIL+<chunk>+QUIT"), play.send("221 bye")])
+
+    client = against(server, b"MAIL FROM:<>\r\nBDAT 9 LAST\r\nQU", b"IT\r\n.\r\nQUIT\r\n")
+
+    assert server.transcripts[0].contents == [b"QUIT\r\n.\r\n"]
+    assert client.arrived[0][1] == b"221 bye\r\n"
+
+
+@pytest.mark.expects_loop_errors
+@pytest.mark.parametrize("line", [b"DATA\r\n", b"BDAT x\r\n", b"BDATA 1\r\n"])
+def test_what_is_no_chunk_is_refused(line: bytes) -> None:
+    with pytest.raises(ScriptError, match="expected a chunk"):
+        against(ScriptedServer([play.expect("<chunk>")]), line)
