@@ -13,7 +13,7 @@ from mailstrom import MemoryStorage
 from mailstrom.abc import Claim, Order, Settlement
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.dns import FakeResolver
-from mailstrom.testing.smtp_server import SmtpServer
+from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, SmtpServer
 from tests.builders import a_config, an_email, with_mx
 from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU
@@ -50,6 +50,24 @@ def test_a_lease_lost_before_the_final_dot_ends_the_delivery_before_the_dot() ->
     simulate(story, config=a_config(), storage=forgetful())
 
     assert (len(server.ledger.messages), len(server.ledger.sessions)) == (1, 2)
+
+
+def test_a_message_that_goes_out_in_one_write_is_not_begun_without_a_lease() -> None:
+    """Row 52: that write holds the end of the message."""
+    chunking = DEFAULT_EXTENSIONS | {"CHUNKING"}
+    server = SmtpServer(extensions=chunking, delays={"ehlo": 90.0})
+
+    async def story(sim: LoneEngine) -> None:
+        with_mx(sim, server)
+        assert (await sim.deliver(an_email())).succeeded
+
+    simulate(story, config=a_config(), storage=forgetful())
+
+    first, second = server.ledger.sessions
+    assert first.commands == ["EHLO sender.example"]
+    verbs = [command.partition(" ")[0] for command in second.commands]
+    assert verbs == ["EHLO", "MAIL", "RCPT", "BDAT", "QUIT"]
+    assert len(server.ledger.messages) == 1
 
 
 def test_a_lease_that_ends_within_its_margin_is_not_used_for_a_dot() -> None:
