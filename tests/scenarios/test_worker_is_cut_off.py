@@ -8,7 +8,7 @@ import pytest
 
 from mailstrom import EventKind
 from mailstrom.testing.dns import FakeResolver
-from mailstrom.testing.smtp_server import SmtpServer
+from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, SmtpServer
 from tests.builders import a_config, an_email, mx, with_mx
 from tests.lone_engine import LoneEngine, simulate
 from tests.scenarios.stages import YOU, outcome, visits
@@ -62,6 +62,29 @@ def test_after_the_final_dot_it_is_uncertain_and_the_attempt_tells_where() -> No
         assert status[YOU].attempts[0].uncertain
         assert results(sim) == [(YOU, "deferred")]
         assert (await sim.wait(message_id)).succeeded
+
+    simulate(story, config=a_config())
+
+
+def test_one_that_was_refused_by_name_is_not_uncertain_with_the_others() -> None:
+    """Rows 4 and 9: all were named in the one write that held the end of the message."""
+    server = SmtpServer(
+        extensions=DEFAULT_EXTENSIONS | {"CHUNKING"},
+        on_rcpt=lambda address, _: "550 5.1.1 unknown" if address.startswith("a") else None,
+        delays={"content": 10.0},
+    )
+
+    async def story(sim: LoneEngine) -> None:
+        with_mx(sim, server)
+        message_id = sim.send_email(an_email(to="a@dest.example, b@dest.example"))
+        await asyncio.sleep(5)
+        await restarted(sim)
+        status = sim.status(message_id)
+        assert [outcome(status, f"{name}@dest.example") for name in "ab"] == [
+            ("failed", "5.1.1", False, 1),
+            ("deferred", "4.4.2", True, 1),
+        ]
+        assert (await sim.wait(message_id))["b@dest.example"].result.state == "delivered"
 
     simulate(story, config=a_config())
 

@@ -229,16 +229,15 @@ class Delivery:
         if session.phase is not Phase.DOT:
             self._job.dot_answered()
             return
-        verdict = replace(
+        perhaps = replace(
             judge_fault(Fault(kind=FaultKind.SHUTDOWN, phase=Phase.DOT), session.hop.host),
             enhanced_code=DOT_LOST,
             counts_as_try=True,
         )
-        for address in self._job.awaiting_dot:
+        known = {a: session.known.get(self._forward_path(a), perhaps) for a in self._job.awaiting_dot}
+        for address, verdict in known.items():
             self._note(address, session.hop, verdict, session.tls, began)
-        self._job.cut_off = {
-            address: (verdict, tuple(self._attempts[address])) for address in self._job.awaiting_dot
-        }
+        self._job.cut_off = {a: (verdict, tuple(self._attempts[a])) for a, verdict in known.items()}
 
     async def _settle(self, addresses: Sequence[str]) -> None:
         passed = {}

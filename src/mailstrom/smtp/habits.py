@@ -7,6 +7,8 @@ hosts that mean their CHUNKING, that do not refuse often, and that answer.
 
 from __future__ import annotations
 
+from .transaction import Transaction
+
 VAIN_LIMIT = 0.1  # of the transactions, that nobody was accepted in: more chunks are not worth it
 MEMORY = 15 / 16  # how much of what was learned before is kept at each transaction
 
@@ -24,6 +26,17 @@ class Habits:
     def take_whole(self) -> bool:
         """A message may go as a whole to a host that offers what that needs."""
         return self._has_chunking and self._vain_share < VAIN_LIMIT
+
+    def learn(self, transaction: Transaction) -> None:
+        """What a transaction that has ended tells of its host."""
+        if transaction.mail_reply is not None:
+            self.note_transaction(in_vain=not transaction.accepted)
+        if not transaction.is_whole:
+            return
+        if transaction.lacks_chunking or transaction.in_disorder:
+            self.note_no_chunking()
+        elif any(verdict.uncertain for verdict in transaction.verdicts.values()):
+            self.note_doubt()
 
     def note_transaction(self, *, in_vain: bool) -> None:
         """MAIL and RCPT were answered; `in_vain`: nobody was accepted."""

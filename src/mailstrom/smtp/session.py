@@ -96,6 +96,7 @@ class Session:
         self._room = Room(read_limits(opener.extensions))
         self._habits = habits
         self._heard_at = self.opened_at
+        self._under_way: Transaction | None = None
         self._timeouts = timeouts
         self._used = False
         self._needs_reset = False
@@ -126,6 +127,11 @@ class Session:
     def phase(self) -> Phase:
         """Where it stands; `Phase.DOT`: the content's end may be on its way, its reply is awaited."""
         return self._protocol.phase
+
+    @property
+    def known(self) -> Mapping[str, Verdict]:
+        """The verdicts so far of the transaction that is under way, or was the last."""
+        return {} if self._under_way is None else self._under_way.verdicts
 
     @property
     def extensions(self) -> Mapping[str, str]:
@@ -185,7 +191,7 @@ class Session:
             return dict.fromkeys(recipients, self._lost_before_mail()), True
         verdicts: dict[str, Verdict] = {}
         while named := self._next_named([r for r in recipients if r not in verdicts]):
-            transaction = self._transaction(email, named)
+            transaction = self._under_way = self._transaction(email, named)
             await self._converse(transaction, email, before_dot)
             if reused and not verdicts and self._was_stale(transaction):
                 return transaction.verdicts, True
@@ -255,22 +261,11 @@ class Session:
         self._heard_at = asyncio.get_running_loop().time()
         self._needs_reset = transaction.needs_reset
         self.messages += transaction.dot_answered
-        self._learn(transaction)
+        self._habits.learn(transaction)
         if transaction.out_of_step:
             self.abort()
         else:
             self._protocol.phase = Phase.MAIL
-
-    def _learn(self, transaction: Transaction) -> None:
-        """What the next transactions with this host are to know."""
-        if transaction.mail_reply is not None:
-            self._habits.note_transaction(in_vain=not transaction.accepted)
-        if not transaction.is_whole:
-            return
-        if transaction.lacks_chunking or transaction.in_disorder:
-            self._habits.note_no_chunking()
-        elif any(verdict.uncertain for verdict in transaction.verdicts.values()):
-            self._habits.note_doubt()
 
     async def _step(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
         match transaction.step:
