@@ -234,10 +234,11 @@ class Delivery:
             enhanced_code=DOT_LOST,
             counts_as_try=True,
         )
-        known = {a: session.known.get(self._forward_path(a), perhaps) for a in self._job.awaiting_dot}
-        for address, verdict in known.items():
+        known = session.verdicts_so_far  # refused already
+        ended = {a: known.get(self._forward_path(a), perhaps) for a in self._job.awaiting_dot}
+        for address, verdict in ended.items():
             self._note(address, session.hop, verdict, session.tls, began)
-        self._job.cut_off = {a: (verdict, tuple(self._attempts[a])) for a, verdict in known.items()}
+        self._job.cut_off = {a: (verdict, tuple(self._attempts[a])) for a, verdict in ended.items()}
 
     async def _settle(self, addresses: Sequence[str]) -> None:
         passed = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .transaction import Transaction
 
-VAIN_LIMIT = 0.1  # of the transactions, that nobody was accepted in: more chunks are not worth it
+VAIN_LIMIT = 0.1  # share of transactions with nobody accepted, from which on chunks are not worth it
 MEMORY = 15 / 16  # how much of what was learned before is kept at each transaction
 
 

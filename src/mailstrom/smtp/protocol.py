@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, cast
 from mailstrom.schedule.verdict import Fault, FaultKind
 from mailstrom.status import Phase, printable
 
+from .acknowledge import acknowledge_now
 from .reply import ParsedReply, ReplyError, ReplyParser
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class StrictProtocol(asyncio.Protocol):
             self._take_replies()
         except ReplyError as error:
             self._end(FaultKind.PROTOCOL, str(error))
+        if self._in_content and self._awaited and self.fault is None:
+            acknowledge_now(self.transport)
         self._wake()
 
     def eof_received(self) -> bool:

@@ -129,8 +129,8 @@ class Session:
         return self._protocol.phase
 
     @property
-    def known(self) -> Mapping[str, Verdict]:
-        """The verdicts so far of the transaction that is under way, or was the last."""
+    def verdicts_so_far(self) -> Mapping[str, Verdict]:
+        """Those of the transaction that is under way, or was the last."""
         return {} if self._under_way is None else self._under_way.verdicts
 
     @property
