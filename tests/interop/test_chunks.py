@@ -31,10 +31,10 @@ def mailstrom_to(server: MailServer, storage: MemoryStorage) -> Mailstrom:
 
 
 def sessions(server: MailServer) -> list[dict[str, str]]:
-    """How often Postfix says each command was given, for each session that has ended."""
+    """How often each command was given, by Postfix's log, for each session with mail that has ended."""
     log = (server.folder.parents[1] / "maillog").read_text(encoding="utf-8", errors="replace")
     told = re.findall(r"disconnect from \S+ (.*)", log)
-    return [dict(re.findall(r"(\S+)=(\S+)", line)) for line in told]
+    return [dict(re.findall(r"(\S+)=(\S+)", line)) for line in told if "mail=" in line]
 
 
 def next_session(server: MailServer, earlier: int) -> dict[str, str]:
@@ -47,13 +47,13 @@ def test_what_looks_like_commands_arrives_octet_for_octet(postfix: MailServer) -
     """RFC 3030 2; threat S5."""
     earlier = len(sessions(postfix))
     with mailstrom_to(postfix, MemoryStorage()) as m:
-        ids = [m.send_email(a_message(f"commands-{number}")) for number in range(3)]
+        message_id = m.send_email(a_message("commands"))
         m.start().drain(timeout=20)
 
-    received = [without_trace(content) for content in postfix.wait_for(*ids)]
+    received = [without_trace(content) for content in postfix.wait_for(message_id)]
     given = next_session(postfix, earlier)
-    assert sorted(received) == [a_message(f"commands-{number}") for number in range(3)]
-    assert (given["bdat"], "data" in given) == (given["mail"], False)
+    assert received == [a_message("commands")]
+    assert (given.get("bdat"), given.get("data")) == ("1", None)
 
 
 def test_a_large_message_goes_by_data(postfix: MailServer) -> None:
