@@ -31,6 +31,7 @@ from mailstrom.schedule.verdict import (
 )
 from mailstrom.status import Cause, EnhancedCode, Phase, TlsUsed
 
+from .floor import Floor
 from .habits import Habits
 from .limits import Room, read_limits
 from .opening import Hop, Opener, OpenFailure, Opening, TlsContext, TlsMode
@@ -327,7 +328,7 @@ class Session:
     async def _write_content(
         self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot
     ) -> None:
-        floor = _Floor(self._timeouts)
+        floor = Floor(self._timeouts)
         blocks = dot_stuffed_chunks(email.content)
         block = next(blocks)
         for following in blocks:
@@ -338,22 +339,6 @@ class Session:
         if not await before_dot(tuple(transaction.accepted)):
             raise self._protocol.give_up(FaultKind.LEASE_LOST)
         await self._protocol.write_last_block(block, floor.secs_for(len(block)))
-
-
-class _Floor:
-    """How long a block may take: `block_secs`, and no slower than `min_rate` over all blocks."""
-
-    def __init__(self, timeouts: SmtpTimeouts) -> None:
-        self._timeouts = timeouts
-        self._loop = asyncio.get_running_loop()
-        self._began_at = self._loop.time()
-        self._octets = 0
-
-    def secs_for(self, octets: int) -> float:
-        """The time for the next block of so many octets."""
-        self._octets += octets
-        allowed = self._timeouts.block_secs + self._octets / self._timeouts.min_rate
-        return min(self._timeouts.block_secs, self._began_at + allowed - self._loop.time())
 
 
 async def open_session(
