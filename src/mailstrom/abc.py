@@ -15,8 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .binding import AsyncBinding, Binding
-from .errors import ConfigError
+from .binding import AsyncBinding, Binding, no_binding
 from .event import Event
 from .message.prepared import PreparedEmail
 from .records import (
@@ -35,6 +34,7 @@ from .records import (
     Overview,
     Selection,
     Settlement,
+    Terms,
     Trying,
     Waits,
 )
@@ -69,10 +69,9 @@ __all__ = [
     "SharedStorage",
     "Storage",
     "StorageRunner",
+    "Terms",
     "Trying",
 ]
-
-_NO_BINDING = "connection: {} cannot store in a caller's transaction; SqliteStorage and PostgresStorage can"
 
 
 class Clock(ABC):
@@ -229,38 +228,50 @@ class SharedStorage(ABC):
 
         Raises `ConfigError` where this storage cannot, or not with this kind of connection.
         """
-        raise ConfigError(_NO_BINDING.format(type(self).__name__))
+        raise no_binding(self)
 
     def bind_async(self, connection: object) -> AsyncBinding:
         """The same for a connection whose calls are awaited."""
-        raise ConfigError(_NO_BINDING.format(type(self).__name__))
+        raise no_binding(self)
 
     # --- working off
 
     @abstractmethod
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        """The next due work, in one step: at most `terms.limit` claims; fewer: no more is to be had.
+
+        Each has up to `CLAIM_LIMIT` recipients of one message with one route key, which fell due together, at
+        `now` or before, not leased. Fair over route keys: one with much due mail does not hide another. In a
+        key what fell due first comes first, then what was stored first. A key in `terms.skip`, or that
+        `terms.admits` refuses before a claim, is passed over.
+
+        A claim is written ahead: each recipient's `crashes` is one higher until it is settled or given back.
+        Once its lease ended without that, they are claimable again with the crash counted, and with
+        `dot_sent`: at once, or so long after `now` as `terms.backoff()` said for so many crashes.
+        """
+
     def claim(
         self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
     ) -> Claim | None:
-        """The next due work, or None.
-
-        Up to `CLAIM_LIMIT` recipients of one message with one route key, which fell due together, at `now`
-        or before, not leased, whose route key is not in `skip`; fair over route keys: a key with much due
-        mail does not hide another. Within a key what fell due first comes first, then what was stored
-        first. The claim is written ahead: each recipient's `crashes` is one higher until it is settled or
-        given back. Once its lease ended without that, they are claimable again with the crash counted, and
-        with `dot_sent`: at once, or so long after `now` as `backoff` says for so many crashes.
-        """
+        """One claim, or None."""
+        claims = self.claim_many(now, Terms(owner=owner, lease=lease, skip=skip, backoff=lambda: backoff))
+        return claims[0] if claims else None
 
     @abstractmethod
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""
 
     @abstractmethod
-    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        """Notes that the final dot is about to be written for these: for a kill, not for a loss of power.
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        """Notes that final dots are about to be written, each for these addresses of the claim.
 
-        False, and no mark: the claim was lost, lacks one of `addresses`, or CANCEL or HOLD waits for one.
+        In one step: for a kill, not for a loss of power. False, and no mark, where the claim was lost, lacks
+        one of the addresses, or CANCEL or HOLD waits for one.
         """
+
+    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
+        """The same for one."""
+        return self.mark_dots_sent([(claim, addresses)])[0]
 
     @abstractmethod
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
@@ -386,5 +397,4 @@ class SharedStorage(ABC):
         """Gives up its resources; what is stored stays as durable as it was."""
 
 
-#: Runs one storage call off the event loop, or inline: `await run(storage.claim, now, owner=..., lease=...)`
-StorageRunner = Callable[..., Awaitable[Any]]
+StorageRunner = Callable[..., Awaitable[Any]]  # of one storage call, off the event loop or inline

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from .errors import ConfigError
 from .message.prepared import PreparedEmail
 from .records import InternalMessageStatus
 
-__all__ = ["AsyncBinding", "Binding"]
+__all__ = ["AsyncBinding", "Binding", "no_binding"]
 
 
 class Binding(ABC):
@@ -25,3 +26,11 @@ class AsyncBinding(ABC):
     @abstractmethod
     async def store(self, entries: Sequence[tuple[PreparedEmail, InternalMessageStatus]]) -> list[str]:
         """As `Binding.store`."""
+
+
+def no_binding(storage: object) -> ConfigError:
+    """What a storage says that has no such way in; raise it."""
+    kind = type(storage).__name__
+    return ConfigError(
+        f"connection: {kind} cannot store in a caller's transaction; SqliteStorage and PostgresStorage can"
+    )

@@ -1,7 +1,7 @@
 """What a storage keeps and hands out. Frozen values, no rules.
 
     InternalMessageStatus, InternalRecipientStatus    a message as it is kept
-    Claim, Trying, Outcome, Settlement                work taken, and what became of it
+    Terms, Claim, Trying, Outcome, Settlement         work taken, and what became of it
     Selection, Order, Ordered                         what an operator asks of the queue
     Backlog, Overview                                 how full it is
     Note                                              a small fact with an end
@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
@@ -34,6 +34,7 @@ __all__ = [
     "Overview",
     "Selection",
     "Settlement",
+    "Terms",
     "Trying",
     "Waits",
 ]
@@ -91,6 +92,23 @@ class InternalMessageStatus:
             completed_at=self.completed_at,
             metadata=dict(self.metadata),  # the caller's own: changing it changes no queue
         )
+
+
+def _anything(route_key: str, before: Sequence[str]) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms work is claimed."""
+
+    owner: str
+    lease: timedelta
+    limit: int = 1  # claims
+    skip: Collection[str] = ()  # route keys
+    #: Whether a claim with this route key may be made beside those with the keys that the step grants already
+    admits: Callable[[str, Sequence[str]], bool] = _anything
+    backoff: Callable[[], Waits] = tuple  # for each claim its own: what dies together comes back apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

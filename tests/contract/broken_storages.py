@@ -18,9 +18,10 @@ from mailstrom.abc import (
     Selection,
     Settlement,
     Storage,
+    Terms,
     Trying,
 )
-from mailstrom.records import START, Cursor, Waits
+from mailstrom.records import START, Cursor
 from mailstrom.storage.exclusive import ExclusiveStorage
 from tests.contract.plain_storage import PlainStorage
 
@@ -107,12 +108,10 @@ class Remembers(ExclusiveStorage):
         self.keys |= {each.route_key for _, status in entries for each in status.recipients}
         return super().store(entries)
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        claim = super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
-        self.given += [claim] if claim else []
-        return claim
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        claims = super().claim_many(now, terms)
+        self.given += claims
+        return claims
 
 
 class NoToken(Remembers):
@@ -129,12 +128,10 @@ class NoToken(Remembers):
 class Unfair(Remembers):
     """The route key that came first is served until it is empty."""
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
         others = self.keys - {self.given[-1].route_key} if self.given else set()
-        claim = super().claim(now, owner=owner, lease=lease, skip={*skip, *others}, backoff=backoff)
-        return claim or super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
+        claims = super().claim_many(now, replace(terms, skip={*terms.skip, *others}))
+        return claims or super().claim_many(now, terms)
 
 
 class CancelsClaimed(Remembers):
@@ -151,10 +148,8 @@ class CancelsClaimed(Remembers):
 class NoLease(ExclusiveStorage):
     """Keeps what was claimed for ever."""
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        return super().claim(now, owner=owner, lease=timedelta(days=365), skip=skip, backoff=backoff)
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        return super().claim_many(now, replace(terms, lease=timedelta(days=365)))
 
 
 class TellsNoMark(ExclusiveStorage):
@@ -164,29 +159,24 @@ class TellsNoMark(ExclusiveStorage):
 
 
 class ForgetsCrashes(ExclusiveStorage):
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        claim = super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
-        if claim is None:
-            return None
-        return replace(claim, recipients=tuple(replace(each, crashes=0) for each in claim.recipients))
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        return [_uncrashed(claim) for claim in super().claim_many(now, terms)]
+
+
+def _uncrashed(claim: Claim) -> Claim:
+    return replace(claim, recipients=tuple(replace(each, crashes=0) for each in claim.recipients))
 
 
 class TriesCrashedAtOnce(ExclusiveStorage):
     """In a hot loop, should the process die of it."""
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        return super().claim(now, owner=owner, lease=lease, skip=skip)
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        return super().claim_many(now, replace(terms, backoff=tuple))
 
 
 class IgnoresSkip(ExclusiveStorage):
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        return super().claim(now, owner=owner, lease=lease, backoff=backoff)
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        return super().claim_many(now, replace(terms, skip=()))
 
 
 class SettlesAll(ExclusiveStorage):
@@ -220,8 +210,9 @@ class GiveBackCostsATry(ExclusiveStorage):
 
 
 class ForgetsDot(ExclusiveStorage):
-    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        return self.renew([claim], timedelta(seconds=60)) != [None]
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        renewed = self.renew([claim for claim, _ in dots], timedelta(seconds=60))
+        return [each is not None for each in renewed]
 
 
 class StoresHalf(ExclusiveStorage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,11 +16,10 @@ from mailstrom.abc import (
     Note,
     PreparedEmail,
     Settlement,
+    Terms,
 )
 from mailstrom.errors import MailstromError
-from mailstrom.records import Waits
 from mailstrom.storage.postgres import PostgresStorage
-from mailstrom.storage.sql.claiming import Asked
 from mailstrom.storage.sql.script import Batch, Row, Script, Statement, perform
 from mailstrom.storage.sql.storing import Storing
 from mailstrom.storage.sqlite import SqliteStorage
@@ -97,6 +96,30 @@ class CountsEachNoteAnew(SqliteStorage):
 
     def put_note(self, note: Note, now: datetime) -> Note | None:
         return self._write(lambda: self._notes.put(note, note.version + 1, now))
+
+
+class BeginsEachStepAnew(SqliteStorage):
+    """Forgets which route key was served last."""
+
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        self._last_key = ""
+        return super().claim_many(now, terms)
+
+
+class MarksWhatItRefuses(SqliteStorage):
+    """Answers False, and the mark is there."""
+
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        marked = super().mark_dots_sent(dots)
+        for (claim, _), is_marked in zip(dots, marked, strict=True):
+            if not is_marked:
+                self._write(partial(_mark_claimed, claim))
+        return marked
+
+
+def _mark_claimed(claim: Claim) -> Script[None]:
+    sql = "UPDATE mailstrom_recipients SET dot_sent = 1 WHERE token = :token AND lease_until IS NOT NULL"
+    yield Statement(sql, {"token": claim.token})
 
 
 # Outbox
@@ -187,17 +210,13 @@ class StoresBeforeTheCommit(CommitsLater):
 class ClaimsBeforeTheCommit(CommitsLater):
     """The claim is not written ahead."""
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
         if (workers := self._living().workers) is not None:
-            workers.hold(owner)
-        asked = Asked(owner=owner, lease=lease, backoff=backoff)
-        granted = self.later(partial(self._claiming.claim, now, asked, skip=skip, after=self._last_key))
-        if granted is None:
-            return None
-        self._last_key = granted.claim.route_key
-        return granted.claim
+            workers.hold(terms.owner)
+        granted = self.later(partial(self._claiming.claim, now, terms, after=self._last_key))
+        for each in granted:
+            self._last_key = each.claim.route_key
+        return [each.claim for each in granted]
 
 
 class SettlesBeforeTheCommit(CommitsLater):
@@ -208,8 +227,8 @@ class SettlesBeforeTheCommit(CommitsLater):
 class MarksDotBeforeTheCommit(CommitsLater):
     """The mark is in memory when the dot goes out."""
 
-    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        return self.later(lambda: self._leasing.mark_dot_sent(claim, addresses))
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        return self.later(lambda: self._leasing.mark_dots_sent(dots))
 
 
 class ChecksKeyThenInserts(CommitsLater):

@@ -50,13 +50,17 @@ SQLITE_BUGS: Bugs = {
             Edit(_PICK, "SELECT h.route_key, h.due_at, h.seq", "SELECT h.route_key, h.seq"),
         ),
         "no crash is counted ahead": _sqlite(
-            Edit("_claiming._take", "crashes = crashes + 1", "crashes = crashes")
+            Edit("_claiming._write_ahead", "crashes = crashes + 1", "crashes = crashes")
         ),
         "what crashed is tried again at once": _sqlite(
-            Edit("_claiming._take", "json_extract(:waits, '$[' || crashes || ']')", "NULL")
+            Edit("_claiming._write_ahead", "json_extract(:waits, '$[' || crashes || ']')", "NULL")
         ),
         "all recipients of a claim wait for the same crash": _sqlite(
-            Edit("_claiming._take", "|| crashes ||", "|| (SELECT max(crashes) FROM mailstrom_recipients) ||")
+            Edit(
+                "_claiming._write_ahead",
+                "|| crashes ||",
+                "|| (SELECT max(crashes) FROM mailstrom_recipients) ||",
+            )
         ),
         "a token comes again": _sqlite(
             Edit(
@@ -68,6 +72,13 @@ SQLITE_BUGS: Bugs = {
         "a lease never ends": _sqlite(Edit(_FALLEN, "r.lease_until <= :lease_now", "r.lease_until < 0")),
         "two that complete at once count as one": _sqlite(
             Edit("_settling._writing._complete", "remaining - :count", "remaining - 1")
+        ),
+    },
+    "steps": {
+        "each step begins at the first key": careless.BeginsEachStepAnew,
+        "what fell due becomes ready once in a step": _sqlite(Edit(_FALLEN, "RETURNING 1", "")),
+        "a step claims the rows of the first claim again": _sqlite(
+            Edit("_claiming._write_ahead", "SET place = 'claimed'", "SET place = 'ready'")
         ),
     },
     "leases": {
@@ -96,6 +107,12 @@ SQLITE_BUGS: Bugs = {
         ),
         "the mark of the dot outlives the result": _sqlite(
             Edit("_settling._writing._update", "dot_sent = :dot_sent", "dot_sent = dot_sent")
+        ),
+    },
+    "dots": {
+        "a mark that is refused is made": careless.MarksWhatItRefuses,
+        "marks of one call are for all claims of the owner": _sqlite(
+            Edit("_leasing._mark_dot_sent", "r.token = :token AND", "")
         ),
     },
     "results": {

@@ -1,12 +1,12 @@
 """Where a process may die, and what must become of its mail.
 
     store            send_email commits
-    claim            the worker takes the mail
+    claim_many       the worker takes the mail
     MAIL             it says MAIL FROM to the host
     block            it writes a part of the content that does not hold the final dot
     renew            it prolongs its lease
     give_back        it ends in good order, and gives up what it has not sent
-    mark_dot_sent    it notes that the final dot is about to be written
+    mark_dots_sent   it notes that the final dot is about to be written
     dot              it writes the final dot
     reply            it reads the reply to it
     settle           it records the result
@@ -67,12 +67,12 @@ def _points(call: str, *, before: Fate, commit: Fate | None = None, after: Fate)
 #: In the course of a delivery.
 DELIVERY = (
     *_points("store", before=NOT_SENT, commit=NOT_SENT, after=ONCE),
-    *_points("claim", before=ONCE, commit=ONCE, after=ONCE),
+    *_points("claim_many", before=ONCE, commit=ONCE, after=ONCE),
     *_points("MAIL", before=ONCE, after=ONCE),
     *_points("block", before=ONCE, after=ONCE),
     *_points("renew", before=ONCE, commit=ONCE, after=ONCE),
     *_points("give_back", before=ONCE, commit=ONCE, after=ONCE),
-    *_points("mark_dot_sent", before=ONCE, commit=ONCE, after=ONCE_FLAGGED),
+    *_points("mark_dots_sent", before=ONCE, commit=ONCE, after=ONCE_FLAGGED),
     *_points("dot", before=ONCE_FLAGGED, after=TWICE_FLAGGED),
     *_points("reply", before=TWICE_FLAGGED, after=TWICE_FLAGGED),
     *_points("settle", before=TWICE_FLAGGED, commit=TWICE_FLAGGED, after=ONCE),

@@ -124,8 +124,8 @@ def test_mail_in_an_outbox_is_sent_if_its_transaction_was_committed(
 @pytest.mark.parametrize(
     ("first", "second", "fate"),
     [
-        (point("claim", Side.AFTER), point("claim", Side.AFTER), Fate(copies=1)),
-        (point("dot", Side.AFTER), point("claim", Side.AFTER), TWICE_FLAGGED),
+        (point("claim_many", Side.AFTER), point("claim_many", Side.AFTER), Fate(copies=1)),
+        (point("dot", Side.AFTER), point("claim_many", Side.AFTER), TWICE_FLAGGED),
         (point("dot", Side.AFTER), point("settle", Side.BEFORE), TWICE_FLAGGED),
         (point("dot", Side.AFTER), point("settle", Side.COMMIT), TWICE_FLAGGED),
         (point("dot", Side.AFTER), point("settle", Side.AFTER), TWICE_FLAGGED),

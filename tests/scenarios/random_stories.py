@@ -48,10 +48,10 @@ class Watched(ExclusiveStorage):
         self.granted = 0
         self.fails = False
 
-    def claim(self, *args: Any, **kwargs: Any) -> Any:
-        claim = self._counted("claim", super().claim, args, kwargs)
-        self.granted += claim is not None
-        return claim
+    def claim_many(self, *args: Any, **kwargs: Any) -> Any:
+        claims = self._counted("claim_many", super().claim_many, args, kwargs)
+        self.granted += len(claims)
+        return claims
 
     def next_due(self, *args: Any, **kwargs: Any) -> Any:
         return self._counted("next_due", super().next_due, args, kwargs)
@@ -65,8 +65,8 @@ class Watched(ExclusiveStorage):
     def give_back(self, *args: Any, **kwargs: Any) -> Any:
         return self._counted("give_back", super().give_back, args, kwargs)
 
-    def mark_dot_sent(self, *args: Any, **kwargs: Any) -> Any:
-        return self._counted("mark_dot_sent", super().mark_dot_sent, args, kwargs)
+    def mark_dots_sent(self, *args: Any, **kwargs: Any) -> Any:
+        return self._counted("mark_dots_sent", super().mark_dots_sent, args, kwargs)
 
     def _counted(self, name: str, call: Any, args: Any, kwargs: Any) -> Any:
         self.calls[name] += 1

@@ -213,7 +213,7 @@ def test_a_relay_that_refused_our_credentials_holds_what_is_due(made: Maker, pla
 class Unreadable(ExclusiveStorage):
     """Nothing can be claimed."""
 
-    def claim(self, *args: Any, **kwargs: Any) -> Any:
+    def claim_many(self, *args: Any, **kwargs: Any) -> Any:
         raise StorageError("the disk is gone")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from mailstrom import Config
+from mailstrom.abc import Claim, Terms
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
 from mailstrom.testing.smtp_server import Action, SmtpServer
@@ -22,11 +24,11 @@ class Counting(ExclusiveStorage):
         super().__init__(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())
         self.granted = self.given_back = 0
 
-    def claim(self, *args: Any, **kwargs: Any) -> Any:
-        claim = super().claim(*args, **kwargs)
-        self.granted += claim is not None
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        claims = super().claim_many(now, terms)
+        self.granted += len(claims)
         assert self.granted < 10_000, "claimed again and again"
-        return claim
+        return claims
 
     def give_back(self, *args: Any, **kwargs: Any) -> None:
         self.given_back += 1

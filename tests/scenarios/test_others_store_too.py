@@ -6,10 +6,12 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mailstrom import Config, Mailstrom, MemoryStorage, SqliteStorage
+from mailstrom.abc import Claim, Terms
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.submission import Moment, Submission, UnsignedDomains, entry_for
 from mailstrom.testing.smtp_server import SmtpServer
@@ -29,9 +31,9 @@ class Shared(ExclusiveStorage):
         super().__init__(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())
         self.asked: Counter[str] = Counter()
 
-    def claim(self, *args: Any, **kwargs: Any) -> Any:
-        self.asked["claim"] += 1
-        return super().claim(*args, **kwargs)
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        self.asked["claim_many"] += 1
+        return super().claim_many(now, terms)
 
     def next_due(self, *args: Any, **kwargs: Any) -> Any:
         self.asked["next_due"] += 1
@@ -86,15 +88,16 @@ def test_what_looks_due_and_cannot_be_had_is_asked_for_with_pauses() -> None:
     """Another process is claiming it at this moment; no storm of questions."""
 
     class Contended(Shared):
-        def claim(self, *args: Any, **kwargs: Any) -> None:
-            self.asked["claim"] += 1
+        def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+            self.asked["claim_many"] += 1
+            return []
 
     storage = Contended()
 
     async def story(sim: LoneEngine) -> None:
         sim.send_email(an_email())
         await asyncio.sleep(10)
-        assert storage.asked["claim"] < 250
+        assert 1 < storage.asked["claim_many"] < 250
 
     simulate(story, config=a_config(), storage=storage)
 

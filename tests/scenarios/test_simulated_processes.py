@@ -33,7 +33,7 @@ def an_email(to: str = "you@example.com") -> Email:
 
 @pytest.mark.parametrize("dies", BY_ITSELF.values(), ids=BY_ITSELF)
 @pytest.mark.parametrize("is_done", [False, True])
-@pytest.mark.parametrize("call", ["store", "claim", "mark_dot_sent", "settle", "next_due"])
+@pytest.mark.parametrize("call", ["store", "claim_many", "mark_dots_sent", "settle", "next_due"])
 def test_a_process_that_dies_in_a_storage_call_is_gone_with_all_that_it_did(
     simulation: Simulation,
     tmp_path: Path,
@@ -73,7 +73,7 @@ def test_a_simulation_may_end_at_the_instant_in_which_a_process_dies_in_a_call(s
     with Simulation(seed=seed) as simulation:
         simulation.host("mx.example.com", domain="example.com")
         process = simulation.process(
-            trouble=lambda call, is_done: (call, is_done) == ("mark_dot_sent", True) and process.kill()
+            trouble=lambda call, is_done: (call, is_done) == ("mark_dots_sent", True) and process.kill()
         )
         process.mailstrom.send_email(an_email())
         simulation.run_until(lambda: not process.is_alive, minutes=1)

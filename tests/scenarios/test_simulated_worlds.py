@@ -119,7 +119,7 @@ def test_the_queue_of_a_config_is_used(simulation: Simulation, tmp_path: Path) -
 def test_nothing_is_told_of_a_process_after_its_death(simulation: Simulation) -> None:
     a_host(simulation)
     process = simulation.process(
-        storage=PlainStorage(), trouble=lambda call, is_done: call == "claim" and simulation.kill(process)
+        storage=PlainStorage(), trouble=lambda call, _: call == "claim_many" and simulation.kill(process)
     )
     process.mailstrom.send_email(an_email())
 
@@ -248,7 +248,7 @@ def test_a_storage_that_is_away_for_a_while_loses_no_mail(simulation: Simulation
     host = a_host(simulation)
 
     def away_for_an_hour(call: str, is_done: bool) -> None:
-        if call in ("claim", "settle") and simulation.time() < 3600:
+        if call in ("claim_many", "settle") and simulation.time() < 3600:
             raise StorageError("the disk is away")
 
     process = simulation.process(storage=PlainStorage(), trouble=away_for_an_hour)

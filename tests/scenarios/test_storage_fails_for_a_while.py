@@ -21,14 +21,14 @@ class Faulty(ExclusiveStorage):
         super().__init__(PlainStorage(durable=durable), lease_clock=lambda: asyncio.get_running_loop().time())
         self.failures = failures
 
-    def claim(self, *args: Any, **kwargs: Any) -> Any:
-        return self._or_fail("claim", super().claim, args, kwargs)
+    def claim_many(self, *args: Any, **kwargs: Any) -> Any:
+        return self._or_fail("claim_many", super().claim_many, args, kwargs)
 
     def settle(self, *args: Any, **kwargs: Any) -> Any:
         return self._or_fail("settle", super().settle, args, kwargs)
 
-    def mark_dot_sent(self, *args: Any, **kwargs: Any) -> Any:
-        return self._or_fail("mark_dot_sent", super().mark_dot_sent, args, kwargs)
+    def mark_dots_sent(self, *args: Any, **kwargs: Any) -> Any:
+        return self._or_fail("mark_dots_sent", super().mark_dots_sent, args, kwargs)
 
     def _or_fail(self, name: str, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self.failures.get(name, 0) > 0:
@@ -96,7 +96,7 @@ def test_a_storage_that_cannot_note_the_final_dot_costs_no_try_and_no_crash() ->
         assert status.succeeded
         assert sim.loop.time() < 10  # not when the schedule would have it: the host had no part in it
 
-    simulate(story, config=a_config(), storage=Faulty(durable=True, mark_dot_sent=1))
+    simulate(story, config=a_config(), storage=Faulty(durable=True, mark_dots_sent=1))
 
     assert len(server.ledger.messages) == 1
 
@@ -109,4 +109,4 @@ def test_a_storage_that_cannot_be_read_delays_mail_and_says_so() -> None:
         assert (await sim.deliver(an_email())).succeeded
         assert statuses(sim) == [WorkerStatus.OK, WorkerStatus.STORAGE_READ_FAILED, WorkerStatus.OK]
 
-    simulate(story, config=a_config(), storage=Faulty(claim=5))
+    simulate(story, config=a_config(), storage=Faulty(claim_many=5))

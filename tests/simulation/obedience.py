@@ -75,7 +75,7 @@ class Pauses:
             return
         since = self._since[name]
         until = min(started_at for started_at in self._started_at[name] if started_at > since)
-        is_resting = call == "claim" and since + TOLD_SECS < at < until - TOLD_SECS
+        is_resting = call == "claim_many" and since + TOLD_SECS < at < until - TOLD_SECS
         assert not is_resting, f"{name} is paused since {since:g}, and claims at {at:g}"
 
 

@@ -182,7 +182,7 @@ class Oracle:
 
     def called(self, process: Process, call: str) -> None:
         """A process calls its storage."""
-        if call in ("claim", "next_due"):
+        if call in ("claim_many", "next_due"):
             self._clocks.looks(process.name, self._now())
         with self._alarming():
             self._effort.note(process.name, self._now())

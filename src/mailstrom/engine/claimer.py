@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..abc import Claim, Clock, SharedStorage
+from ..abc import Clock, SharedStorage, Terms
 from ..records import Waits
 from .hand_over import HandOver
 from .job import Granted
@@ -48,21 +48,13 @@ class Claimer:
         self._unless = unless
         self._in_vain_secs = OTHERS_CLAIM_SECS
 
-    async def claim(self) -> Granted | None:
-        """The next due work, however long the storage fails before; None: there is none to be taken now."""
-        return await self._claim(self._calls.read(self._ask, unless=self._unless))
+    async def claim(self, limit: int) -> Sequence[Granted]:
+        """The next due work, however long the storage fails before; (): there is none to be taken now."""
+        return await self._claim(self._calls.read(self._ask, limit, unless=self._unless))
 
-    async def claim_once(self) -> Granted | None:
-        """The same, but raises what the storage raises."""
-        return await self._claim(self._calls.once(self._ask))
-
-    async def give_back(self, claim: Claim) -> None:
-        """Undoes a claim, however long the storage fails before."""
-        try:
-            await self._calls.write(self._storage.give_back, claim)
-        except asyncio.CancelledError:
-            self._hand_over.add_claim(claim)
-            raise
+    async def claim_once(self) -> Sequence[Granted]:
+        """One claim, but raises what the storage raises."""
+        return await self._claim(self._calls.once(self._ask, 1))
 
     async def secs_until_due(self) -> float | None:
         """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us."""
@@ -90,14 +82,16 @@ class Claimer:
         """What could not be had before is asked for again soon."""
         self._in_vain_secs = OTHERS_CLAIM_SECS
 
-    async def _claim(self, asking: Coroutine[Any, Any, Granted | None]) -> Granted | None:
+    async def _claim(self, asking: Coroutine[Any, Any, Sequence[Granted] | None]) -> Sequence[Granted]:
         self._lanes.admit_probes(self._clock.monotonic())
         granted = await (asking if self._storage.never_blocks else self._or_hand_over(asking))
-        if granted is not None:
+        if granted:
             self.begin_anew()
-        return granted
+        return granted or ()
 
-    async def _or_hand_over(self, asking: Coroutine[Any, Any, Granted | None]) -> Granted | None:
+    async def _or_hand_over(
+        self, asking: Coroutine[Any, Any, Sequence[Granted] | None]
+    ) -> Sequence[Granted] | None:
         asked = asyncio.ensure_future(asking)
         try:
             return await asyncio.shield(asked)
@@ -105,14 +99,16 @@ class Claimer:
             self._hand_over.expect(asked)  # the storage may be about to grant it
             raise
 
-    def _ask(self) -> Granted | None:
+    def _ask(self, limit: int) -> Sequence[Granted]:
         """Where storage calls run: it may be called again long after it was first asked for."""
         asked_at = self._clock.monotonic()
-        claim = self._storage.claim(
-            self._clock.now(),
+        terms = Terms(
             owner=self._owner,
             lease=self._lease,
+            limit=limit,
             skip=self._lanes.closed_keys,
-            backoff=self._backoff(),
+            admits=self._lanes.admits,
+            backoff=self._backoff,
         )
-        return None if claim is None else Granted(claim=claim, asked_at=asked_at)
+        claims = self._storage.claim_many(self._clock.now(), terms)
+        return [Granted(claim=claim, asked_at=asked_at) for claim in claims]

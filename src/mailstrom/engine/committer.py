@@ -4,10 +4,9 @@
     job ──settle──► waiting ─┼─► one storage.settle([...]) ──► each job hears whether its claim stood
     job ──settle──► waiting ─┘
 
-No timer and no linger: with one result at a time each has a commit of its own, at once. Where
-the worker is claiming, a few claims go first: else each would wait for a commit, and each result
-have one to itself. A commit that fails is tried again, with whatever has come since; until it works
-`is_stuck`, and nothing is claimed: what cannot be recorded would only be sent twice.
+No timer and no linger: with one result at a time each has a commit of its own, at once. A commit that
+fails is tried again, with whatever has come since; until it works `is_stuck`, and nothing is claimed:
+what cannot be recorded would only be sent twice.
 
 A result that the storage refuses to take, for whatever is in it, must not hold up the others for ever. After
 some failures in a row each is tried alone: if one succeeds, those that do not are set aside and
@@ -20,8 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..abc import Claim, Clock, Outcome, Settlement, SharedStorage
@@ -75,8 +73,6 @@ class Committer:
         self._lock = threading.Lock()  # the storage's thread takes what the loop puts down
         self._arrived = asyncio.Event()
         self._some_set_aside = asyncio.Event()
-        self._may_go = asyncio.Event()
-        self._may_go.set()
 
     def settle(self, claim: Claim, outcomes: Sequence[Outcome]) -> asyncio.Future[bool]:
         """Puts them down to be recorded: whether the claim still stood then, however long that takes.
@@ -90,19 +86,6 @@ class Committer:
         self._arrived.set()
         return kept
 
-    @contextmanager
-    def giving_way(self) -> Iterator[None]:
-        """Meanwhile claims are made: the results that come share the commit after them."""
-        self._may_go.clear()
-        try:
-            yield
-        finally:
-            self._may_go.set()
-
-    def go_first(self) -> None:
-        """Ends the giving way: the claims do not come forward."""
-        self._may_go.set()
-
     async def run(self) -> None:
         """Commits what arrives, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -112,7 +95,6 @@ class Committer:
     async def _commit_what_arrives(self) -> None:
         while True:
             await self._arrived.wait()
-            await self._may_go.wait()
             self._arrived.clear()
             self._tell(await self._calls.write(self._settle_what_is_there))
             if self._set_aside:

@@ -72,6 +72,7 @@ class SmtpCarrier:
         if isinstance(route, RouteFailure):
             await _settle_unrouted(job, recipients, route, route_key, began_at)
             return True
+        assert job.slot is not None
         if not tools.lanes.move(job.slot, route.lane, tools.world.clock.monotonic()):
             return False
         return await Delivery(job, recipients, route, tools).run()

@@ -42,7 +42,7 @@ class HandOver:
         self._over = over
         self._jobs: list[Job] = []
         self._claims: list[Claim] = []
-        self._asked: Awaitable[Granted | None] | None = None
+        self._asked: Awaitable[Sequence[Granted] | None] | None = None
         self._storage_fails = False
 
     def add_job(self, job: Job) -> None:
@@ -53,8 +53,8 @@ class HandOver:
         """A claim that nobody has begun to work on."""
         self._claims.append(claim)
 
-    def expect(self, asked: Awaitable[Granted | None]) -> None:
-        """A claim that the storage may be about to grant."""
+    def expect(self, asked: Awaitable[Sequence[Granted] | None]) -> None:
+        """Claims that the storage may be about to grant."""
         self._asked = asked
 
     async def run(self) -> None:
@@ -80,16 +80,16 @@ class HandOver:
     async def _give_back_all(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
             await self._give_back(claim)
-        if (granted := await self._granted()) is not None:
+        for granted in await self._granted():
             await self._give_back(granted.claim)
 
-    async def _granted(self) -> Granted | None:
+    async def _granted(self) -> Sequence[Granted]:
         if self._asked is None:
-            return None
+            return ()
         try:
-            return await self._asked
+            return await self._asked or ()
         except Exception:
-            return None  # the storage failed, and granted nothing
+            return ()  # the storage failed, and granted nothing
 
     async def _give_back(self, claim: Claim) -> None:
         if self._storage_fails:

@@ -48,11 +48,12 @@ class Job:
         now: Callable[[], float],
         mark_dot_sent: Callable[[Claim, Collection[str]], Awaitable[bool]],
         settle: Callable[[Job, Passed], Awaitable[None]],
+        delivered: Callable[[Slot], None],
     ) -> None:
         self.claim = claim = granted.claim
         self.begun = False
         self.stopped = False
-        self.slot = slot
+        self.slot: Slot | None = slot
         self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
         self.awaiting_dot: frozenset[str] = frozenset()
@@ -66,6 +67,7 @@ class Job:
         self._now = now
         self._mark_dot_sent = mark_dot_sent
         self._settle = settle
+        self._delivered = delivered
 
     def comes_to(self, hop: Hop, session: Session | None = None) -> None:
         """Notes where it is being tried from now on; without a session one is opened there."""
@@ -83,11 +85,26 @@ class Job:
         """Records how the pass ended for these recipients; they are no longer this job's."""
         await self._settle(self, {a: v for a, v in passed.items() if a in self.open})
 
+    def begin_settling(self, outcomes: Sequence[Outcome], kept: asyncio.Future[bool]) -> None:
+        """Notes that these are on their way; after the last of them another delivery may begin in the lane.
+
+        Not so where the lease may be over: what is sent would be claimed again before it is recorded.
+        """
+        self.settling, self.kept = outcomes, kept
+        if len(outcomes) == len(self.open) and self._holds_lease():
+            self.leave_lane()
+
     def settled(self) -> list[InternalRecipientStatus]:
         """Notes that what was settling has arrived; those recipients, as they stood before."""
         before = [self.open.pop(outcome.address) for outcome in self.settling]
         self.settling, self.kept = (), None
         return before
+
+    def leave_lane(self) -> None:
+        """Gives the slot back, unless that was done."""
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            self._delivered(slot)
 
     @property
     def may_be_cut_off(self) -> bool:

@@ -10,7 +10,7 @@ queue, not in a task.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
@@ -55,10 +55,8 @@ class Lanes:
 
     def enter(self, route_key: str) -> Slot:
         """A slot for a claim with this key."""
-        lane = self._lane_of.get(route_key)
-        if lane is None:
-            lane = f"key:{route_key}"  # no lane of hosts has a name like this
-            self._learn(route_key, lane)
+        lane = self._lane(route_key)
+        self._learn(route_key, lane)
         self._add(lane)
         return Slot(route_key, lane)
 
@@ -80,6 +78,11 @@ class Lanes:
         """The lane of this key takes no more work now."""
         lane = self._lane_of.get(route_key)
         return lane is not None and self._is_full(lane)
+
+    def admits(self, route_key: str, before: Sequence[str]) -> bool:
+        """The lane of this key takes one more beside those that come with the keys before it. Any thread."""
+        lane = self._lane(route_key)
+        return [self._lane(each) for each in before].count(lane) < self._room(lane)
 
     def keys_of_full_lanes(self) -> list[str]:
         """Every key that `is_closed`."""
@@ -133,15 +136,21 @@ class Lanes:
         """When the next held lane admits a probe (monotonic)."""
         return min((until for until in self._held_until.values() if until > now), default=None)
 
+    def _lane(self, route_key: str) -> str:
+        return self._lane_of.get(route_key) or f"key:{route_key}"  # no lane of hosts has a name like that
+
     def _has_room(self, lane: str, others: int, now: float) -> bool:
         if lane in self._held_until:
             return self._held_until[lane] <= now and not others
         return others < self._per_lane
 
     def _is_full(self, lane: str) -> bool:
+        return self._room(lane) <= 0
+
+    def _room(self, lane: str) -> int:
         if lane in self._held_until:
-            return lane not in self._admitting
-        return self._busy[lane] >= self._per_lane
+            return int(lane in self._admitting)
+        return self._per_lane - self._busy[lane]
 
     def _add(self, lane: str) -> None:
         self._busy[lane] += 1

@@ -106,7 +106,7 @@ class Recorder:
             self._announcer.settled(claim, before, recorded)
 
     def _begin_settling(self, job: Job, outcomes: Sequence[Outcome]) -> None:
-        job.settling, job.kept = outcomes, self._committer.settle(job.claim, outcomes)
+        job.begin_settling(outcomes, self._committer.settle(job.claim, outcomes))
 
     def _outcomes(self, job: Job, passed: Passed) -> list[Outcome]:
         now = self._clock.now()  # one for all of them: deferred together, they fall due together

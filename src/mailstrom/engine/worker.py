@@ -2,7 +2,7 @@
 
     storage ──claim──► Job ──carry──► hosts       claimer.py, leases.py
        ▲                │
-       └────settle──────┘                         recorder.py, committer.py; hand_over.py
+       └────settle──────┘                         marker.py, recorder.py, committer.py; hand_over.py
 
 One `Engine` runs in one event loop. Its public methods are called in that loop; the facade
 gets there through `LoopThread.call_soon`.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -28,14 +28,16 @@ from .gates import Gates
 from .hand_over import HandOver
 from .housekeeping import Housekeeping
 from .job import Carrier, Granted, Job, MakeCarrier
-from .lanes import Lanes
+from .lanes import Lanes, Slot
 from .leases import Leases
+from .marker import Marker
 from .patience import PatientCalls, backoff, sleep
 from .recorder import Recorder
 from .triage import sort_out
 from .world import World
 
-CLAIMS_IN_A_ROW = 10  # before results that have come since are committed
+CLAIMS_AT_ONCE = 50
+RECORDED_AT_ONCE = 1000  # claims that have been delivered, and are not recorded yet
 
 _log = logging.getLogger("mailstrom")
 
@@ -89,6 +91,7 @@ class Engine:
         self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, changed)
         self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
+        self._marker = Marker(storage, self._calls)
         self._recorder = self._make_recorder()
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)
         self._claimer = self._make_claimer(owner)
@@ -141,7 +144,7 @@ class Engine:
             is_paused=asked.paused,
             is_ending=asked.stopping and asked.takes_nothing.is_set(),
             is_stuck=self._committer.is_stuck and not self._committer.admits_one,
-            in_hand=len(self._jobs),
+            in_hand=self._lanes.busy,
             in_hand_limit=self._config.max_sessions,
             lanes={key: gate for key, gate in lanes.items() if gate is not None},
             visits={address: job.visit() for job in of_it for address in job.open},
@@ -222,13 +225,14 @@ class Engine:
     async def _serve(self, carrier: Carrier) -> None:
         self._serving = True
         async with asyncio.TaskGroup() as group:
-            committing = group.create_task(self._committer.run())
+            recording = [group.create_task(each.run()) for each in (self._committer, self._marker)]
             try:
                 await self._work_off(carrier)
             finally:
                 # a task of its own: time limits do not work well in one that was cancelled
                 await asyncio.ensure_future(self._hand_over.run())
-                committing.cancel()
+                for task in recording:
+                    task.cancel()
 
     async def _work_off(self, carrier: Carrier) -> None:
         async with asyncio.TaskGroup() as group:
@@ -261,47 +265,42 @@ class Engine:
 
     async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> None:
         """Claims until nothing is due that we may take, or there is no room."""
-        while True:
-            with self._committer.giving_way():
-                more = await self._claim_some(group, carrier)
-            if not more:
-                return
-            await asyncio.sleep(0)  # for the commit that gave way
-
-    async def _claim_some(self, group: asyncio.TaskGroup, carrier: Carrier) -> bool:
-        for _ in range(CLAIMS_IN_A_ROW):
-            if not self._may_claim():
-                return False
-            granted = await self._claim()
-            if granted is None:
-                return False
+        while (room := self._room()) > 0:
+            granted = await self._claim(room)
             if self._asked.takes_nothing.is_set():  # since we asked
-                await self._give_back(granted.claim)
-                return False
-            self._begin(granted, group, carrier)
-        return True
+                await self._give_back([each.claim for each in granted])
+                return
+            for each in granted:
+                self._begin(each, group, carrier)
+            if len(granted) < room:
+                return
 
-    async def _claim(self) -> Granted | None:
+    async def _claim(self, limit: int) -> Sequence[Granted]:
         if not self._committer.is_stuck:
-            return await self._claimer.claim()
+            return await self._claimer.claim(limit)
         try:
             return await self._claimer.claim_once()
         except Exception:
             self._committer.admits_one = False  # it is not the result alone that the storage does not take
-            return None
+            return ()
 
-    async def _give_back(self, claim: Claim) -> None:
-        if self._asked.stopping:
-            self._hand_over.add_claim(claim)
-        else:
-            await self._claimer.give_back(claim)
+    async def _give_back(self, claims: list[Claim]) -> None:
+        try:
+            while claims and not self._asked.stopping:
+                await self._calls.write(self._storage.give_back, claims[-1])
+                claims.pop()
+        finally:
+            for claim in claims:
+                self._hand_over.add_claim(claim)
 
-    def _may_claim(self) -> bool:
+    def _room(self) -> int:
+        """How many claims may be made now."""
         if self._asked.takes_nothing.is_set():
-            return False
+            return 0
         if self._committer.is_stuck and not self._committer.admits_one:
-            return False
-        return len(self._jobs) < self._config.max_sessions
+            return 0
+        limit = self._config.max_sessions
+        return min(CLAIMS_AT_ONCE, limit - self._lanes.busy, limit + RECORDED_AT_ONCE - len(self._jobs))
 
     def _begin(self, granted: Granted, group: asyncio.TaskGroup, carrier: Carrier) -> None:
         self._committer.admits_one = False
@@ -311,8 +310,9 @@ class Engine:
             slot=self._lanes.enter(granted.claim.route_key),
             chance=self._world.chance.random(),
             now=self._world.clock.monotonic,
-            mark_dot_sent=self._mark_dot_sent,
+            mark_dot_sent=self._marker.mark,
             settle=self._recorder.passed,
+            delivered=self._leave_lane,
         )
         task = group.create_task(self._work(job, carrier))
         self._jobs[id(job)] = (job, task)
@@ -334,7 +334,7 @@ class Engine:
                 return
 
     async def _until_due(self) -> float | None:
-        return await self._claimer.secs_until_due() if self._may_claim() else None
+        return await self._claimer.secs_until_due() if self._room() > 0 else None
 
     # --- one claim
 
@@ -344,7 +344,11 @@ class Engine:
         del self._jobs[id(job)]
         if not self._jobs:
             self._at_work.clear()
-        self._lanes.leave(job.slot)
+        job.leave_lane()
+        self._wake.set()
+
+    def _leave_lane(self, slot: Slot) -> None:
+        self._lanes.leave(slot)
         self._wake.set()
 
     async def _work(self, job: Job, carrier: Carrier) -> None:
@@ -371,11 +375,6 @@ class Engine:
         self._recorder.cut_off(job)
         self._hand_over.add_job(job)
 
-    # --- the storage
-
-    async def _mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        return bool(await self._calls.try_to_write(self._storage.mark_dot_sent, claim, addresses))
-
     # --- status
 
     def _set_status(self, status: WorkerStatus) -> None:
@@ -384,7 +383,6 @@ class Engine:
             self._announcer.worker_status(status)
 
     def _in_trouble(self, trouble: WorkerStatus) -> None:
-        self._committer.go_first()
         self._set_status(trouble)
         if self._committer.admits_one:
             self._wake.set()

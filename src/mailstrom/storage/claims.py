@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ..abc import Claim, PreparedEmail, Settlement
+from ..abc import Claim, PreparedEmail, Settlement, Terms
 from ..errors import MailstromError
-from ..records import Waits
 from ..status import printable
 from . import changes
 from .index import Lease, Message
@@ -26,14 +25,22 @@ _log = logging.getLogger("mailstrom.storage")
 _Settled = tuple[int, frozenset[str]]  # a claim's token, and whom it settled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Who claims, for how long, and what is to follow where it ends in a crash."""
+class _Passed:
+    """The route keys that are passed over in a step which grants claims with these keys, one by one."""
 
-    now: datetime
-    owner: str
-    lease: timedelta
-    backoff: Waits
+    def __init__(self, terms: Terms, granted: Sequence[str]) -> None:
+        self._terms = terms
+        self._granted = granted
+        self._refused: set[str] = set()
+
+    def __contains__(self, route_key: object) -> bool:
+        key = str(route_key)
+        if key in self._terms.skip or key in self._refused:
+            return True
+        if self._terms.admits(key, self._granted):
+            return False
+        self._refused.add(key)
+        return True
 
 
 class Claims:
@@ -48,22 +55,29 @@ class Claims:
         self._settled_before: set[_Settled] = set()  # in a call that failed
         self._set_aside = SetAside()
 
-    def claim(self, asked: Asked, skip: Collection[str]) -> Claim | None:
-        """The next due work, or None; raises where the storage fails for all that is tried."""
+    def claim(self, now: datetime, terms: Terms) -> list[Claim]:
+        """The next due work; raises where the storage fails for all that is tried."""
+        claims: list[Claim] = []
+        keys: list[str] = []
+        passed = _Passed(terms, keys)
         trouble: list[MailstromError] = []
-        while len(trouble) < FAILURES_AT_ONCE and (taken := self._take(asked.now, skip, again=not trouble)):
+        while len(claims) < terms.limit and len(trouble) < FAILURES_AT_ONCE:
+            taken = self._take(now, passed, again=not trouble)
+            if taken is None:
+                break
             try:
-                claim = self._claim(*taken, asked)
+                claim = self._claim(*taken, now, terms)
             except MailstromError as error:
                 if not self._is_its_own_fault(*taken, error):
                     trouble.append(error)
                 continue
             if claim is not None:
                 self._note_success(taken[0], claim.route_key)
-                return claim
-        if trouble:
+                claims.append(claim)
+                keys.append(claim.route_key)
+        if trouble and not claims:
             raise trouble[0]
-        return None
+        return claims
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""
@@ -124,7 +138,7 @@ class Claims:
         return min([*times, *([] if due_at is None else [due_at])], default=None)
 
     def _take(
-        self, now: datetime, skip: Collection[str], *, again: bool
+        self, now: datetime, skip: Container[str], *, again: bool
     ) -> tuple[Message, str, list[int]] | None:
         """Who is to be claimed next; with `again` those come last that an earlier call failed for."""
         with self._lock:
@@ -155,16 +169,16 @@ class Claims:
         _log_faults(faults)
 
     def _claim(
-        self, message: Message, route_key: str, positions: Sequence[int], asked: Asked
+        self, message: Message, route_key: str, positions: Sequence[int], now: datetime, terms: Terms
     ) -> Claim | None:
         """A claim for those of the recipients that may still be claimed."""
         with message.writing:
             with self._lock:
-                positions = [position for position in positions if message.may_claim(position, asked.now)]
+                positions = [position for position in positions if message.may_claim(position, now)]
             if not positions:
                 return None
             try:
-                granted = self._write_ahead(message, route_key, positions, asked)
+                granted = self._write_ahead(message, route_key, positions, now, terms)
             except MailstromError:
                 raise  # whoever asked sets them aside
             except BaseException:
@@ -174,25 +188,26 @@ class Claims:
         return None if granted is None else _as_claim(*granted)
 
     def _write_ahead(
-        self, message: Message, route_key: str, positions: Sequence[int], asked: Asked
+        self, message: Message, route_key: str, positions: Sequence[int], now: datetime, terms: Terms
     ) -> tuple[Lease, PreparedEmail] | None:
         email = self._writer.email(message)
         if email is None:
             return None
         stopped = _stopped(message, positions)
         before = {each: message.status.recipients[each] for each in positions if each not in stopped}
+        backoff = terms.backoff()
         changed = stopped | {
-            each: changes.claimed(recipient, asked.now, asked.backoff) for each, recipient in before.items()
+            each: changes.claimed(recipient, now, backoff) for each, recipient in before.items()
         }
         write = self._durable or bool(stopped)
-        if not self._writer.replace(message, changed, asked.now, write=write):
+        if not self._writer.replace(message, changed, now, write=write):
             return None
         with self._lock:
             self._index.enqueue(message, stopped)
             if not before:
                 return None
-            ends = self._lease_clock() + asked.lease.total_seconds()
-            return self._index.grant(message, route_key, before, asked.owner, ends), email
+            ends = self._lease_clock() + terms.lease.total_seconds()
+            return self._index.grant(message, route_key, before, terms.owner, ends), email
 
     def _renew(self, claim: Claim, ends: float) -> Claim | None:
         held = self._index.lease(claim)

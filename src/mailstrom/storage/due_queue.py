@@ -12,7 +12,7 @@ whose recipient no longer waits for that time is dropped when it comes up.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Container, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heapify, heappop, heappush
@@ -133,7 +133,7 @@ class DueQueue(Generic[Message]):
         if group is not None:
             self._routes[route_key].remove(group)
 
-    def take(self, now: datetime, skip: Collection[str], limit: int) -> tuple[Message, str, list[int]] | None:
+    def take(self, now: datetime, skip: Container[str], limit: int) -> tuple[Message, str, list[int]] | None:
         """Up to `limit` recipients of one message with one route key that fell due together.
 
         They wait no more. The route keys take turns; those in `skip` keep their place.

@@ -41,13 +41,14 @@ from ..abc import (
     Settlement,
     SharedStorage,
     Storage,
+    Terms,
     Trying,
 )
 from ..errors import MessageNotFound
-from ..records import START, Cursor, Waits
+from ..records import START, Cursor
 from . import backlog, changes, forgetting, steering
 from .border import border
-from .claims import Asked, Claims
+from .claims import Claims
 from .fork import call_in_forked_child
 from .index import LeaseIndex, Message
 from .intake import Entry, Intake
@@ -63,8 +64,8 @@ class ExclusiveStorage(SharedStorage):
 
     `store` of several entries is all or none: by `store_all` where the storage has it; else
     one after the other, and if one fails those stored before it are marked failed
-    (CANCELLED), so that they are never sent. Settlements are written one after the other: where
-    some fail the call raises, and those that did not are not done again when it is repeated.
+    (CANCELLED), so that they are never sent. Marks and settlements are written one after the other:
+    where some fail the call raises; settlements that did not are not done again when it is repeated.
 
     Known as long as the process lives, also over a storage that is durable: events, of which
     the latest 100,000 are kept; notes; when mail was delivered last; the idempotency keys and
@@ -96,20 +97,18 @@ class ExclusiveStorage(SharedStorage):
 
     # --- working off
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        """The next due work, or None."""
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        """The next due work, at most `terms.limit` claims."""
         self._load()
-        return self._claims.claim(Asked(now=now, owner=owner, lease=lease, backoff=backoff), skip)
+        return self._claims.claim(now, terms)
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""
         return self._claims.renew(claims, lease)
 
-    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        """Notes that the final dot is about to be written for these; False when the claim was lost."""
-        return self._claims.mark_dot_sent(claim, addresses)
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        """Notes that final dots are about to be written; False where the claim was lost."""
+        return [self._claims.mark_dot_sent(claim, addresses) for claim, addresses in dots]
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
         """Records the results of some claims' recipients and ends the claims for them."""

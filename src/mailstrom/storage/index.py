@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heappop, heappush
@@ -153,7 +153,7 @@ class LeaseIndex:
             if recipient.due_at is not None:
                 self._queue.add(message, recipient.route_key, position, recipient.due_at)
 
-    def take(self, now: datetime, skip: Collection[str]) -> tuple[Message, str, list[int]] | None:
+    def take(self, now: datetime, skip: Container[str]) -> tuple[Message, str, list[int]] | None:
         """Recipients for the next claim, out of the queue from here on."""
         return self._queue.take(now, skip, CLAIM_LIMIT)
 

@@ -23,9 +23,8 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
-from ..abc import AsyncBinding, Binding, Claim
+from ..abc import AsyncBinding, Binding, Claim, Terms
 from ..errors import ConfigError
-from ..records import Waits
 from . import bound
 from .bound_sqlite import LEVELS, check_connection
 from .fork import call_around_fork, call_in_forked_child
@@ -104,15 +103,13 @@ class SqliteStorage(SqlStorage):
         """The file's absolute path."""
         return self._database.file.path
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        """The next due work, or None; claims of workers that are dead come back at once."""
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        """The next due work; claims of workers that are dead come back at once."""
         life = self._living()
         if life.workers is not None:
-            life.workers.hold(owner)
+            life.workers.hold(terms.owner)
         self._abandoned.end()
-        return super().claim(now, owner=owner, lease=lease, skip=skip, backoff=backoff)
+        return super().claim_many(now, terms)
 
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""

@@ -18,6 +18,7 @@ from ..abc import EVERYTHING, Claim, Note, Order
 from ..status import Delivered
 from .storage_kit import (
     LATER,
+    LEASE,
     NOW,
     Bench,
     a_keyed,
@@ -105,6 +106,19 @@ def a_crash_after_the_final_dot_is_seen_as_one(bench: Bench) -> None:
 def a_crash_after_settle_does_not_undo_it(bench: Bench) -> None:
     """Window W4."""
     _crash_after(bench, 5)
+
+
+def a_crash_after_several_claims_and_marks_in_one_call_is_seen_in_each(bench: Bench) -> None:
+    """Windows W2 and W3."""
+    bench.store(an_entry("one"), an_entry("two"), an_entry("three"))
+    claims = bench.claim_many(3, owner="dead")
+    bench.storage.mark_dots_sent([(each, addresses_of(each)) for each in claims[::2]])
+
+    survivor = bench.crashed()
+
+    again = [each for claim in survivor.claim_many(3) for each in claim.recipients]
+    equal([(each.crashes, each.dot_sent) for each in again], [(1, True), (1, False), (1, True)])
+    equal(survivor.storage.renew(claims, LEASE), [None] * 3)
 
 
 def a_crash_after_give_back_is_not_counted(bench: Bench) -> None:
@@ -241,6 +255,7 @@ CRASH_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_crash_after_renew_is_counted,
     a_crash_after_the_final_dot_is_seen_as_one,
     a_crash_after_settle_does_not_undo_it,
+    a_crash_after_several_claims_and_marks_in_one_call_is_seen_in_each,
     a_crash_after_give_back_is_not_counted,
     a_crash_after_a_second_claim_is_counted,
     a_crash_after_a_deferral_does_not_undo_it,

@@ -27,6 +27,7 @@ from .storage_kit import (
     refuted,
     results_at_once,
     there,
+    until_empty,
 )
 
 _RACES = 10
@@ -112,6 +113,19 @@ def workers_at_once_share_no_recipient_and_no_token(bench: Bench) -> None:
     found = results_at_once([partial(one.claims, owner=f"{at}") for at, one in enumerate(benches)])
 
     claims = [claim for claims in found for claim in claims]
+    equal(sorted(addresses_of(*claims)), sorted(addresses))
+    equal(len({claim.token for claim in claims}), len(claims))
+
+
+def workers_that_claim_in_steps_at_once_share_no_recipient(bench: Bench) -> None:
+    addresses = [f"u{number}@d{number % 7}.example" for number in range(70)]
+    bench.store(*(an_entry(f"m{each}", each) for each in addresses))
+    benches = [bench, bench.beside(), bench.beside()]
+    asked = [partial(one.claim_many, 4, owner=f"{at}") for at, one in enumerate(benches)]
+
+    steps = results_at_once([partial(until_empty, each) for each in asked])
+
+    claims = [claim for taken in steps for step in taken for claim in step]
     equal(sorted(addresses_of(*claims)), sorted(addresses))
     equal(len({claim.token for claim in claims}), len(claims))
 
@@ -321,6 +335,7 @@ SEVERAL_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_claim_whose_lease_ended_is_taken_over_by_the_other,
     a_renewed_claim_is_not_taken_over,
     workers_at_once_share_no_recipient_and_no_token,
+    workers_that_claim_in_steps_at_once_share_no_recipient,
     tokens_grow_whoever_claims,
     of_two_that_race_for_one_recipient_one_gets_it,
     of_a_late_result_and_who_takes_over_at_once_one_counts,

@@ -33,6 +33,7 @@ from ..abc import SharedStorage, Storage
 from .shared_storage_cancel import CANCEL_CLAUSES
 from .shared_storage_claims import CLAIM_CLAUSES
 from .shared_storage_crashes import CRASH_CLAUSES, SHARED_CRASH_CLAUSES
+from .shared_storage_dots import DOT_CLAUSES
 from .shared_storage_due import DUE_CLAUSES
 from .shared_storage_events import EVENT_CLAUSES
 from .shared_storage_keeping import KEEPING_CLAUSES, RETENTION_CLAUSES
@@ -44,6 +45,7 @@ from .shared_storage_outbox import OUTBOX_CLAUSES, OVERLAPPING_CLAUSES
 from .shared_storage_results import RESULT_CLAUSES
 from .shared_storage_selection import SELECTION_CLAUSES
 from .shared_storage_several import SEVERAL_CLAUSES
+from .shared_storage_steps import STEP_CLAUSES
 from .shared_storage_storing import STORING_CLAUSES
 from .storage_clauses import DURABLE_CLAUSES, STORAGE_CLAUSES
 from .storage_kit import Bench, Transaction
@@ -70,7 +72,9 @@ Need: TypeAlias = Literal["another", "reopen", "in_transaction", "overlapping", 
 SHARED_CLAUSES: tuple[Clause, ...] = (
     *STORING_CLAUSES,
     *CLAIM_CLAUSES,
+    *STEP_CLAUSES,
     *LEASE_CLAUSES,
+    *DOT_CLAUSES,
     *RESULT_CLAUSES,
     *DUE_CLAUSES,
     *CANCEL_CLAUSES,

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from ..abc import (
     Binding,
@@ -22,6 +22,7 @@ from ..abc import (
     Selection,
     Settlement,
     SharedStorage,
+    Terms,
 )
 from ..records import Waits
 from ..status import Attempt, Cause, Deferred, Delivered, DeliveryResult, Phase, Queued
@@ -97,6 +98,10 @@ class Bench:
         """A claim that must be there."""
         claim = self.storage.claim(now, owner=owner, lease=LEASE, skip=skip, backoff=backoff)
         return there(claim, f"a claim at {now}, skip={skip!r}")
+
+    def claim_many(self, limit: int, now: datetime = NOW, owner: str = "one", **terms: Any) -> list[Claim]:
+        """What one step grants."""
+        return self.storage.claim_many(now, Terms(owner=owner, lease=LEASE, limit=limit, **terms))
 
     def claims(self, now: datetime = NOW, owner: str = "one") -> list[Claim]:
         """All there is to claim."""

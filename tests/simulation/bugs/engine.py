@@ -14,7 +14,7 @@ from mailstrom.engine.job import Job
 from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.leases import Leases
 from mailstrom.engine.recorder import Recorder
-from mailstrom.engine.worker import Engine
+from mailstrom.engine.worker import CLAIMS_AT_ONCE, Engine
 
 from . import replaces
 
@@ -34,10 +34,10 @@ def the_end_of_a_job_wakes_nobody(right: Any, self: Any, job: Any) -> None:
         self._wake.clear()
 
 
-@replaces(Engine, "_may_claim")
-def the_session_limit_is_ignored(right: Any, self: Any) -> bool:
+@replaces(Engine, "_room")
+def the_session_limit_is_ignored(right: Any, self: Any) -> int:
     is_stuck = self._committer.is_stuck and not self._committer.admits_one
-    return not self._asked.takes_nothing.is_set() and not is_stuck
+    return 0 if self._asked.takes_nothing.is_set() or is_stuck else CLAIMS_AT_ONCE
 
 
 @replaces(Engine, "pause")

@@ -41,7 +41,7 @@ def leases_of_rows_never_end(right: Any, self: Any, dialect: Any) -> None:
 @replaces(Claiming, "__init__")
 def rows_keep_no_crash_counter(right: Any, self: Any, dialect: Any) -> None:
     right(self, dialect)
-    self._take = _edited(self._take, "crashes = crashes + 1", "crashes = crashes")
+    self._write_ahead = _edited(self._write_ahead, "crashes = crashes + 1", "crashes = crashes")
 
 
 @replaces(Claiming, "_stop")
@@ -61,10 +61,10 @@ def a_cancel_does_not_stop_the_dot(right: Any, self: Any, dialect: Any) -> None:
     self._mark_dot_sent = _edited(self._mark_dot_sent, "AND r.mark IS NULL", "")
 
 
-@replaces(Leasing, "mark_dot_sent")
-def who_lost_the_rows_may_send_the_dot(right: Any, self: Any, *args: Any) -> Any:
-    yield from right(self, *args)
-    return True
+@replaces(Leasing, "mark_dots_sent")
+def who_lost_the_rows_may_send_the_dot(right: Any, self: Any, dots: Any) -> Any:
+    yield from right(self, dots)
+    return [True] * len(dots)
 
 
 @replaces(Settling, "__init__")
@@ -103,11 +103,11 @@ def the_next_due_row_is_found_too_late(right: Any, self: Any, now: Any, skip: An
     return None if due_at == now else due_at
 
 
-@replaces(SqlStorage, "claim")
-def every_claim_begins_at_the_first_key(right: Any, self: Any, *args: Any, **options: Any) -> Any:
-    claim = right(self, *args, **options)
+@replaces(SqlStorage, "claim_many")
+def every_claim_begins_at_the_first_key(right: Any, self: Any, *args: Any) -> Any:
+    claims = right(self, *args)
     self._last_key = ""
-    return claim
+    return claims
 
 
 @replaces(AbandonedClaims, "end")

@@ -140,35 +140,6 @@ def test_results_that_come_while_the_storage_is_at_work_share_its_next_commit() 
     run(story)
 
 
-def test_results_that_come_while_the_worker_claims_share_the_commit_after_that() -> None:
-    async def story(bench: Bench) -> None:
-        claims = bench.claims(3)
-        with bench.committer.giving_way():
-            settling = [bench.settle(claim) for claim in claims]
-            await asyncio.sleep(1)
-            assert bench.storage.commits == []
-
-        assert await asyncio.gather(*settling) == [True] * 3
-
-        assert bench.storage.commits == [(1.0, [claim.token for claim in claims])]
-
-    run(story)
-
-
-def test_claims_that_do_not_come_forward_hold_up_no_result() -> None:
-    """Row 47: the storage may take results while it fails to hand out work."""
-
-    async def story(bench: Bench) -> None:
-        (claim,) = bench.claims(1)
-        with bench.committer.giving_way():
-            settling = bench.settle(claim)
-            await asyncio.sleep(1)
-            bench.committer.go_first()
-            assert await settling
-
-    run(story)
-
-
 def test_each_hears_of_its_own_claim() -> None:
     async def story(bench: Bench) -> None:
         first, lost, kept = bench.claims(3)

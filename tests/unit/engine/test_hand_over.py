@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from mailstrom import StorageError
-from mailstrom.abc import Claim
+from mailstrom.abc import Claim, Terms
 from mailstrom.engine.hand_over import HAND_OVER_SECS
 from mailstrom.event import EventKind
 from tests.unit.engine.worker_bench import LEASE_SECS, Bench, Blocking, Delivers, LateAnswers, SlowClaims, run
+
+LEASE = timedelta(seconds=LEASE_SECS)
 
 
 class Watched(Blocking):
@@ -64,22 +66,22 @@ def cut_off(storage: Watched, end: str) -> float:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_claim_that_is_granted_while_the_worker_is_ended_is_given_back(times: int) -> None:
-    """Else nobody would try it until its lease is over; also where it is ended once more meanwhile."""
-    storage, calls = Blocking(), SlowClaims(5.0)
+def test_claims_that_are_granted_while_the_worker_is_ended_are_given_back(times: int) -> None:
+    """Else nobody would try them until their leases are over; also where it is ended once more meanwhile."""
+    storage, calls = Blocking(), SlowClaims(1.0)
 
     async def story(bench: Bench) -> None:
-        bench.store()
+        for number in range(3):
+            bench.store(number)
         running = asyncio.create_task(bench.engine.run())
-        await asyncio.sleep(3)
+        await asyncio.sleep(0.6)
         for _ in range(times):
             bench.engine.abort()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.1)
         await running
         await calls.until_done()
-        again = storage.claim(bench.clock.now(), owner="other", lease=timedelta(seconds=LEASE_SECS), skip=())
-        assert again is not None
-        assert [recipient.crashes for recipient in again.recipients] == [0]
+        again = storage.claim_many(bench.clock.now(), Terms(owner="other", lease=LEASE, limit=3))
+        assert [each.crashes for claim in again for each in claim.recipients] == [0, 0, 0]
 
     run(story, storage=storage, run_storage=calls)
 

@@ -76,6 +76,57 @@ def test_every_route_key_of_a_full_lane_is_closed_and_no_other() -> None:
     ]
 
 
+def test_claims_that_are_made_together_are_admitted_as_many_as_the_lane_has_room_for() -> None:
+    lanes = Lanes(per_lane=3)
+    known(lanes, "mx.example", "a.example", "b.example")
+    lanes.enter("a.example")
+
+    assert lanes.admits("b.example", ["c.example", "a.example"])
+    assert not lanes.admits("b.example", ["a.example", "c.example", "b.example"])
+    assert lanes.admits("c.example", ["a.example", "b.example", "c.example"])
+
+
+def test_claims_whose_lane_is_not_known_yet_are_admitted_as_many_as_a_lane_takes() -> None:
+    lanes = Lanes(per_lane=2)
+
+    admitted = [lanes.admits("new.example", ["new.example"] * count) for count in range(4)]
+
+    assert admitted == [True, True, False, False]
+
+
+def test_asking_whether_a_claim_is_admitted_takes_no_room() -> None:
+    """A storage asks again where it makes a step again."""
+    lanes = Lanes(per_lane=1)
+
+    assert [lanes.admits("a.example", []) for _ in range(3)] == [True] * 3
+
+
+def test_into_a_held_lane_one_is_admitted_once_its_hold_is_over() -> None:
+    """Row 32: one probe in 15 minutes."""
+    lanes = Lanes(per_lane=5)
+    known(lanes, RELAY, RELAY)
+    lanes.hold(RELAY, until=900.0)
+
+    lanes.admit_probes(now=899.0)
+    before = lanes.admits(RELAY, [])
+    lanes.admit_probes(now=900.0)
+    probe_alone, beside_a_probe = lanes.admits(RELAY, []), lanes.admits(RELAY, [RELAY])
+    lanes.enter(RELAY)
+    behind_it = lanes.admits(RELAY, [])
+
+    assert (before, probe_alone, beside_a_probe, behind_it) == (False, True, False, False)
+
+
+def test_one_alone_is_admitted_into_a_lane_that_has_not_let_us_in_yet() -> None:
+    """Row 32."""
+    lanes = Lanes(per_lane=5)
+    known(lanes, RELAY, RELAY)
+    lanes.send_one_ahead(RELAY)
+    lanes.admit_probes(now=0.0)
+
+    assert (lanes.admits(RELAY, []), lanes.admits(RELAY, [RELAY])) == (True, False)
+
+
 def test_a_slot_that_is_left_opens_the_keys_again() -> None:
     lanes = Lanes(per_lane=1)
     slot = moved(lanes, "a.example", "mx.example")

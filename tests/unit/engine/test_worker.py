@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mailstrom import Config, StorageError
-from mailstrom.abc import Claim, InternalRecipientStatus
+from mailstrom.abc import Claim, InternalRecipientStatus, Terms
 from mailstrom.engine.job import LEASE_MARGIN, Carrier, Job
 from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.world import World
@@ -153,10 +153,10 @@ def test_a_lease_counts_from_when_it_was_asked_for() -> None:
 class AwayAtFirst(Blocking):
     """Grants nothing for longer than a lease lasts."""
 
-    def claim(self, *args: Any, **kwargs: Any) -> Claim | None:
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
         if asyncio.get_running_loop().time() < LEASE_SECS + 10:
             raise StorageError("the database is away")
-        return super().claim(*args, **kwargs)
+        return super().claim_many(now, terms)
 
 
 def test_a_lease_does_not_count_from_an_outage_before_it() -> None:
@@ -184,9 +184,9 @@ class Elsewhere(Blocking):
         super().__init__()
         self.asked_at: list[float] = []
 
-    def claim(self, *_: Any, **__: Any) -> Claim | None:
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
         self.asked_at.append(asyncio.get_running_loop().time())
-        return None
+        return []
 
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         return now

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from mailstrom import Config
-from mailstrom.abc import Claim, InternalRecipientStatus
+from mailstrom.abc import Claim, InternalRecipientStatus, Settlement, Terms
 from mailstrom.engine.job import Carrier, Job
 from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.thread import run_inline
@@ -140,3 +141,42 @@ class Blocking(ExclusiveStorage):
     def __init__(self) -> None:
         super().__init__(MemoryStorage(), lease_clock=lambda: asyncio.get_running_loop().time())
         self.never_blocks = False
+
+
+class Slow(Blocking):
+    """Is heard of late in some of its calls, by its runner: `Slow(settle=5.0)`, in seconds."""
+
+    def __init__(self, **secs: float) -> None:
+        super().__init__()
+        self.secs = secs
+        self.steps: list[int] = []  # how many claims each call granted
+        self.given_back: list[int] = []  # tokens
+        self._called = ""
+
+    async def run(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The storage's runner."""
+        self._called = ""
+        found = call(*args, **kwargs)
+        await asyncio.sleep(self.secs.get(self._called, 0.0))
+        return found
+
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        self._called = "claim_many"
+        claims = super().claim_many(now, terms)
+        self.steps.append(len(claims))
+        return claims
+
+    def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
+        self._called = "settle"
+        return super().settle(settlements, now)
+
+    def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:
+        self._called = "give_back"
+        self.given_back.append(claim.token)
+        super().give_back(claim, not_before)
+
+    def claimable(self, now: datetime) -> list[int]:
+        """The crashes of each recipient that another worker would get."""
+        lease = timedelta(seconds=LEASE_SECS)
+        claims = super().claim_many(now, Terms(owner="other", lease=lease, limit=1000))
+        return [recipient.crashes for claim in claims for recipient in claim.recipients]

@@ -17,6 +17,7 @@ from mailstrom.abc import (
     Outcome,
     Selection,
     Settlement,
+    Terms,
 )
 from mailstrom.status import Cause, Deferred, Delivered, DeliveryResult, Failed
 from mailstrom.storage.exclusive import ExclusiveStorage
@@ -60,14 +61,18 @@ class AnyOrder(RuleBasedStateMachine):
         self.storage.store([an_entry(f"m{self.stored}", *addresses, due_at=None if held else NOW)])
         self.stored += 1
 
-    @rule(skip=st.sets(st.sampled_from(["d0.example", "d1.example"]), max_size=1))
-    def claim(self, skip: set[str]) -> None:
-        claim = self.storage.claim(self._now(), owner="one", lease=timedelta(seconds=60), skip=skip)
-        if claim is None:
-            return
-        assert claim.token > self.last_token
-        assert claim.route_key not in skip
-        self.last_token = claim.token
+    @rule(skip=st.sets(st.sampled_from(["d0.example", "d1.example"]), max_size=1), limit=st.integers(1, 4))
+    def claim(self, skip: set[str], limit: int) -> None:
+        terms = Terms(owner="one", lease=timedelta(seconds=60), skip=skip, limit=limit)
+        claims = self.storage.claim_many(self._now(), terms)
+        assert len(claims) <= limit
+        for claim in claims:
+            assert claim.token > self.last_token
+            assert claim.route_key not in skip
+            self.last_token = claim.token
+            self._note(claim)
+
+    def _note(self, claim: Claim) -> None:
         taken = {each.address for each in claim.recipients}
         assert not taken & (self.holds | self.holds_in_memory)
         assert not taken & self.ends.keys()

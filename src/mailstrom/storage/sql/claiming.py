@@ -13,12 +13,11 @@ On PostgreSQL what another worker is just taking is passed over.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from ...abc import CLAIM_LIMIT, Claim, Outcome
-from ...records import Waits
+from ...abc import CLAIM_LIMIT, Claim, Outcome, Terms
 from ...status import Deferred, printable
 from .. import changes
 from . import rows
@@ -31,16 +30,7 @@ from .writing import Change, Writing, freed, stopped
 
 _log = logging.getLogger("mailstrom.storage")
 
-MOVED_AT_ONCE = 1000  # rows of each kind, in one claim
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Who claims, for how long, and what is to follow where it ends in a crash."""
-
-    owner: str
-    lease: timedelta
-    backoff: Waits
+MOVED_AT_ONCE = 1000  # rows of each kind, at first; as many again where claims have used them up
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +65,13 @@ class Claiming:
                     SELECT address FROM {t}recipients WHERE seq = :seq ORDER BY position) AS listed) AS TEXT)
             FROM {t}messages AS m JOIN {t}bodies AS b ON b.seq = m.seq WHERE m.seq = :seq"""
         self._new_token = Statement(dialect.new_token, {})
-        self._take = f"""
+        self._write_ahead = f"""
             UPDATE {t}recipients SET place = 'claimed', crashes = crashes + 1, owner = :owner, token = :token,
                 due_at = coalesce(:now + {dialect.nth.format(":waits", "crashes")}, due_at),
                 lease_until = {dialect.lease_now} + :lease, mark = NULL, marked_at = NULL
             WHERE seq = :seq AND {dialect.among.format("position", ":positions")}
             RETURNING lease_until"""
-        self._stands = f"""
+        self._find = f"""
             SELECT 1 FROM {t}recipients WHERE token = :token AND owner = :owner AND lease_until = :lease_until
                 AND seq = (SELECT seq FROM {t}messages WHERE message_id = :message_id)"""
         self._lose = f"""
@@ -92,34 +82,62 @@ class Claiming:
                 WHERE {dialect.among.format("r.token", ":tokens")} AND r.lease_until IS NOT NULL
                 {dialect.skip_locked.format("r")})"""
 
-    def claim(
-        self, now: datetime, asked: Asked, *, skip: Collection[str], after: str
-    ) -> Script[Granted | None]:
-        """The next due work, of the route keys behind `after` first; see `SharedStorage.claim`."""
-        yield Statement(self._make_ready, {"now": rows.micros(now)})
-        passed = set(skip)
-        while True:
+    def claim(self, now: datetime, terms: Terms, *, after: str) -> Script[list[Granted]]:
+        """The next due work, of the route keys behind `after` first; see `SharedStorage.claim_many`."""
+        passed = set(terms.skip)
+        granted: list[Granted] = []
+        count = -1
+        while count < len(granted) < terms.limit:
+            count = len(granted)
+            moved = yield Statement(self._make_ready, {"now": rows.micros(now)})
+            after = yield from self._claim_ready(now, terms, passed, granted, after)
+            if len(moved) < MOVED_AT_ONCE:
+                break
+        return granted
+
+    def stand(self, granted: Sequence[Granted]) -> Script[bool]:
+        """The claims are there, though nobody answered to their COMMIT: all are, if one is."""
+        for each in granted:
+            if (yield from self._stands(each.claim)):
+                return True
+        return False
+
+    def _claim_ready(
+        self, now: datetime, terms: Terms, passed: set[str], granted: list[Granted], after: str
+    ) -> Script[str]:
+        """Claims what is ready, up to the limit; the route key that came last."""
+        while len(granted) < terms.limit:
             found = yield from self._pick_next(now, passed, after)
             if found is None:
-                return None
-            free = yield from self._stop(found, now)
-            if not free:
-                continue
-            loaded = yield from self._loaded(free)
-            if isinstance(loaded, Loaded):
-                return Granted((yield from self._grant(free, loaded, asked, now)), loaded)
-            yield from self._hold(free, loaded, now)
+                break
+            after = found[0].recipient.route_key
+            if terms.admits(after, [each.claim.route_key for each in granted]):
+                granted += yield from self._take(found, now, terms, granted)
+            else:
+                passed.add(after)
+        return after
 
-    def stands(self, granted: Granted) -> Script[bool]:
-        """The claim is there, though nobody answered to its COMMIT."""
-        claim = granted.claim
+    def _take(
+        self, found: Sequence[Standing], now: datetime, terms: Terms, before: Sequence[Granted]
+    ) -> Script[list[Granted]]:
+        """The claim for those of them that may be claimed, if any."""
+        free = yield from self._stop(found, now)
+        if not free:
+            return []
+        loaded = yield from self._loaded(free, before)
+        if isinstance(loaded, Loaded):
+            return [Granted((yield from self._grant(free, loaded, now, terms)), loaded)]
+        yield from self._hold(free, loaded, now)
+        return []
+
+    def _stands(self, claim: Claim) -> Script[bool]:
         given = {
             "token": claim.token,
             "owner": claim.owner,
             "lease_until": rows.micros(claim.lease_until),
             "message_id": claim.email.message_id,
         }
-        return bool((yield Statement(self._stands, given)))
+        return bool((yield Statement(self._find, given)))
 
     def keep(self, granted: Granted) -> None:
         """Keeps the email of a claim that is committed, where more of its recipients may follow."""
@@ -154,9 +172,12 @@ class Claiming:
         yield from self._hold(unreadable, rows.UNREADABLE, now)
         return free
 
-    def _loaded(self, free: Sequence[Standing]) -> Script[Loaded | str]:
+    def _loaded(self, free: Sequence[Standing], before: Sequence[Granted]) -> Script[Loaded | str]:
         """Their email, or why it cannot be sent."""
         message_id, fingerprint = free[0].message_id, free[0].fingerprint
+        for each in before:
+            if (each.loaded.email.message_id, each.loaded.fingerprint) == (message_id, fingerprint):
+                return each.loaded
         kept = self._emails.get(message_id, fingerprint)
         if kept is not None:
             return kept
@@ -169,20 +190,20 @@ class Claiming:
             return "its envelope cannot be read"
         return Loaded(email, fingerprint, rows.instant(submitted_at), rows.maybe_instant(send_at))
 
-    def _grant(self, free: Sequence[Standing], loaded: Loaded, asked: Asked, now: datetime) -> Script[Claim]:
+    def _grant(self, free: Sequence[Standing], loaded: Loaded, now: datetime, terms: Terms) -> Script[Claim]:
         token = int((yield self._new_token)[0][0])
         if lost := {each.token for each in free if each.lease_until is not None}:
             yield Statement(self._lose, {"tokens": rows.as_json(list(lost))})
         given = {
             "seq": free[0].seq,
             "positions": rows.as_json([each.position for each in free]),
-            "owner": asked.owner,
+            "owner": terms.owner,
             "token": token,
-            "lease": asked.lease // MICROSECOND,
+            "lease": terms.lease // MICROSECOND,
             "now": rows.micros(now),
-            "waits": rows.as_json([wait // MICROSECOND or None for wait in asked.backoff]),
+            "waits": rows.as_json([wait // MICROSECOND or None for wait in terms.backoff()]),
         }
-        taken = yield Statement(self._take, given)
+        taken = yield Statement(self._write_ahead, given)
         return Claim(
             email=loaded.email,
             route_key=free[0].recipient.route_key,
@@ -190,7 +211,7 @@ class Claiming:
             submitted_at=loaded.submitted_at,
             send_at=loaded.send_at,
             expires_at=free[0].expires_at,
-            owner=asked.owner,
+            owner=terms.owner,
             token=token,
             lease_until=rows.instant(taken[0][0]),
         )
@@ -224,4 +245,5 @@ def _make_ready(dialect: Dialect) -> str:
     return f"""
         WITH fallen AS ({" UNION ALL ".join(fell_due)})
         UPDATE {dialect.prefix}recipients SET place = 'ready'
-        WHERE (seq, position) IN (SELECT seq, position FROM fallen)"""
+        WHERE (seq, position) IN (SELECT seq, position FROM fallen)
+        RETURNING 1"""

@@ -27,6 +27,10 @@ class Leasing:
             UPDATE {t}recipients SET place = 'claimed', lease_until = {dialect.lease_now} + :lease
             WHERE (seq, position) IN (SELECT seq, position FROM mine)
             RETURNING token, lease_until"""
+        self._lock = f"""
+            SELECT r.seq FROM {t}recipients AS r
+            WHERE {dialect.among.format("r.token", ":tokens")} AND r.lease_until IS NOT NULL
+            ORDER BY r.seq, r.position {dialect.for_update.format("r")}"""
         # locked first: one that another call just ends would be left out, and the rest marked
         self._mark_dot_sent = f"""
             WITH mine AS (
@@ -49,8 +53,16 @@ class Leasing:
         renewed = [(claim, until.get((claim.token, claim.owner))) for claim in claims]
         return [None if ends is None else replace(claim, lease_until=ends) for claim, ends in renewed]
 
-    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> Script[bool]:
-        """Marks these recipients of the claim; False, and no change, where it may not send to all of them."""
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
+        """Marks these recipients of each claim; False, and no change, where it may not send to them all."""
+        if len(dots) > 1:  # in the order of the queue, in which all others lock, too
+            yield Statement(self._lock, {"tokens": rows.as_json([claim.token for claim, _ in dots])})
+        marked = []
+        for claim, addresses in dots:
+            marked.append((yield from self._mark(claim, addresses)))
+        return marked
+
+    def _mark(self, claim: Claim, addresses: Collection[str]) -> Script[bool]:
         named = sorted(set(addresses))
         given = {
             "token": claim.token,

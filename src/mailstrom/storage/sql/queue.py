@@ -20,11 +20,12 @@ from ...abc import (
     Selection,
     Settlement,
     SharedStorage,
+    Terms,
     Trying,
 )
 from ...errors import StorageError
-from ...records import START, Cursor, Waits
-from .claiming import Asked, Claiming, Granted
+from ...records import START, Cursor
+from .claiming import Claiming, Granted
 from .controlling import Controlling
 from .dialect import Dialect
 from .events import Events
@@ -103,37 +104,33 @@ class SqlStorage(SharedStorage):
             lambda: self._storing.store(entries), repeated=lambda: self._storing.store(entries, repeated=True)
         )
 
-    def claim(
-        self, now: datetime, *, owner: str, lease: timedelta, skip: Collection[str] = (), backoff: Waits = ()
-    ) -> Claim | None:
-        """The next due work, or None."""
-        asked = Asked(owner=owner, lease=lease, backoff=backoff)
-        granted: Granted | None = None
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        """The next due work, in one step: at most `terms.limit` claims."""
+        granted: Sequence[Granted] = ()
 
-        def claimed() -> Script[Granted | None]:
+        def claimed() -> Script[Sequence[Granted]]:
             nonlocal granted
-            granted = yield from self._claiming.claim(now, asked, skip=skip, after=self._last_key)
+            granted = yield from self._claiming.claim(now, terms, after=self._last_key)
             return granted
 
-        def claimed_again() -> Script[Granted | None]:
-            if granted is not None and (yield from self._claiming.stands(granted)):
+        def claimed_again() -> Script[Sequence[Granted]]:
+            if (yield from self._claiming.stand(granted)):
                 return granted
             return (yield from claimed())
 
         committed = self._write(claimed, repeated=claimed_again, synced=self.claims_synced)
-        if committed is None:
-            return None
-        self._claiming.keep(committed)
-        self._last_key = committed.claim.route_key
-        return committed.claim
+        for each in committed:
+            self._claiming.keep(each)
+            self._last_key = each.claim.route_key
+        return [each.claim for each in committed]
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""
         return self._write(lambda: self._leasing.renew(claims, lease), synced=False)
 
-    def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
-        """Notes that the final dot is about to be written for these; False when the claim was lost."""
-        return self._write(lambda: self._leasing.mark_dot_sent(claim, addresses), synced=False)
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        """Notes that final dots are about to be written; False where the claim was lost."""
+        return self._write(lambda: self._leasing.mark_dots_sent(dots), synced=False)
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
         """Records the results of some claims' recipients and ends the claims for them."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from mailstrom.abc import CLAIM_LIMIT, EVERYTHING, Order, Selection, Settlement
+from mailstrom.abc import CLAIM_LIMIT, EVERYTHING, Order, Selection, Settlement, Terms
 from mailstrom.errors import StorageError
 from mailstrom.status import Deferred, Delivered
-from mailstrom.storage.sql.claiming import MOVED_AT_ONCE, Asked, Claiming
+from mailstrom.storage.sql.claiming import MOVED_AT_ONCE, Claiming
 from mailstrom.storage.sql.dialect import SQLITE
 from mailstrom.storage.sql.script import Batch, Row, Script, Statement, perform
 from mailstrom.testing.storage_kit import (
@@ -26,7 +27,7 @@ from mailstrom.testing.storage_kit import (
 )
 from tests.unit.storage.sql.memory import MemorySqlStorage
 
-ASKS = Asked(owner="one", lease=LEASE, backoff=())
+TERMS = Terms(owner="one", lease=LEASE)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_what_was_read_of_a_message_that_was_never_committed_is_sent_for_no_othe
 
     def stored_and_claimed() -> Script[None]:
         yield from storage._storing.store([an_entry("secret", "a@one.example", "b@two.example")])
-        yield from storage._claiming.claim(NOW, ASKS, skip=(), after="")
+        yield from storage._claiming.claim(NOW, TERMS, after="")
 
     storage.failing_commits = 1
     with pytest.raises(StorageError, match="disk is full"):
@@ -108,10 +109,10 @@ def test_what_others_are_just_taking_is_passed_over() -> None:
         asked.append(statement)
         return next(busy) if statement.sql.endswith("SELECT route_key FROM due_keys LIMIT 1") else []
 
-    claim = perform(Claiming(SQLITE).claim(NOW, ASKS, skip=["a"], after=""), answer)
+    granted = perform(Claiming(SQLITE).claim(NOW, replace(TERMS, skip=["a"]), after=""), answer)
 
     skips = [json.loads(str(each.params["skip"])) for each in asked[1::2]]
-    assert (claim, skips) == (None, [["a"], ["a", "busy.example"], ["a", "busy.example", "busy.example.net"]])
+    assert (granted, skips) == ([], [["a"], ["a", "busy.example"], ["a", "busy.example", "busy.example.net"]])
 
 
 def test_what_fell_due_becomes_ready_a_part_at_a_time(storage: MemorySqlStorage) -> None:

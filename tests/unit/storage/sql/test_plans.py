@@ -33,6 +33,7 @@ CALLS: dict[str, Call] = {
     "claim nothing": lambda storage: storage.claim(NOW, owner="one", lease=LEASE, skip=["dest.example"]),
     "renew": lambda storage: storage.renew([storage.claimed()], LEASE),
     "mark": lambda storage: storage.mark_dot_sent(storage.claimed(), ["you@dest.example"]),
+    "mark two": lambda storage: storage.mark_dots_sent([(storage.claimed(), ["a"]) for _ in range(2)]),
     "settle": lambda storage: storage.settle([settlement(storage.claimed(), Delivered(tries=1))], NOW),
     "give back": lambda storage: storage.give_back(storage.claimed()),
     "next due": lambda storage: storage.next_due(NOW, ["dest.example"]),

@@ -1,0 +1,142 @@
+"""Claims of one step beyond the contract: one transaction, what it costs, and what a lost COMMIT leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mailstrom.abc import CLAIM_LIMIT, Claim, Terms
+from mailstrom.errors import StorageError
+from mailstrom.status import Delivered
+from mailstrom.storage.sql.claiming import MOVED_AT_ONCE
+from mailstrom.testing.storage_kit import LATER, LEASE, NOW, an_entry, id_of, settlement
+from tests.unit.storage.sql.memory import MemorySqlStorage
+
+
+@pytest.fixture
+def storage() -> Iterator[MemorySqlStorage]:
+    with MemorySqlStorage() as storage:
+        yield storage
+
+
+def stored(storage: MemorySqlStorage, count: int) -> list[str]:
+    """The names of so many messages, for two domains by turns."""
+    names = [f"{number}" for number in range(count)]
+    storage.store([an_entry(name, f"u@{'ab'[int(name) % 2]}.example") for name in names])
+    return names
+
+
+def terms(limit: int = 50, **more: Any) -> Terms:
+    return Terms(owner="one", lease=LEASE, limit=limit, **more)
+
+
+def are_settled(storage: MemorySqlStorage, claims: list[Claim]) -> bool:
+    """Each claim stood until now."""
+    return all(storage.settle([settlement(claim, Delivered(tries=1)) for claim in claims], NOW))
+
+
+def test_a_step_is_one_transaction(storage: MemorySqlStorage) -> None:
+    stored(storage, 5)
+    storage.transactions.clear()
+
+    storage.claim_many(NOW, terms())
+
+    assert len(storage.transactions) == 1
+
+
+def test_each_claim_more_takes_four_statements(storage: MemorySqlStorage) -> None:
+    stored(storage, 10)
+
+    one = storage.texts_of(lambda: storage.claim_many(NOW, terms(1)))
+    three = storage.texts_of(lambda: storage.claim_many(NOW, terms(3)))
+
+    assert (len(one), len(three)) == (5, 5 + 2 * 4)
+
+
+def test_the_email_of_a_message_to_many_is_read_once_in_a_step(storage: MemorySqlStorage) -> None:
+    """Row 59."""
+    storage.store([an_entry("big", *(f"u{number}@dest.example" for number in range(3 * CLAIM_LIMIT)))])
+    storage.asked.clear()
+
+    claims = storage.claim_many(NOW, terms())
+
+    assert len([each for each in storage.asked if "SELECT m.envelope" in each.sql]) == 1
+    assert [claim.email is claims[0].email for claim in claims] == [True] * 3
+
+
+def test_a_step_whose_commit_nobody_answered_is_those_claims(storage: MemorySqlStorage) -> None:
+    """Row 49."""
+    names = stored(storage, 3)
+    storage.lost_replies = 1
+
+    claims = storage.claim_many(NOW, terms())
+
+    assert sorted(claim.email.message_id for claim in claims) == [id_of(name) for name in names]
+    assert [storage.retrieve_status(id_of(name)).recipients[0].crashes for name in names] == [1, 1, 1]
+    assert are_settled(storage, claims)
+
+
+def test_a_step_of_which_one_claim_is_over_since_still_stands(storage: MemorySqlStorage) -> None:
+    """Row 49: an order may have ended it before anybody asked whether the COMMIT was performed."""
+    stored(storage, 3)
+    granted = storage.perform(storage._claiming.claim(NOW, terms(), after=""))
+
+    for each in granted[:2]:
+        storage.give_back(each.claim)
+
+    assert storage.perform(storage._claiming.stand(granted))
+    storage.give_back(granted[2].claim)
+    assert not storage.perform(storage._claiming.stand(granted))
+
+
+def test_a_step_that_granted_nothing_is_made_again_where_nobody_answered(storage: MemorySqlStorage) -> None:
+    storage.lost_replies = 1
+
+    assert storage.claim_many(NOW, terms()) == []
+
+
+def test_a_step_whose_commit_fails_has_granted_nothing(storage: MemorySqlStorage) -> None:
+    """Nor is the turn of any route key over, nor are their emails known."""
+    names = stored(storage, 4)
+    storage.failing_commits = 1
+
+    with pytest.raises(StorageError, match="disk is full"):
+        storage.claim_many(NOW, terms(3))
+
+    assert [storage.retrieve_status(id_of(name)).recipients[0].crashes for name in names] == [0] * 4
+    assert [claim.route_key[0] for claim in storage.claim_many(NOW, terms(3))] == ["a", "b", "a"]
+
+
+def test_the_turn_goes_on_behind_the_last_key_of_a_step(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry(f"{key}{n}", f"{key}{n}@{key}.example") for n in range(2) for key in "abc"])
+
+    steps = [[claim.route_key[0] for claim in storage.claim_many(NOW, terms(2))] for _ in range(3)]
+
+    assert steps == [["a", "b"], ["c", "a"], ["b", "c"]]
+
+
+def test_a_step_makes_ready_as_much_as_it_can_use_and_no_more_than_that(storage: MemorySqlStorage) -> None:
+    """A wave that falls due at once is not written in one transaction."""
+    count = 5 * MOVED_AT_ONCE
+    storage.store([an_entry("one", *(f"u{number}@dest.example" for number in range(count)), due_at=LATER)])
+
+    left = []
+    for limit in (9, 12):
+        assert len(storage.claim_many(LATER, terms(limit))) == limit
+        left += storage.rows("SELECT count(*) FROM mailstrom_recipients WHERE place = 'later'")
+
+    assert left == [(4 * MOVED_AT_ONCE,), (2 * MOVED_AT_ONCE,)]
+
+
+def test_what_fell_due_for_keys_that_are_passed_over_is_not_made_ready_without_end(
+    storage: MemorySqlStorage,
+) -> None:
+    count = 3 * MOVED_AT_ONCE
+    storage.store([an_entry("one", *(f"u{number}@dest.example" for number in range(count)), due_at=LATER)])
+
+    assert storage.claim_many(LATER, terms(skip=["dest.example"])) == []
+
+    ready = "SELECT count(*) FROM mailstrom_recipients WHERE place = 'ready'"
+    assert storage.rows(ready) == [(MOVED_AT_ONCE,)]
