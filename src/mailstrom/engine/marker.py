@@ -41,6 +41,8 @@ class Marker:
             await self._arrived.wait()
             self._arrived.clear()
             together, self._asked = [each for each in self._asked if not each.marked.done()], []
+            if not together:
+                continue
             marks = await self._mark([(each.claim, each.addresses) for each in together])
             for each, is_marked in zip(together, marks, strict=True):
                 if not each.marked.done():

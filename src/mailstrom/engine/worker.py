@@ -37,7 +37,7 @@ from .triage import sort_out
 from .world import World
 
 CLAIMS_AT_ONCE = 50
-RECORDED_AT_ONCE = 1000  # claims that have been delivered, and are not recorded yet
+RECORDED_AT_ONCE = 100  # delivered, and not recorded yet: a kill makes these uncertain
 
 _log = logging.getLogger("mailstrom")
 
