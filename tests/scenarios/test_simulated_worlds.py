@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 from itertools import pairwise
 from pathlib import Path
 
@@ -396,6 +397,8 @@ def test_a_test_may_fork_while_a_world_is_there(simulation: Simulation, tmp_path
             for hook in list(hooks("after_in_child").values()):  # one may be collected meanwhile
                 hook()
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
 
