@@ -283,6 +283,10 @@ _TOO_SLOW = AddressAnswer(
 
 async def cancel(tasks: Collection[asyncio.Future[Any]]) -> None:
     """Ends the tasks that are not done, and waits until they are."""
-    for task in tasks:
+    left = [task for task in tasks if not task.done()]
+    for task in left:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*left, return_exceptions=True)  # of those alone: Python 3.12 waits for no others
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # noted: nobody else asks for it
