@@ -34,6 +34,7 @@ class Outage(ABC):
 
     error: ClassVar[type[StorageError]] = StorageError  # what a caller gets meanwhile ...
     answer_secs = _MARGIN_SECS  # ... after that long at the latest
+    takes_claims: ClassVar[bool] = False  # what needs no more room than there is
 
     @abstractmethod
     def storage(self) -> SharedStorage:
@@ -67,6 +68,7 @@ class FileFull(Outage):
     """The database file may not grow."""
 
     error = StorageFull
+    takes_claims = True
 
     def __init__(self, path: Path) -> None:
         self._storage = Bounded(path)
