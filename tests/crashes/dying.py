@@ -18,6 +18,7 @@ DIED = 77  # the exit code of who came to its point
 _MAY_FIND_NOTHING = frozenset({"claim_many", "purge"})
 _BLOCK_OCTETS = 64 * 1024
 _FINAL_DOT = b"\r\n.\r\n"
+_LAST_CHUNK = b" LAST\r\n"  # behind MAIL and RCPT, with its octets
 
 S = TypeVar("S", bound=SqlStorage)
 T = TypeVar("T")
@@ -140,7 +141,7 @@ class _Mouth:
 
 
 def _named(octets: bytes) -> str:
-    if octets.endswith(_FINAL_DOT):
+    if octets.endswith(_FINAL_DOT) or _LAST_CHUNK in octets:
         return "dot"
     if len(octets) >= _BLOCK_OCTETS:
         return "block"

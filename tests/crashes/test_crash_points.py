@@ -17,7 +17,7 @@ import pytest
 from mailstrom import Mailstrom
 from mailstrom.abc import Event
 from mailstrom.storage.postgres import PostgresStorage
-from mailstrom.testing.smtp_server import Action, LoopbackServer, SmtpServer
+from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, LoopbackServer, SmtpServer
 from tests.crashes.conftest import live
 from tests.crashes.points import DELIVERY, NOT_SENT, ONCE, PURGE, TWICE_FLAGGED, Fate, Point, Side, point
 from tests.crashes.program import MESSAGE_ID, Life, OutboxLife, Place, config, send
@@ -25,6 +25,7 @@ from tests.postgres import query
 from tests.torture.oracle import judge
 from tests.torture.sqlite_kills import all_events
 
+IN_ONE_WRITE = [each for each in DELIVERY if each.call in ("mark_dots_sent", "dot", "reply", "settle")]
 WHILE_SENDING = [each for each in DELIVERY if each.call == "store"]
 WORK_OFF_SECS = 20.0
 
@@ -95,6 +96,20 @@ def test_mail_whose_process_dies_is_delivered_by_the_next(place: Place, tmp_path
         scene.work_off()
 
         assert scene.fate() == at.fate
+
+
+@pytest.mark.parametrize("at", IN_ONE_WRITE, ids=str)
+def test_mail_that_goes_out_in_one_write_fares_no_worse(place: Place, tmp_path: Path, at: Point) -> None:
+    """RFC 3030: what holds of the final dot holds of the last chunk, and of all that is written with it."""
+    server = SmtpServer(extensions=DEFAULT_EXTENSIONS | {"CHUNKING"})
+    with LoopbackServer(server) as running:
+        scene = Scene(place=place, server=server, port=running.port, folder=tmp_path)
+
+        scene.dies(at)
+        scene.work_off()
+
+        assert scene.fate() == at.fate
+    assert not [each for session in server.ledger.sessions for each in session.commands if each == "DATA"]
 
 
 @pytest.mark.parametrize("at", WHILE_SENDING, ids=str)

@@ -132,7 +132,8 @@ def _server(plan: HostPlan, chance: random.Random) -> SmtpServer:
     hooks = {f"on_{stage}": lambda *_: trouble() for stage in STAGES}
     return SmtpServer(
         name=plan.name,
-        extensions=DEFAULT_EXTENSIONS - set(plan.lacks),
+        extensions=DEFAULT_EXTENSIONS - {*plan.lacks} | {*("CHUNKING",) * plan.has_chunking},
+        limits=dict(plan.limits),
         tls_context=_tls_context() if plan.has_tls else None,
         recipient_limit=plan.recipient_limit,
         idle_secs=plan.idle_secs,

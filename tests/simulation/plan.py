@@ -20,6 +20,7 @@ TTLS = (60, 300, 3600, 86_400)
 CALLS = ("claim_many", "mark_dots_sent", "settle", "renew", "give_back", "store", "order", "next_due")
 KINDS = ("cancel", "hold", "release", "retry", "ask", "pause", "cut", "jump", "partition")
 KINDS_IF_DURABLE = ("kill", "kill", *3 * ("kill_at",), "freeze", "outage", "lose_replies", "close", "exit")
+LIMITS = ("MAILMAX", "RCPTMAX", "RCPTDOMAINMAX")
 TAKEN_AWAY = ("PIPELINING", "8BITMIME", "SIZE", "DSN", "ENHANCEDSTATUSCODES")
 
 
@@ -48,6 +49,8 @@ class HostPlan:
     has_tls: bool = False
     ttl_secs: int = 300
     lacks: tuple[str, ...] = ()
+    has_chunking: bool = False
+    limits: tuple[tuple[str, int], ...] = ()  # what it says of them by LIMITS (RFC 9422)
     recipient_limit: int | None = None
     idle_secs: float | None = None
     slow: tuple[tuple[str, float], ...] = ()
@@ -181,11 +184,15 @@ class _Planner:
     def _host(self, number: int) -> HostPlan:
         chance = self._chance
         name, ip = f"mx{number}.hosts.example", f"198.51.{100 + number // 250}.{number % 250 + 1}"
+        offers = random.Random(f"{self._seed} {name}")
+        has_chunking = offers.random() < 0.5
         if chance.random() < 0.3:
-            return HostPlan(name=name, ip=ip)
+            return HostPlan(name=name, ip=ip, has_chunking=has_chunking)
         return HostPlan(
             name=name,
             ip=ip,
+            has_chunking=has_chunking,
+            limits=tuple((each, offers.choice([1, 2, 5])) for each in LIMITS if offers.random() < 0.1),
             trouble=chance.choice([0.0, 0.0, 0.02, 0.1, 0.4]),
             greylists=chance.random() < 0.2,
             latency_secs=chance.choice([0.005, 0.05, 0.3]),

@@ -28,7 +28,7 @@ from tests.torture.audit import Audit, as_life
 from tests.torture.life import Life
 from tests.torture.oracle import Verdict, judge
 from tests.torture.program import DOT_SECS
-from tests.torture.sqlite_kills import all_events
+from tests.torture.sqlite_kills import all_events, offered
 
 PROCESSES = 6
 DOT_REPLY_SECS = 0.01
@@ -63,9 +63,11 @@ class Blows:
 class Host:
     """A receiving server; at times it says nothing to the final dots of some messages' first two tries."""
 
-    def __init__(self) -> None:
+    def __init__(self, extensions: frozenset[str]) -> None:
         self.is_silent = False
-        self.server = SmtpServer(delays={"content": DOT_REPLY_SECS}, on_content=self._answer)
+        self.server = SmtpServer(
+            extensions=extensions, delays={"content": DOT_REPLY_SECS}, on_content=self._answer
+        )
 
     def _answer(self, content: str, count: int) -> Action | None:
         is_one = zlib.crc32(content.encode("latin-1")) % SILENT_ONE_IN == 0
@@ -134,7 +136,7 @@ class Crew:
 def run(seed: int, server: PostgresServer, dsn: str, blows: Blows) -> tuple[Verdict, Audit]:
     """One queue's life; `dsn` may lead through a bouncer."""
     chance = random.Random(seed)
-    host = Host()
+    host = Host(offered(seed))
     with closing(PostgresStorage(dsn)) as storage, LoopbackServer(host.server) as running:
         storage.upgrade()
         audit = Audit(dsn)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mailstrom import SqliteStorage
 from mailstrom.abc import Event, SharedStorage
-from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
+from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, LoopbackServer, SmtpServer
 from tests.torture.life import Life
 from tests.torture.oracle import Verdict, judge
 
@@ -29,7 +29,7 @@ def run(seed: int, messages: int, kills: int, folder: Path) -> Verdict:
     """One queue's life: `messages` sent by processes that are killed `kills` times."""
     chance = random.Random(seed)
     path = folder / f"{seed}.db"
-    server = SmtpServer(delays={"content": DOT_REPLY_SECS})
+    server = SmtpServer(extensions=offered(seed), delays={"content": DOT_REPLY_SECS})
     promised: dict[str, str] = {}
     with LoopbackServer(server) as running:
         for _ in range(kills):
@@ -48,6 +48,11 @@ def run(seed: int, messages: int, kills: int, folder: Path) -> Verdict:
     assert _is_sound(path)
     with closing(SqliteStorage(path)) as storage:
         return judge(promised.values(), server.ledger.messages, all_events(storage))
+
+
+def offered(seed: int) -> frozenset[str]:
+    """What the host of a seed offers: every other takes messages in one write."""
+    return DEFAULT_EXTENSIONS | {"CHUNKING"} if seed % 2 else DEFAULT_EXTENSIONS
 
 
 def all_events(storage: SharedStorage) -> Iterator[Event]:

@@ -291,8 +291,13 @@ class Session:
         octets = transaction.take_commands()
         self._protocol.begin_content(replies=transaction.outstanding)
         await self._protocol.write_last_block(octets, self._timeouts.block_secs)
+        # RFC 2920 3.2: a host may keep every reply until it has read all that was sent together;
+        # one that tells them one by one and late does not keep the session for ever
+        now, secs = asyncio.get_running_loop().time(), self._timeouts.dot_secs
+        until = max(self._protocol.deadline, now + 2 * secs)
         while transaction.step is Step.WHOLE:
-            await self._content_reply(transaction)
+            left = secs if transaction.outstanding == 1 else until - asyncio.get_running_loop().time()
+            await self._content_reply(transaction, min(secs, left))
 
     async def _command(self, transaction: Transaction) -> None:
         """Writes what is to be written, and takes one reply."""
@@ -315,11 +320,10 @@ class Session:
         self._protocol.begin_content()
         await self._write_content(transaction, email, before_dot)
         transaction.dot_written()
-        await self._content_reply(transaction)
+        await self._content_reply(transaction, self._timeouts.dot_secs)
 
-    async def _content_reply(self, transaction: Transaction) -> None:
-        # RFC 2920 3.2: a host may keep every reply until it has read all that was sent together
-        reply, early = await self._protocol.content_reply(self._timeouts.dot_secs)
+    async def _content_reply(self, transaction: Transaction, secs: float) -> None:
+        reply, early = await self._protocol.content_reply(secs)
         if early:
             transaction.receive_early(reply.reply)
         else:

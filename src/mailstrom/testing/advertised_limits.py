@@ -6,9 +6,14 @@ from collections.abc import Mapping
 
 
 class LimitsOfSession:
-    """Counts what one session asks for; each method says which limit that passes, or None."""
+    """Counts what one session asks for; each method says which limit that passes, or None.
+
+    `are_told`: the last greeting named the limits; where a hook answered in its place, or HELO was
+    said, nobody can keep to them.
+    """
 
     def __init__(self, limits: Mapping[str, int]) -> None:
+        self.are_told = False
         self._limits = limits
         self._mails = 0
         self._recipients = 0  # of the transaction
@@ -28,5 +33,5 @@ class LimitsOfSession:
         return self._passed("RCPTMAX", self._recipients) or passed
 
     def _passed(self, name: str, count: int) -> str | None:
-        limit = self._limits.get(name)
+        limit = self._limits.get(name) if self.are_told else None
         return f"{name}={limit}" if limit is not None and count > limit else None

@@ -210,6 +210,7 @@ class Dialogue:
     async def _greeted(self, name: str, usual: str, *, extended: bool) -> None:
         if await self._answer(Stage.EHLO, name, usual) // 100 == 2:
             self._session.helo, self._extended = name, extended
+            self._limits.are_told = "LIMITS" in self._session.replies[-1]
             self._forget_transaction()
 
     def _offers(self, keyword: str) -> bool:

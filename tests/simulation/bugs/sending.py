@@ -90,6 +90,26 @@ def what_is_uncertain_is_called_deferred(right: Any, *args: Any) -> Verdict:
     return replace(right(*args), uncertain=False)
 
 
+@replaces(Session, "_whole")
+async def what_goes_out_in_one_write_has_no_mark(
+    right: Any, self: Any, transaction: Any, before_dot: Any
+) -> None:
+    async def always(named: Any) -> bool:
+        return True
+
+    await right(self, transaction, always)
+
+
+@replaces(session, "Room")
+def limits_of_a_session_are_passed(right: Any, limits: Any) -> Any:
+    return right(replace(limits, mails=None, domains=None))
+
+
+@replaces(session, "Room")
+def limits_of_a_transaction_are_passed(right: Any, limits: Any) -> Any:
+    return right(replace(limits, recipients=None))
+
+
 # --- the transaction
 
 
@@ -117,6 +137,22 @@ def a_transient_refusal_of_one_holds_for_all(right: Any, self: Any, recipient: s
 def the_reply_to_the_dot_holds_for_all(right: Any, self: Any, reply: Any) -> None:
     self._judged(self._recipients, self._judge(transaction.Phase.DOT, reply))
     right(self, reply)
+
+
+@replaces(Transaction, "_chunk_answered")
+def the_reply_to_the_last_chunk_holds_for_all(right: Any, self: Any, reply: Any) -> None:
+    self._judged(self._recipients, self._judge(transaction.Phase.DOT, reply))
+    right(self, reply)
+
+
+@replaces(Transaction, "fail")
+def whom_a_lost_chunk_was_for_is_put_off(right: Any, self: Any, verdict: Any, **how: Any) -> None:
+    right(self, replace(verdict, uncertain=verdict.uncertain and not self.is_whole), **how)
+
+
+@replaces(transaction, "whole_chunk")
+def a_chunk_has_its_dots_doubled(right: Any, content: bytes) -> bytes:
+    return bytes(right(content).replace(b"\r\n.", b"\r\n.."))
 
 
 @replaces(Transaction, "_postpone")

@@ -146,6 +146,18 @@ def test_replies_that_are_all_held_back_are_waited_for_longer_than_a_session_las
     assert told.states == {A: "delivered"}
 
 
+def test_replies_that_come_late_one_by_one_are_not_waited_for_for_ever() -> None:
+    """A tarpit: row 14."""
+    to = [f"r{number}@dest.example" for number in range(20)]
+    replies = [step for _ in range(len(to) + 2) for step in (pause(590.0), send("250 yes"))]
+    server = scripted(*OPENING, expect("MAIL" + "+RCPT" * len(to) + "+<chunk>"), *replies)
+
+    told = deliver_to(server, None, *to)
+
+    assert summary(told, to[0]) == ("deferred", "4.4.2", Phase.DOT, True)
+    assert told.secs == pytest.approx(1800, abs=1)
+
+
 def test_too_many_recipients_cost_one_more_round_trip() -> None:
     """Row 8."""
     server = SmtpServer(extensions=CHUNKING, recipient_limit=2)

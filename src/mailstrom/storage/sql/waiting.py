@@ -24,17 +24,20 @@ class Waiting:
                 f" AND route_key NOT IN ({skipped}) ORDER BY {instant} LIMIT 1)"
             )
 
-        self._is_due = f"{due_keys(dialect)} SELECT 1 FROM due_keys LIMIT 1"
-        self._next = f"""
-            {ready_keys(dialect)}
-            SELECT
-                (SELECT min((SELECT d.due_at FROM {t}recipients AS d
+        later = [
+            f"""({ready_keys(dialect)}
+                SELECT min((SELECT d.due_at FROM {t}recipients AS d
                         WHERE d.place = 'ready' AND d.route_key = keys.route_key
                         ORDER BY d.due_at LIMIT 1))
-                    FROM keys WHERE keys.route_key NOT IN ({skipped})),
-                {first("later", "due_at")},
-                {first("held", "due_at")},
-                {first("claimed", "lease_until")} - {dialect.lease_now}"""
+                    FROM keys WHERE keys.route_key NOT IN ({skipped}))""",
+            first("later", "due_at"),
+            first("held", "due_at"),
+            f"{first('claimed', 'lease_until')} - {dialect.lease_now}",
+        ]
+        # where something is due already, nobody looks ahead; LIMIT: it is looked at once
+        self._next = f"""
+            SELECT is_due, {", ".join(f"CASE WHEN is_due THEN NULL ELSE {each} END" for each in later)}
+            FROM ({due_keys(dialect)} SELECT EXISTS (SELECT 1 FROM due_keys) AS is_due LIMIT 1) AS look"""
         self._to_try = f"""
             SELECT 1 WHERE EXISTS (SELECT 1 FROM {t}recipients WHERE place = 'later')
                 OR EXISTS (SELECT 1 FROM {t}recipients WHERE place = 'ready' AND held = 0)
@@ -44,9 +47,9 @@ class Waiting:
     def next_due(self, now: datetime, skip: Collection[str]) -> Script[datetime | None]:
         """When the first work falls due or its lease ends that is not in `skip`; None: there is none."""
         given = {"skip": rows.as_json(sorted(skip)), "after": "", "now": rows.micros(now)}
-        if (yield Statement(self._is_due, given)):
+        [(is_due, *due, lease_left)] = yield Statement(self._next, given)
+        if is_due:
             return now
-        [(*due, lease_left)] = yield Statement(self._next, given)
         instants = [rows.instant(each) for each in due if each is not None]
         if lease_left is not None:
             instants.append(now + lease_left * MICROSECOND)

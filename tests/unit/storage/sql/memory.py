@@ -83,6 +83,19 @@ class MemorySqlStorage(SqlStorage):
         call()
         return [each.sql for each in self.asked]
 
+    def effort_of(self, call: Callable[[], object]) -> int:
+        """How many instructions of its machine SQLite executes for the call."""
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 1
+
+        self._connection.set_progress_handler(count, 1)
+        call()
+        self._connection.set_progress_handler(None, 1)
+        return steps
+
     def perform(self, script: Script[T]) -> T:
         """The script's result, in one transaction."""
         with self._lock:

@@ -48,12 +48,19 @@ def test_what_was_held_until_it_expired_leaves_the_storage_idle_until_it_is_clai
 
 
 def test_where_something_is_due_nobody_looks_at_what_the_other_keys_have(storage: MemorySqlStorage) -> None:
-    storage.store([an_entry(f"m{number}", f"you@d{number}.example") for number in range(3)])
+    def effort(keys: int) -> int:
+        storage.store([an_entry(f"{keys}.{n}", f"you@d{n}.example") for n in range(keys)])
+        return storage.effort_of(lambda: storage.next_due(LATER, ["d0.example"]))
 
-    texts = storage.texts_of(lambda: storage.next_due(LATER, ["d0.example"]))
-
-    assert [text.strip().endswith("SELECT 1 FROM due_keys LIMIT 1") for text in texts] == [True]
+    assert effort(2) == effort(200)
     assert storage.next_due(LATER, ["d0.example"]) == LATER
+
+
+def test_what_is_next_takes_one_question(storage: MemorySqlStorage) -> None:
+    """An idle worker on PostgreSQL asks it each second."""
+    storage.store([an_entry()])
+
+    assert [len(storage.texts_of(lambda now=now: storage.next_due(now))) for now in (NOW, LATER)] == [1, 1]
 
 
 def test_more_are_pulled_in_than_fit_into_one_batch(storage: MemorySqlStorage) -> None:
