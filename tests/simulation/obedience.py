@@ -91,4 +91,8 @@ def _on_its_way_secs(case: Case, name: str) -> float:
     """How long a host may take from the last octet to its yes."""
     host = next(host for host in case.plan.hosts if host.name == name)
     lost_secs = SENT_AGAIN_SECS * bool(host.loss)
-    return TOLD_SECS + 2 * host.latency_secs + lost_secs + dict(host.slow).get("content", 0.0)
+    slow = dict(host.slow)
+    answering_secs = slow.get("content", 0.0)
+    if host.has_chunking:  # it had all of it before it said anything
+        answering_secs += slow.get("mail", 0.0) + slow.get("rcpt", 0.0) * len(case.mail.to)
+    return TOLD_SECS + 2 * host.latency_secs + lost_secs + answering_secs

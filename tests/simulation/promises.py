@@ -38,6 +38,8 @@ def what_is_due_is_tried(case: Case, traffic: Traffic) -> None:
         by = max(promise.since, promise.due) + slack
         if _is_kept(case, promise, by) or _is_disturbed(case, promise, by):
             continue
+        if traffic.waits_its_turn(case, by):
+            continue
         has_room = traffic.leaves_room(case.domain, promise.due - TELLING_SECS, by)
         assert not has_room, f"due at {promise.due:g}, and nothing happened by {by:g}: {case}"
 

@@ -24,6 +24,7 @@ class Visit:
     lane: frozenset[str]
     since: float
     until: float
+    message_id: str | None = None
 
 
 class Traffic:
@@ -47,7 +48,7 @@ class Traffic:
         for case in cases:
             for attempt in case.recipient.attempts:
                 job = case.message_id, case.domain.name, attempt.at, attempt.host
-                visits[job] = self._visit(case.domain, attempt)
+                visits[job] = self._visit(case, attempt)
         self._visits = [*visits.values(), *self._at_any_time(unknown)]
 
     def is_troubled(self, domain: DomainPlan) -> bool:
@@ -60,6 +61,14 @@ class Traffic:
         beside = sum(visit.lane == frozenset(domain.mx) for visit in there)
         return len(there) < self._plan.max_sessions and beside < self._plan.max_sessions_per_lane
 
+    def waits_its_turn(self, case: Case, at: float) -> bool:
+        """Others of its message are on their way then, to a host that takes few in one session."""
+        lane = frozenset(case.domain.mx)
+        if not any(host.limits for host in self._plan.hosts if host.name in lane):
+            return False
+        there = [visit for visit in self._visits if visit.since < at < visit.until]
+        return any((visit.message_id, visit.lane) == (case.message_id, lane) for visit in there)
+
     def sessions(self, host: str, since: float, until: float) -> Iterator[Session]:
         """What the host saw of them was open at that time."""
         server = self._servers.get(host)
@@ -67,11 +76,14 @@ class Traffic:
             if session.began_at <= until and (session.ended_at is None or session.ended_at >= since):
                 yield session
 
-    def _visit(self, domain: DomainPlan, attempt: Attempt) -> Visit:
-        before = BEFORE_IN_TROUBLE_SECS if self.is_troubled(domain) else BEFORE_SECS
+    def _visit(self, case: Case, attempt: Attempt) -> Visit:
+        before = BEFORE_IN_TROUBLE_SECS if self.is_troubled(case.domain) else BEFORE_SECS
         after = BEFORE_SECS if attempt.phase is Phase.DNS else AFTER_SECS
         return Visit(
-            lane=frozenset(domain.mx), since=secs(attempt.at) - before, until=ended_at(attempt) + after
+            lane=frozenset(case.domain.mx),
+            since=secs(attempt.at) - before,
+            until=ended_at(attempt) + after,
+            message_id=case.message_id,
         )
 
     def _at_any_time(self, unknown: Iterable[MailPlan]) -> Iterator[Visit]:
