@@ -260,7 +260,7 @@ def test_a_session_whose_transactions_are_used_up_is_not_kept() -> None:
 
 
 def test_a_relay_that_takes_one_domain_a_session_gets_one_session_for_each() -> None:
-    """RFC 9422: RCPTDOMAINMAX; an idle session of another domain is no hindrance."""
+    """RFC 9422: RCPTDOMAINMAX; an idle session of another domain is no hindrance, and makes room."""
     server = SmtpServer(limits={"RCPTDOMAINMAX": 1})
 
     async def story(sim: LoneEngine) -> None:
@@ -269,8 +269,13 @@ def test_a_relay_that_takes_one_domain_a_session_gets_one_session_for_each() -> 
         for number, domain in enumerate(["dest.example", "other.example", "dest.example"]):
             message = a_message(name=str(number))
             assert (await sim.deliver(message, recipients=[f"you@{domain}"])).succeeded
+            await asyncio.sleep(0.1)
+            assert [session.ended_at for session in server.ledger.sessions].count(None) == 1
 
-    simulate(story, config=a_config())
+        told = [event.transaction for event in sim.events if event.transaction is not None]
+        assert [transaction.recipients for transaction in told] == [1, 1, 1]
+
+    simulate(story, config=a_config(max_sessions_per_lane=1))
 
     assert len(server.ledger.messages) == 3
     assert not server.ledger.violations

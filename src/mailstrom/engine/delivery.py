@@ -207,7 +207,10 @@ class Delivery:
             self._cut_off(session, began)
             raise
         self._job.dot_answered()
-        self._tools.pool.put(self._route.lane, session)
+        if report.left:
+            self._tools.pool.end(session)  # it would be one too many beside that which takes them
+        else:
+            self._tools.pool.put(self._route.lane, session)
         if report.stale:
             return report
         if not report.left:

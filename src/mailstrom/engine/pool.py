@@ -34,13 +34,13 @@ class Pool:
             self._remove(session)
             if self._is_good(session):
                 return session
-            self._end(session)
+            self.end(session)
         return None
 
     def put(self, lane: str, session: Session) -> None:
         """Keeps the session for the lane's next message, or ends it."""
         if not self._is_good(session):
-            self._end(session)
+            self.end(session)
             return
         loop = asyncio.get_running_loop()
         self._idle[lane][session] = loop.call_later(self._idle_secs, self._retire, session)
@@ -50,6 +50,15 @@ class Pool:
         """Ends the longest idle ones that are too many beside `busy` sessions in use."""
         while self._lane_of and busy + len(self._lane_of) > self._max_sessions:
             self._retire(next(iter(self._lane_of)))
+
+    def end(self, session: Session) -> None:
+        """Ends a session that is not among the idle ones, politely where it stands."""
+        if not session.usable:
+            session.abort()
+            return
+        task = asyncio.get_running_loop().create_task(session.quit())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """Ends all of them, politely; a cancelled close aborts them."""
@@ -74,18 +83,10 @@ class Pool:
 
     def _retire(self, session: Session) -> None:
         self._remove(session)
-        self._end(session)
+        self.end(session)
 
     def _remove(self, session: Session) -> None:
         lane = self._lane_of.pop(session)
         self._idle[lane].pop(session).cancel()
         if not self._idle[lane]:
             del self._idle[lane]
-
-    def _end(self, session: Session) -> None:
-        if not session.usable:
-            session.abort()
-            return
-        task = asyncio.get_running_loop().create_task(session.quit())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)

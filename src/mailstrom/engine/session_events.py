@@ -63,7 +63,7 @@ class SessionEvents:
         report = await session.deliver(
             email, recipients, before_dot=watch.before_dot, between=watch.between
         )
-        if not report.stale:
+        if not report.stale and not report.left:  # of those before who is left `between` was told
             watch.judged(report.verdicts)
         return report
 

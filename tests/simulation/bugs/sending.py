@@ -40,7 +40,7 @@ def a_session_carries_any_number_of_messages(right: Any, self: Any, session: Any
     return bool(session.usable)
 
 
-@replaces(Pool, "_end")
+@replaces(Pool, "end")
 def a_session_is_ended_without_being_closed(right: Any, self: Any, session: Any) -> None:
     pass
 
