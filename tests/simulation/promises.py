@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mailstrom.event import Event
+from mailstrom.status import Attempt
 
-from .case import WRITTEN_SECS, Case, secs
+from .case import INSTANT_SECS, WRITTEN_SECS, Case, ended_at, secs
 from .plan import HOUR, Act
 from .smooth import HARMLESS, PROMPT_SECS
 from .traffic import BEFORE_IN_TROUBLE_SECS, Traffic
@@ -53,10 +54,18 @@ def what_has_expired_is_ended(case: Case) -> None:
 
 def _is_kept(case: Case, promise: Promise, by: float) -> bool:
     """It was tried, or told of, since then; the next thing may be told at the same instant."""
-    tried = any(promise.since < secs(attempt.at) <= by for attempt in case.recipient.attempts)
+    tried = any(
+        _began(attempt, promise.since) and secs(attempt.at) <= by for attempt in case.recipient.attempts
+    )
     told = [secs(event.at) for event in case.events if secs(event.at) >= promise.since]
     told_before = sum(at == promise.since for at in told[:1])
     return tried or any(at <= by for at in told[told_before:])
+
+
+def _began(attempt: Attempt, since: float) -> bool:
+    """After that, or at that instant: then it went on beyond it."""
+    at = secs(attempt.at)
+    return at > since or (at > since - WRITTEN_SECS and ended_at(attempt) > since + INSTANT_SECS)
 
 
 def _promises(case: Case) -> Iterator[Promise]:
