@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 
@@ -26,6 +27,12 @@ def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         left = [line for line in left if line.endswith((" still runs", " is still open"))]
     if left:
         pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: nobody need look through it at each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
