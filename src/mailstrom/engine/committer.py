@@ -31,7 +31,8 @@ from .patience import PatientCalls
 FAILURES_UNTIL_EACH_ALONE = 4  # in a row
 FAILURES_AT_ONCE = 2  # of single ones: each may wait for a lock
 FAILURES_UNTIL_ONE_ADMITTED = 8  # in a row: an outage of half a minute is over by then
-SET_ASIDE_SECS = 60.0  # between two tries of what is set aside
+SOON_SECS, SOON_TRIES = 5.0, 8  # what is set aside may only need more room than others: tried again soon ...
+SET_ASIDE_SECS = 60.0  # ... then now and then
 
 _log = logging.getLogger("mailstrom")
 
@@ -104,15 +105,19 @@ class Committer:
             self._committed()
 
     async def _retry_what_is_set_aside(self) -> None:
+        tries = 0
         while True:
             await self._some_set_aside.wait()
-            await asyncio.sleep(SET_ASIDE_SECS)
+            await asyncio.sleep(SOON_SECS if tries < SOON_TRIES else SET_ASIDE_SECS)
+            tries += 1
             for waiting in list(self._set_aside):
                 try:
                     self._tell(await self._calls.once(self._settle, [waiting]))
                 except Exception as error:
-                    _log_set_aside(waiting, error)
+                    if tries >= SOON_TRIES:
+                        _log_set_aside(waiting, error, SET_ASIDE_SECS)
             if not self._set_aside:
+                tries = 0
                 self._some_set_aside.clear()
 
     def _tell(self, done: _Done) -> None:
@@ -184,10 +189,10 @@ class Committer:
             (self._set_aside if is_theirs else self._waiting).update(dict.fromkeys(failed))
         if is_theirs:
             for waiting, error in failed.items():
-                _log_set_aside(waiting, error)
+                _log_set_aside(waiting, error, SOON_SECS)
 
 
-def _log_set_aside(waiting: _Waiting, error: Exception) -> None:
+def _log_set_aside(waiting: _Waiting, error: Exception, secs: float) -> None:
     message_id, why = waiting.settlement.claim.email.message_id, printable(str(error))
     again = "results of message %s cannot be recorded: %s; tried again in %.0f s"
-    _log.error(again, message_id, why, SET_ASIDE_SECS)
+    _log.error(again, message_id, why, secs)
