@@ -46,8 +46,7 @@ class SmtpTimeouts:
     """One timer per phase, in seconds (RFC 5321 section 4.5.3.2).
 
     `block_secs` bounds one block of content, `min_rate` (octets a second) the whole of it,
-    `dot_secs` the reply to the final dot, and each to what goes out in one write (those before the last
-    within `session_secs` or twice this, whichever is more): less buys duplicates.
+    `dot_secs` the reply to the final dot, and each to what goes out in one write: less buys duplicates.
     `session_secs` bounds a whole session, prolonged by the size of what it carries.
     """
 
