@@ -12,6 +12,9 @@ A result that the storage refuses to take, for whatever is in it, must not hold 
 some failures in a row each is tried alone: if one succeeds, those that do not are set aside and
 tried again now and then. A result that is alone has no other to be compared with, so after
 longer still one claim at a time is admitted: `admits_one`.
+
+A storage that is full refuses by size: a small result may fit where a large one does not. That is no
+fault of the large one, so none is tried alone or set aside for it, and none is admitted.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..abc import Claim, Clock, Outcome, Settlement, SharedStorage
+from ..errors import StorageFull
 from ..event import Commit, Event, EventKind
 from ..status import printable
 from .events import Tell
@@ -137,6 +141,9 @@ class Committer:
             batch = list(self._waiting)
         try:
             done = self._settle(batch)
+        except StorageFull:
+            self.is_stuck, self.admits_one = True, False
+            raise
         except BaseException:
             self._note_failure()
             done = self._settle_each(batch) if self._failures >= FAILURES_UNTIL_EACH_ALONE else []
@@ -175,6 +182,8 @@ class Committer:
         for waiting in batch if len(batch) > 1 else ():
             try:
                 done += self._settle([waiting])
+            except StorageFull:
+                break  # the next try of what still waits says so
             except Exception as error:
                 failed[waiting] = error
                 if len(failed) == FAILURES_AT_ONCE:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from mailstrom import MemoryStorage, StorageError
+from mailstrom import MemoryStorage, StorageError, StorageFull
 from mailstrom.abc import Claim, Outcome, Settlement
 from mailstrom.engine.committer import SOON_SECS, Committer
 from mailstrom.engine.patience import PatientCalls
@@ -31,12 +31,17 @@ class Counted(ExclusiveStorage):
         self.commits: list[tuple[float, list[int]]] = []
         self.fails = False
         self.refused: set[int] = set()  # tokens of what cannot be recorded
+        self.too_large: set[int] = set()  # tokens of what the room that is left does not hold
         self._seconds = clock.monotonic
 
     def settle(self, settlements: Sequence[Settlement], *args: Any) -> list[bool]:
-        self.commits.append((self._seconds(), [each.claim.token for each in settlements]))
-        if self.fails or self.refused & {each.claim.token for each in settlements}:
-            raise StorageError("the disk is full")
+        tokens = [each.claim.token for each in settlements]
+        self.commits.append((self._seconds(), tokens))
+        for token in tokens:
+            if token in self.too_large:
+                raise StorageFull("the disk is full")
+            if self.fails or token in self.refused:
+                raise StorageError("the disk is broken")
         return super().settle(settlements, *args)
 
 
@@ -254,6 +259,48 @@ def test_a_result_that_is_set_aside_delays_no_commit_of_others() -> None:
         assert await bench.settle(later)
 
         assert [tokens for _, tokens in bench.storage.commits][:1] == [[later.token]]
+        settling[0].cancel()
+
+    run(story)
+
+
+def test_while_there_is_no_room_nothing_is_set_aside_or_admitted_though_less_would_fit() -> None:
+    """Row 46: claiming stops until there is room for all that waits, and goes on within ten seconds then."""
+
+    async def story(bench: Bench) -> None:
+        large, *small = bench.claims(3)
+        bench.storage.too_large = {large.token}
+        settling = [bench.settle(claim) for claim in (large, *small)]
+        for _ in range(300):
+            await asyncio.sleep(1)
+            assert (bench.committer.is_stuck, bench.committer.admits_one) == (True, False)
+        assert not any(each.done() for each in settling)
+        assert 30 <= len(bench.storage.commits) <= 50  # it looks for room every eight seconds
+
+        bench.storage.too_large = set()
+        async with asyncio.timeout(10 + COMMIT_SECS):
+            assert await asyncio.gather(*settling) == [True] * 3
+        assert not bench.committer.is_stuck
+
+    run(story)
+
+
+def test_where_there_is_no_room_beside_what_is_refused_only_the_refused_is_set_aside() -> None:
+    """Rows 46 and 56 at once."""
+
+    async def story(bench: Bench) -> None:
+        refused, good, large = bench.claims(3)
+        bench.storage.refused, bench.storage.too_large = {refused.token}, {large.token}
+        settling = [bench.settle(claim) for claim in (refused, good, large)]
+
+        assert await settling[1]
+        await asyncio.sleep(100)
+        assert bench.committer.is_stuck
+        assert not settling[2].done()
+
+        bench.storage.too_large = set()
+        assert await settling[2]
+        assert not bench.committer.is_stuck
         settling[0].cancel()
 
     run(story)
