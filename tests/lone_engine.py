@@ -97,7 +97,7 @@ class LoneEngine:
             carrier_maker(self.outbox, self.events.append),
             owner=f"simulation-{self._chance.random()}",
             tell=self.events.append,
-            changed=self._board.changed,
+            board=self._board,
         )
         self._task = self.loop.create_task(self._engine.run())
 

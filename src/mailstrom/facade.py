@@ -354,6 +354,6 @@ class Mailstrom:
             owner=f"{os.getpid()}-{self._platform.new_id()[:8]}",
             tell=life.observers.teller,
             now=life.clock.now,
-            changed=life.board.changed,
+            board=life.board,
             ended=life.worker_ended,
         )

@@ -79,7 +79,7 @@ class Life:
         wish = Wish() if inherited is None else inherited._tenure.wish
         self._tenure: Tenure = Tenure(platform, make_runtime, storage.identity, inherited=wish)
         self._left: tuple[MessageStatus, ...] = ()
-        self._steering = Steering(storage, self.clock.now, self.observers.teller, self.board.changed)
+        self._steering = Steering(storage, self.clock.now, self.observers.teller, self._ordered)
         self.intake = Intake(
             config,
             storage,
@@ -170,6 +170,10 @@ class Life:
         self.enter()
         vain = partial(self._is_vain, self._platform.clock.monotonic())
         return awaited_idle(self._storage, self.board, vain, self._platform, self._waiting)
+
+    def _ordered(self, message_id: str) -> None:
+        self.board.changed(message_id)
+        self.board.at_rest()
 
     def worker_ended(self) -> None:
         """An engine has come to its end."""

@@ -76,7 +76,9 @@ class InternalMessageStatus:
     expires_at: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
-    fingerprint: str = ""  # of content and envelope: tells a repeat from a conflict
+    #: Tells one store of an email from another; with an idempotency key that of content and envelope, so
+    #: that it tells a repeat from a conflict.
+    fingerprint: str = ""
 
     @property
     def completed(self) -> bool:

@@ -25,7 +25,7 @@ from .storage.exclusive import ExclusiveStorage
 from .storage.fork import call_around_fork, call_in_forked_child
 from .storage.memory import MemoryStorage
 from .storage.urls import storage_from, storage_from_url
-from .submission import new_id
+from .submission import NewIds
 
 if TYPE_CHECKING:
     from .abc import Resolver
@@ -116,8 +116,11 @@ class SystemPlatform(Platform):
 
     clock = SystemClock()
 
+    def __init__(self) -> None:
+        self._new_ids = NewIds()
+
     def new_id(self) -> str:
-        return new_id()
+        return self._new_ids()
 
     def flag(self) -> Flag:
         return threading.Event()
@@ -150,7 +153,7 @@ class SystemPlatform(Platform):
 
 
 def system_world(config: Config, clock: Clock, run_storage: StorageRunner) -> World:
-    """The world as it is: real sockets, the configured name servers, chance from the system."""
+    """The world as it is: real sockets, the configured name servers, chance of its own."""
     import random
 
     from .engine.world import World
@@ -161,7 +164,7 @@ def system_world(config: Config, clock: Clock, run_storage: StorageRunner) -> Wo
         network=TcpNetwork(),
         make_resolver=lambda: _resolver(config, clock),
         run_storage=run_storage,
-        chance=random.SystemRandom(),
+        chance=random.Random(),
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
 from ..abc import Claim, Clock, InternalRecipientStatus, Outcome
 from ..event import Event, EventKind
 from ..status import MessageStatus, WorkerStatus, printable
-from .events import Tell
+from .events import Board, Tell
 from .triage import is_newly_delayed
 
 IDS_IN_LOG = 20
@@ -26,12 +26,12 @@ class Announcer:
         clock: Clock,
         delayed_after: timedelta,
         tell: Tell | None,
-        changed: Callable[[str], None],
+        board: Board,
     ) -> None:
         self._clock = clock
         self._delayed_after = delayed_after
         self._tell = tell
-        self._changed = changed
+        self._board = board
 
     def worker_status(self, status: WorkerStatus) -> None:
         """The worker's status is another now."""
@@ -46,11 +46,11 @@ class Announcer:
             _log_result(claim, outcome)
             if self._tell is not None:
                 self._tell_outcome(self._tell, claim, recipient, outcome)
-        self._changed(claim.email.message_id)
+        self._board.changed(claim.email.message_id)
 
     def given_back(self, claim: Claim) -> None:
         """The claim was cut off."""
-        self._changed(claim.email.message_id)
+        self._board.changed(claim.email.message_id)
 
     def _tell_outcome(
         self, tell: Tell, claim: Claim, before: InternalRecipientStatus, outcome: Outcome

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum, unique
 
 from ..config_checks import shown
 from ..errors import ConfigError
@@ -114,25 +115,36 @@ class Observers:
                 _log.exception("an observer failed on the event %r", str(event))
 
 
+@unique
+class Whole(Enum):
+    """What may change of the queue as a whole."""
+
+    ROOM = "room"  # something has completed
+    REST = "rest"  # nothing is in hand
+
+
 class Board:
     """Where those wait who want to know when something completes. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[str | None, list[Callable[[], object]]] = {}
+        self._waiting: dict[str | Whole, list[Callable[[], object]]] = {}
 
-    def watch(self, message_id: str | None, wake: Callable[[], object]) -> Callable[[], None]:
-        """Calls `wake` at each change of this message (None: of any); returns the undo."""
+    def watch(self, what: str | Whole, wake: Callable[[], object]) -> Callable[[], None]:
+        """Calls `wake` at each change of the message with this id, or of the whole; returns the undo."""
         with self._lock:
-            self._waiting.setdefault(message_id, []).append(wake)
-        return lambda: self._forget(message_id, wake)
+            self._waiting.setdefault(what, []).append(wake)
+        return lambda: self._forget(what, wake)
 
     def changed(self, message_id: str) -> None:
-        """Wakes who watches this message, and who watches all."""
-        with self._lock:
-            watchers = [*self._waiting.get(message_id, ()), *self._waiting.get(None, ())]
-        for wake in watchers:
-            wake()
+        """Wakes who watches this message, and who waits for room in the queue."""
+        if self._waiting:
+            self._wake(message_id, Whole.ROOM)
+
+    def at_rest(self) -> None:
+        """Wakes who waits for the queue to be idle: the worker has nothing in hand, or an order came."""
+        if self._waiting:
+            self._wake(Whole.REST)
 
     def wake_all(self) -> None:
         """Wakes everybody: the queue's owner is closing."""
@@ -141,10 +153,16 @@ class Board:
         for wake in watchers:
             wake()
 
-    def _forget(self, message_id: str | None, wake: Callable[[], object]) -> None:
+    def _wake(self, *those: str | Whole) -> None:
         with self._lock:
-            group = self._waiting.get(message_id, [])
+            watchers = [wake for each in those for wake in self._waiting.get(each, ())]
+        for wake in watchers:
+            wake()
+
+    def _forget(self, what: str | Whole, wake: Callable[[], object]) -> None:
+        with self._lock:
+            group = self._waiting.get(what, [])
             if wake in group:
                 group.remove(wake)
             if not group:
-                self._waiting.pop(message_id, None)
+                self._waiting.pop(what, None)

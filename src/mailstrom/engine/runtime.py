@@ -12,7 +12,7 @@ from ..config import Config
 from ..errors import NotRunningError
 from ..event import Event, EventKind
 from ..status import WorkerStatus
-from .events import Tell
+from .events import Board, Tell
 from .gates import Gates
 from .job import MakeCarrier
 from .platform import Platform
@@ -44,11 +44,11 @@ class Runtime:
         owner: str,
         tell: Tell | None,
         now: Callable[[], datetime],
-        changed: Callable[[str], None],
+        board: Board,
         ended: Callable[[], None],
     ) -> None:
         self._make_engine: Callable[[], Engine] = lambda: self._engine_class(
-            config, storage, make_world(), make_carrier, owner=owner, tell=tell, changed=changed
+            config, storage, make_world(), make_carrier, owner=owner, tell=tell, board=board
         )
         self._engine_class = Engine
         self._tell = tell

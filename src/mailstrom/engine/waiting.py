@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..errors import ClosedError, QueueFull, StorageError
 from .door import Door
-from .events import Board
+from .events import Board, Whole
 from .platform import Calls, Platform
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def awaited_idle(
         look=storage.is_idle,
         is_over=bool,
         is_vain=is_vain,
-        watch=lambda wake: board.watch(None, wake),
+        watch=lambda wake: board.watch(Whole.REST, wake),
         poll_secs=_poll_secs(storage),
         platform=platform,
         may_hang=not storage.never_blocks,
@@ -252,7 +252,7 @@ def awaited_room(
         look=lambda: _or_full(store),
         is_over=lambda found: not isinstance(found, QueueFull),
         is_vain=lambda: False,  # `store` raises then
-        watch=lambda wake: board.watch(None, wake),
+        watch=lambda wake: board.watch(Whole.ROOM, wake),
         poll_secs=_poll_secs(storage),
         platform=platform,
     )

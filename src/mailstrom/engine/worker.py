@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..status import WorkerStatus
 from .announce import Announcer
 from .claimer import Claimer
 from .committer import Committer
-from .events import Tell
+from .events import Board, Tell
 from .gates import Gates
 from .hand_over import HandOver
 from .housekeeping import Housekeeping
@@ -73,7 +73,7 @@ class Engine:
         *,
         owner: str,
         tell: Tell | None,
-        changed: Callable[[str], None],
+        board: Board,
     ) -> None:
         self.status = WorkerStatus.NOT_STARTED
         self._config = config
@@ -81,6 +81,7 @@ class Engine:
         self._storage = storage
         self._world = world
         self._make_carrier = make_carrier
+        self._board = board
         self._asked = _Asked()
         self._wake = asyncio.Event()
         self._at_work = asyncio.Event()
@@ -89,7 +90,7 @@ class Engine:
         self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._lanes = Lanes(config.max_sessions_per_lane, self.wake)
         self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
-        self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, changed)
+        self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
         self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
         self._marker = Marker(storage, self._calls)
         self._recorder = self._make_recorder()
@@ -344,6 +345,7 @@ class Engine:
         del self._jobs[id(job)]
         if not self._jobs:
             self._at_work.clear()
+            self._board.at_rest()
         job.leave_lane()
         self._wake.set()
 

@@ -8,6 +8,7 @@ refused: one of the two readings would drop a recipient without a word.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from ..errors import MessageError
@@ -29,6 +30,9 @@ __all__ = [
     "parse_mailbox",
     "parse_mailboxes",
 ]
+
+REMEMBERED = 1024  # short address fields that were read
+REMEMBERED_LENGTH = 200  # characters
 
 Address: TypeAlias = "str | Mailbox | tuple[str | None, str] | StdlibAddress"
 Addresses: TypeAlias = "Address | Group | StdlibGroup | Iterable[Address | Group | StdlibGroup]"
@@ -69,7 +73,15 @@ def parse_address_field(
     value: str, *, field: str, may_be_empty: bool = False, reading: Reading = Reading.FINISHED
 ) -> tuple[Mailbox | Group, ...]:
     """The mailboxes and groups in a header field of a message, unfolded."""
+    if len(value) <= REMEMBERED_LENGTH and reading is Reading.FINISHED:
+        return _remembered(value, field, may_be_empty)
     return read_addresses(value, field, reading, may_be_empty=may_be_empty)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(value: str, field: str, may_be_empty: bool) -> tuple[Mailbox | Group, ...]:
+    """A field is read more than once for one message, and many messages have the same From."""
+    return read_addresses(value, field, Reading.FINISHED, may_be_empty=may_be_empty)
 
 
 def expanded(addresses: Iterable[Mailbox | Group]) -> Iterator[Mailbox]:

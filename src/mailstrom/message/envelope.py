@@ -54,7 +54,7 @@ def envelope_of(
 
 def envelope_in(header: Header, author: Mailbox, message_id: str, asked: Asked) -> Envelope:
     """The envelope that this header says, Bcc included."""
-    prefix = "Resent-" if any(field.name.lower().startswith("resent-") for field in header.fields) else ""
+    prefix = "Resent-" if any(name.startswith("resent-") for name in header.by_name) else ""
     if prefix and None in asked:
         _check_resent(header)
     sender = author

@@ -23,7 +23,7 @@ from .email_checks import check_authors
 from .envelope import Asked, Envelope, envelope_in, envelope_of, first_author
 from .message_id import checked_message_id
 from .prepared import PreparedEmail
-from .reading.finished import check_addresses, crlf_content, read_header
+from .reading.finished import Field, check_addresses, crlf_content, read_header
 from .writing.assemble import Seal, assembled
 from .writing.body import Part
 from .writing.compose import Composed, composed
@@ -237,15 +237,18 @@ def _without_bcc(made: Composed, added: bytes) -> bytes:
     """The header without its Bcc fields, the added lines at its end."""
     pieces: list[bytes] = []
     at = 0
-    for field in made.header.fields:
-        if field.name.lower() in ("bcc", "resent-bcc"):
-            pieces.append(made.octets[at : field.start])
-            at = field.end
+    for field in sorted((*made.header.all("Bcc"), *made.header.all("Resent-Bcc")), key=_start):
+        pieces.append(made.octets[at : field.start])
+        at = field.end
     if not pieces and not added:
         return made.octets
     octets = b"".join([*pieces, made.octets[at:], added])
     read_header(octets)
     return octets
+
+
+def _start(field: Field) -> int:
+    return field.start
 
 
 def _without(content: bytes, lines: Iterable[bytes], start: int) -> Iterator[memoryview]:

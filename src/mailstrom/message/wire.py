@@ -31,6 +31,9 @@ def dot_stuffed_chunks(content: bytes, chunk_octets: int = CHUNK_OCTETS) -> Iter
 
     The last chunk holds the final dot. All of the content is checked before the first chunk.
     """
+    if len(content) <= chunk_octets:
+        yield dot_stuffed(content)
+        return
     check_line_ends(content)
     stuffer = DotStuffer()
     end = max(len(content) - chunk_octets, 0)

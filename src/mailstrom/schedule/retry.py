@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal, Self
 
 from ..errors import ConfigError
@@ -84,8 +85,13 @@ def waits_after_death(policy: RetryPolicy, chance: float) -> tuple[timedelta, ..
     After the first at once. Later ones are made up to twice as long; `chance` in [0, 1) picks the
     point. So what was in flight together comes back apart, and what is at fault dies alone.
     """
+    return (timedelta(0), *[timedelta(seconds=secs * (1 + chance)) for secs in _secs_after_deaths(policy)])
+
+
+@lru_cache(maxsize=16)
+def _secs_after_deaths(policy: RetryPolicy) -> tuple[float, ...]:
     waits = (wait_after_crash(policy, crashes) for crashes in range(2, CRASHES_UNTIL_HELD))
-    return (timedelta(0), *(wait * (1 + chance) for wait in waits if wait is not None))
+    return tuple(wait.total_seconds() for wait in waits if wait is not None)
 
 
 def uncertain_wait(policy: RetryPolicy) -> timedelta:

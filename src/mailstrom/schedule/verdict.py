@@ -125,15 +125,22 @@ def read_reply(phase: Phase, code: int) -> Meaning:
         return _PERMANENT.get(phase, Meaning.PERMANENT)
     if kind == 4:
         return Meaning.TRANSIENT
-    # RFC 5321 4.3.2: 220 greets and opens TLS, 3yz asks for the content (or goes on with AUTH)
-    wanted = {
-        Phase.GREETING: code == 220,
-        Phase.STARTTLS: code == 220,
-        Phase.DATA: kind == 3,
-        Phase.BODY: False,  # nothing is to be said before the final dot
-        Phase.AUTH: True,
-    }.get(phase, kind == 2)
-    return Meaning.SUCCESS if wanted else Meaning.UNEXPECTED
+    return Meaning.SUCCESS if _is_wanted(phase, code) else Meaning.UNEXPECTED
+
+
+def _is_wanted(phase: Phase, code: int) -> bool:
+    """RFC 5321 section 4.3.2: 220 greets and opens TLS, 3yz asks for the content (or goes on with AUTH)."""
+    match phase:
+        case Phase.GREETING | Phase.STARTTLS:
+            return code == 220
+        case Phase.DATA:
+            return code // 100 == 3
+        case Phase.BODY:
+            return False  # nothing is to be said before the final dot
+        case Phase.AUTH:
+            return True
+        case _:
+            return code // 100 == 2
 
 
 def judge_reply(phase: Phase, reply: Reply, host: str) -> Verdict:

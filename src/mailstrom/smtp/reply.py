@@ -17,13 +17,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mailstrom.status import EnhancedCode, Reply
 
 LINE_LIMIT = 4096  # octets with the line end; RFC 5321 4.5.3.1.5 asks servers to stay within 512
 LINES_LIMIT = 128  # a reply
 REPLY_LIMIT = 32 * 1024  # octets a reply
+REMEMBERED = 256  # replies of one short line
+REMEMBERED_LENGTH = 80  # octets
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 # RFC 3463 2: class 2, 4 or 5; subject and detail of 1 to 3 digits, without leading zeros
@@ -42,11 +45,11 @@ class ParsedReply:
     code: int
     enhanced: EnhancedCode | None
     lines: tuple[str, ...]
+    reply: Reply = field(init=False, compare=False)  # the same, cleaned for statuses and logs
 
-    @property
-    def reply(self) -> Reply:
-        """The same, cleaned for statuses and logs."""
-        return Reply(code=self.code, enhanced=self.enhanced, text=" ".join(self.lines))
+    def __post_init__(self) -> None:
+        reply = Reply(code=self.code, enhanced=self.enhanced, text=" ".join(self.lines))
+        object.__setattr__(self, "reply", reply)
 
 
 class ReplyParser:
@@ -95,6 +98,8 @@ class ReplyParser:
 
     def _next(self) -> ParsedReply | None:
         while (line := self._line()) is not None:
+            if self._code is None and len(line) <= REMEMBERED_LENGTH and line[3:4] == b" ":
+                return _whole_reply(line)
             code, is_last, text = parse_line(line)
             if self._code not in (None, code):
                 raise ReplyError(f"a reply with two codes, {self._code} and {code}")
@@ -123,9 +128,16 @@ class ReplyParser:
             raise ReplyError(f"a reply of more than {LINES_LIMIT} lines or {REPLY_LIMIT} octets")
 
     def _finished(self, code: int) -> ParsedReply:
-        parsed = _without_enhanced_code(code, self._lines)
+        parsed = _parsed(code, self._lines)
         self._code, self._lines, self._size = None, [], 0
         return parsed
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _whole_reply(line: bytes) -> ParsedReply:
+    """A reply of one line: hosts say few different ones, over and over."""
+    code, _, text = parse_line(line)
+    return _parsed(code, [text])
 
 
 def parse_line(line: bytes) -> tuple[int, bool, str]:
@@ -167,11 +179,10 @@ def ehlo_extensions(reply: ParsedReply) -> Mapping[str, str]:
     return offered
 
 
-def _without_enhanced_code(code: int, lines: Sequence[str]) -> ParsedReply:
+def _parsed(code: int, lines: Sequence[str]) -> ParsedReply:
     # RFC 2034 4: enhanced codes go with 2yz, 4yz and 5yz only, the same on each line
     enhanced = None if code // 100 == 3 else split_enhanced_code(lines[0])[0]
-    if enhanced is None:
-        return ParsedReply(code, None, tuple(lines))
-    parts = [split_enhanced_code(line) for line in lines]
-    texts = [rest if own == enhanced else line for (own, rest), line in zip(parts, lines, strict=True)]
-    return ParsedReply(code, enhanced, tuple(texts))
+    if enhanced is not None:
+        parts = [split_enhanced_code(line) for line in lines]
+        lines = [rest if own == enhanced else line for (own, rest), line in zip(parts, lines, strict=True)]
+    return ParsedReply(code, enhanced, tuple(lines))

@@ -94,7 +94,7 @@ class Claims:
             if positions is None or any(lease.mark(each) for each in positions):
                 return False
             recipients = message.status.recipients
-            changed = {each: replace(recipients[each], dot_sent=True) for each in positions}
+            changed = {each: changes.dot_sent(recipients[each]) for each in positions}
             return self._writer.replace(message, changed, write=self._durable)
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:

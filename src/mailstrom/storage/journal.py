@@ -28,7 +28,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.last_delivered_at: datetime | None = None
-        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)  # behind their cursors
         self._last_cursor = 0
 
     def tell(self, event: Event) -> None:
@@ -37,22 +37,23 @@ class Journal:
             self.last_delivered_at = event.at
         micros = (event.at - _EPOCH) // timedelta(microseconds=1)
         self._last_cursor = max(self._last_cursor + 1, micros)
-        self._events.append(replace(event, cursor=self._last_cursor))
+        self._events.append((self._last_cursor, event))
 
     def after(self, cursor: int | None, limit: int) -> list[Event]:
         """At most `limit` events behind the cursor; None: from the oldest that is kept."""
         start = 0 if cursor is None else bisect_right(self._events, cursor, key=_cursor)
-        return list(islice(self._events, start, start + limit))
+        found = islice(self._events, start, start + limit)
+        return [replace(event, cursor=cursor) for cursor, event in found]
 
     def forget(self, address: str, but_of: Collection[str]) -> None:
         """Drops what was told of this address, but for the messages named."""
         kept = [
-            each
-            for each in self._events
-            if each.message_id in but_of or not is_same_address(address, each.address)
+            (cursor, event)
+            for cursor, event in self._events
+            if event.message_id in but_of or not is_same_address(address, event.address)
         ]
         self._events = deque(kept, maxlen=EVENTS_KEPT)
 
 
-def _cursor(event: Event) -> int:
-    return event.cursor or 0
+def _cursor(told: tuple[int, Event]) -> int:
+    return told[0]

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 from ..abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, Storage
@@ -49,9 +48,8 @@ class StatusWriter:
         """
         if not changed:
             return True
-        status = changes.with_recipients(message.status, changed)
-        if sum(recipient.result.completed for recipient in changed.values()) == message.left:
-            status = replace(status, completed_at=now)
+        completes = sum(recipient.result.completed for recipient in changed.values()) == message.left
+        status = changes.with_recipients(message.status, changed, completed_at=now if completes else None)
         if write and not self.write(message, status):
             return False
         with self.lock:

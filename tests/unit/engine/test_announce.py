@@ -10,7 +10,7 @@ import pytest
 from mailstrom import Config
 from mailstrom.abc import Claim, Clock, Outcome
 from mailstrom.engine.announce import Announcer
-from mailstrom.engine.events import Observers
+from mailstrom.engine.events import Board, Observers
 from mailstrom.status import Delivered, WorkerStatus
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
@@ -42,7 +42,9 @@ def a_claim() -> Claim:
 def test_no_event_is_made_where_nobody_observes() -> None:
     changed: list[str] = []
     claim = a_claim()
-    announcer = Announcer(Unread(), timedelta(hours=4), None, changed.append)
+    board = Board()
+    board.watch(claim.email.message_id, lambda: changed.append(claim.email.message_id))
+    announcer = Announcer(Unread(), timedelta(hours=4), None, board)
     outcome = Outcome(address="you@dest.example", result=Delivered(tries=1))
 
     announcer.worker_status(WorkerStatus.OK)
@@ -55,7 +57,7 @@ def test_a_result_is_not_written_out_for_a_log_that_does_not_want_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     claim = a_claim()
-    announcer = Announcer(Unread(), timedelta(hours=4), None, lambda _: None)
+    announcer = Announcer(Unread(), timedelta(hours=4), None, Board())
     outcome = Outcome(address="you@dest.example", result=Delivered(tries=1))
 
     for level in (logging.WARNING, logging.INFO):

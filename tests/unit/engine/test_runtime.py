@@ -11,6 +11,7 @@ import pytest
 
 from mailstrom import Config, NotRunningError, WorkerStatus
 from mailstrom.engine.carriers import carrier_maker
+from mailstrom.engine.events import Board
 from mailstrom.engine.gates import Gates
 from mailstrom.engine.local import Outbox
 from mailstrom.engine.platform import Flag, Platform
@@ -34,7 +35,7 @@ def a_runtime(storage: ExclusiveStorage | None = None, platform: Platform | None
         owner="me",
         tell=lambda _: None,
         now=lambda: datetime.now(UTC),
-        changed=lambda _: None,
+        board=Board(),
         ended=lambda: None,
     )
 

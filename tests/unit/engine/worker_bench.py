@@ -10,6 +10,7 @@ from typing import Any
 
 from mailstrom import Config
 from mailstrom.abc import Claim, InternalRecipientStatus, Settlement, Terms
+from mailstrom.engine.events import Board
 from mailstrom.engine.job import Carrier, Job
 from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.thread import run_inline
@@ -72,7 +73,7 @@ class Bench:
             self._make,
             owner="me",
             tell=self.events.append,
-            changed=lambda _: None,
+            board=Board(),
         )
 
     async def _made(self, config: Config, world: World, lanes: Lanes) -> Carrier:

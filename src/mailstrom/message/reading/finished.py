@@ -10,6 +10,7 @@ a bare CR are refused, since receivers disagree about them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -85,12 +86,13 @@ class Header:
     """The header fields of a message and where its header ends."""
 
     fields: tuple[Field, ...]
+    by_name: Mapping[str, Sequence[Field]]  # the same, by their names in lower case
     end: int  # behind the last field: where the empty line begins
     is_ascii: bool
 
-    def all(self, name: str) -> list[Field]:
+    def all(self, name: str) -> Sequence[Field]:
         """The fields of this name, in order."""
-        return [field for field in self.fields if field.name.lower() == name.lower()]
+        return self.by_name.get(name.lower(), ())
 
     def one(self, name: str) -> Field | None:
         """The field of this name, None where there is none; `MessageError` for two."""
@@ -143,9 +145,8 @@ def crlf_content(content: bytes, *, obsolete: bool = False) -> bytes:
 def read_header(content: bytes) -> Header:
     """The header of a message with CRLF line ends; `MessageError` names what is wrong in it."""
     header = split_header(content)
-    for field in header.fields:
-        if field.name.lower() in ("date", "resent-date"):
-            check_date_field(field.value, field=field.label)
+    for field in (*header.all("Date"), *header.all("Resent-Date")):
+        check_date_field(field.value, field=field.label)
     return header
 
 
@@ -154,11 +155,11 @@ def check_addresses(header: Header) -> None:
 
     Who receives the message reads it, and must find what its writer meant (S6).
     """
-    for field in header.fields:
-        name = field.name.lower().removeprefix("resent-")
-        if name in _ADDRESS_FIELDS:
-            found = parse_address_field(field.value, field=field.label, may_be_empty=name == "bcc")
-            if name == "sender" and len(found) != 1:  # RFC 5322 3.6.2, RFC 6854 2.1
+    for name, fields in header.by_name.items():
+        kind = name.removeprefix("resent-")
+        for field in fields if kind in _ADDRESS_FIELDS else ():
+            found = parse_address_field(field.value, field=field.label, may_be_empty=kind == "bcc")
+            if kind == "sender" and len(found) != 1:  # RFC 5322 3.6.2, RFC 6854 2.1
                 raise MessageError(field.label, given=field.value, expected="one address, or one group")
 
 
@@ -183,8 +184,12 @@ def read_fields(content: bytes, start: int, end: int, *, obsolete: bool = False)
             raise _no_field(content, start, end)
         fields.append(_field(content, found, is_plain, obsolete))
         start = found.end()
-    header = Header(fields=tuple(fields), end=end, is_ascii=is_ascii)
-    _check_single(header, obsolete)
+    by_name: dict[str, list[Field]] = {}
+    for field in fields:
+        by_name.setdefault(field.name.lower(), []).append(field)
+    header = Header(fields=tuple(fields), by_name=by_name, end=end, is_ascii=is_ascii)
+    if len(by_name) < len(fields):
+        _check_single(header, obsolete)
     return header
 
 
@@ -205,11 +210,8 @@ def _plain_fields(text: str, start: int) -> list[Field]:
 
 
 def _check_single(header: Header, obsolete: bool) -> None:
-    names = [field.name.lower() for field in header.fields]
-    if len(set(names)) == len(names):
-        return
     single = _SINGLE - _JOINED_IF_OBSOLETE if obsolete else _SINGLE
-    for name in sorted({name for name in names if name in single}):
+    for name in sorted(single.intersection(header.by_name)):
         header.one(name)
 
 
