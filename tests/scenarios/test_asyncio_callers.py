@@ -23,6 +23,7 @@ from mailstrom import (
     Submission,
 )
 from mailstrom.aio import CALLS_AT_ONCE
+from mailstrom.engine.events import Whole
 from mailstrom.storage.exclusive import ExclusiveStorage
 from tests.builders import an_email
 
@@ -82,7 +83,7 @@ async def for_room(m: AsyncMailstrom, senders: int) -> list[asyncio.Task[str]]:
     """So many tasks, each of which waits for room, none of them on a thread."""
     tasks = [asyncio.create_task(m.send_email(an_email())) for _ in range(senders)]
     waiting = m._mailstrom._life.board._waiting
-    await until(lambda: len(waiting.get(None, ())) == senders and not threads_of_ours())
+    await until(lambda: len(waiting.get(Whole.ROOM, ())) == senders and not threads_of_ours())
     return tasks
 
 
