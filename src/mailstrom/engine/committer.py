@@ -86,10 +86,22 @@ class Committer:
         """
         kept = asyncio.get_running_loop().create_future()
         waiting = _Waiting(Settlement(claim=claim, outcomes=tuple(outcomes)), kept)
+        if self._storage.never_blocks and self._settles_at_once(waiting):
+            return kept
         with self._lock:
             self._waiting[waiting] = None
         self._arrived.set()
         return kept
+
+    def _settles_at_once(self, waiting: _Waiting) -> bool:
+        """Where no commit can be shared, and nothing stands in the way, none is waited for."""
+        if self._waiting or self.is_stuck:
+            return False
+        try:
+            self._tell(self._settle([waiting]))
+        except Exception:
+            return False  # it is tried again, as one of many, and its error told then
+        return True
 
     async def run(self) -> None:
         """Commits what arrives, until it is cancelled."""

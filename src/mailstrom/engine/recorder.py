@@ -74,7 +74,7 @@ class Recorder:
         """Whether all were recorded."""
         self._begin_settling(job, outcomes)
         assert job.kept is not None
-        kept = await asyncio.shield(job.kept)
+        kept = job.kept.result() if job.kept.done() else await asyncio.shield(job.kept)
         before = job.settled()
         if kept:
             await self._tell(job.claim, before, outcomes)

@@ -60,6 +60,8 @@ class FamilyMemory:
 
     def usable(self, route: Route, now: float) -> Route:
         """The route without skipped families; as it was when nothing would be left."""
+        if not self._skipped_until:
+            return route
         kept = tuple(
             replace(host, addresses=left)
             for host in route.hosts
@@ -97,7 +99,7 @@ class Router:
         self._own_names = frozenset(own_names)
         self._addresses_per_pass = addresses_per_pass
         self._families = FamilyMemory()
-        self._relay_addresses: tuple[tuple[str, ...], float] = ((), 0.0)
+        self._kept_relay: tuple[Route, float] | None = None  # and until when
         self._own_addresses: tuple[frozenset[str], float] | None = None
 
     async def route(self, route_key: str, tries: int = 0) -> Route | RouteFailure:
@@ -142,16 +144,17 @@ class Router:
         return await self._remote_route(route_key, delivery)
 
     async def _relay_route(self, relay: RelayConfig) -> Route | RouteFailure:
+        if self._kept_relay is not None and self._clock.monotonic() < self._kept_relay[1]:
+            return self._kept_relay[0]
         name = relay.domain_name
         addresses = await self._relay_lookup(name)
         if isinstance(addresses, RouteFailure):
             return addresses
-        return Route(hosts=(Host(name=name, addresses=addresses),), lane=relay.route_key)
+        route = Route(hosts=(Host(name=name, addresses=addresses),), lane=relay.route_key)
+        self._kept_relay = (route, self._clock.monotonic() + RELAY_KEPT_SECS)
+        return route
 
     async def _relay_lookup(self, name: str) -> tuple[str, ...] | RouteFailure:
-        kept, until = self._relay_addresses
-        if kept and self._clock.monotonic() < until:
-            return kept
         literal = parse_literal(name)
         if literal is not None:
             return (literal,)
@@ -162,7 +165,6 @@ class Router:
             return deferred("4.4.3", f"the relay {name} could not be looked up: {error}")
         if not found:
             return deferred("4.4.3", f"the relay {name} has no address")
-        self._relay_addresses = (tuple(found), self._clock.monotonic() + RELAY_KEPT_SECS)
         return tuple(found)
 
     async def _remote_route(self, domain: str, delivery: RemoteDeliveryConfig) -> Route | RouteFailure:

@@ -73,6 +73,8 @@ class StrictProtocol(asyncio.Protocol):
         self._awaited = 0  # replies owed to us
         self._replies: deque[ParsedReply] = deque()
         self._waiter: asyncio.Future[bool] | None = None
+        self._waits_until = 0.0  # who waits
+        self._timer: asyncio.TimerHandle | None = None
         self._below: asyncio.Transport | None = None  # the plain transport under TLS
         self._writing_paused = False
         self._in_content = False
@@ -334,13 +336,28 @@ class StrictProtocol(asyncio.Protocol):
     async def _woken(self, until: float) -> bool:
         """Waits for anything to happen; False when nothing did until then."""
         waiter: asyncio.Future[bool] = self._loop.create_future()
-        self._waiter = waiter
-        timer = self._loop.call_at(until, _expire, waiter)
+        self._waiter, self._waits_until = waiter, until
+        if self._timer is None or self._timer.when() > until:
+            self._set_timer(until)
         try:
             return await waiter
         finally:
-            timer.cancel()
             self._waiter = None
+
+    def _set_timer(self, at: float) -> None:
+        """One timer serves many waits: one that ends later finds it set, and is looked at when it rings."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._rings, at)
+
+    def _rings(self, at: float) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._waits_until > at:
+            self._set_timer(self._waits_until)
+        else:
+            self._waiter.set_result(False)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -362,6 +379,9 @@ class StrictProtocol(asyncio.Protocol):
         if self.transport is not None and not self._aborted and not self._lost:
             self._aborted = True  # once: TLS of CPython 3.11.2 fails at a second abort
             self.transport.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._wake()
         if first and self.on_end is not None:
             self.on_end()
@@ -369,11 +389,6 @@ class StrictProtocol(asyncio.Protocol):
 
     def _secs(self, timeout: float | None) -> float:
         return self.deadline - self._loop.time() if timeout is None else timeout
-
-
-def _expire(waiter: asyncio.Future[bool]) -> None:
-    if not waiter.done():
-        waiter.set_result(False)
 
 
 def _text(octets: bytes) -> str:

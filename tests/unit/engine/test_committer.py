@@ -28,6 +28,7 @@ class Counted(ExclusiveStorage):
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(MemoryStorage(), lease_clock=clock.monotonic)
+        self.never_blocks = False
         self.commits: list[tuple[float, list[int]]] = []
         self.fails = False
         self.refused: set[int] = set()  # tokens of what cannot be recorded
@@ -100,6 +101,24 @@ def run(story: Callable[[Bench], Awaitable[None]]) -> None:
         committing.cancel()
 
     run_virtual(main(), loop=loop)
+
+
+def test_where_calls_return_at_once_a_result_is_recorded_without_waiting() -> None:
+    async def story(bench: Bench) -> None:
+        bench.storage.never_blocks = True
+        first, second, third = bench.claims(3)
+
+        assert bench.settle(first).done()
+        bench.storage.fails = True
+        assert not bench.settle(second).done()
+        bench.storage.fails = False
+        behind = bench.settle(third)
+
+        assert not behind.done()  # what waits goes first
+        assert await behind
+        assert [tokens for _, tokens in bench.storage.commits] == [[1], [2], [2, 3]]
+
+    run(story)
 
 
 def test_a_result_that_comes_alone_is_committed_at_once_and_alone() -> None:
