@@ -20,7 +20,7 @@ _sqlite = partial(planted, SqliteStorage)
 _postgres = partial(planted, PostgresStorage)
 
 _HELD = "_settling._held"
-_PICK = "_claiming._pick"
+_PICK = "_claiming._picking._pick"
 _FALLEN = "_claiming._make_ready"
 _NEXT = "_waiting._next"
 _IS_CLAIMED = "CASE WHEN r.place = 'claimed' AND r.lease_until > :lease_now THEN 1 ELSE 0 END"
@@ -35,11 +35,8 @@ SQLITE_BUGS: Bugs = {
             Edit(_PICK, "keys.route_key NOT IN (SELECT value FROM json_each(:skip))", "1 = 1")
         ),
         "a claim goes by due time alone": _sqlite(
-            Edit(
-                _PICK,
-                "h.route_key = (SELECT route_key FROM due_keys LIMIT 1)",
-                "h.route_key IN (SELECT route_key FROM due_keys)",
-            )
+            Edit(_PICK, "SELECT route_key FROM due_keys LIMIT :count", "SELECT route_key FROM due_keys"),
+            Edit(_PICK, "found IS NOT NULL)", "found IS NOT NULL) ORDER BY json_extract(found, '$[0]')"),
         ),
         "the first key of the alphabet is served until it is empty": _sqlite(Edit(_PICK, ":after", "''")),
         "within a key what was stored first comes first": _sqlite(
@@ -53,20 +50,21 @@ SQLITE_BUGS: Bugs = {
             Edit("_claiming._write_ahead", "crashes = crashes + 1", "crashes = crashes")
         ),
         "what crashed is tried again at once": _sqlite(
-            Edit("_claiming._write_ahead", "json_extract(:waits, '$[' || crashes || ']')", "NULL")
+            Edit("_claiming._write_ahead", "coalesce(given.due_at,", "coalesce(NULL,")
         ),
         "all recipients of a claim wait for the same crash": _sqlite(
             Edit(
                 "_claiming._write_ahead",
-                "|| crashes ||",
-                "|| (SELECT max(crashes) FROM mailstrom_recipients) ||",
+                "coalesce(given.due_at,",
+                "coalesce((SELECT max(json_extract(value, '$[3]')) FROM json_each(:rows)),",
             )
         ),
         "a token comes again": _sqlite(
             Edit(
-                "_claiming._new_token",
-                "UPDATE mailstrom_counters SET value = value + 1 WHERE name = 'token' RETURNING value",
-                "SELECT coalesce(max(token), 0) + 1 FROM mailstrom_recipients WHERE lease_until IS NOT NULL",
+                "_claiming._new_tokens",
+                "UPDATE mailstrom_counters SET value = value + :count WHERE name = 'token' RETURNING value",
+                "SELECT coalesce(max(token), 0) + :count FROM mailstrom_recipients"
+                " WHERE lease_until IS NOT NULL",
             )
         ),
         "a lease never ends": _sqlite(Edit(_FALLEN, "r.lease_until <= :lease_now", "r.lease_until < 0")),
@@ -77,8 +75,15 @@ SQLITE_BUGS: Bugs = {
     "steps": {
         "each step begins at the first key": careless.BeginsEachStepAnew,
         "what fell due becomes ready once in a step": _sqlite(Edit(_FALLEN, "RETURNING 1", "")),
-        "a step claims the rows of the first claim again": _sqlite(
+        "what was claimed is ready": _sqlite(
             Edit("_claiming._write_ahead", "SET place = 'claimed'", "SET place = 'ready'")
+        ),
+        "a turn begins where the turn before began": _sqlite(
+            Edit(_PICK, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, h.position) >= ("),
+            Edit(_PICK, "(r.due_at, r.seq, r.position) > (", "(r.due_at, r.seq, r.position) >= ("),
+        ),
+        "a message to many has one turn in a step": _sqlite(
+            Edit(_PICK, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, -h.position) > (")
         ),
     },
     "leases": {
@@ -142,7 +147,9 @@ SQLITE_BUGS: Bugs = {
             Edit("_leasing._mark_dot_sent", "r.mark IS NULL AND", "")
         ),
         "an order is forgotten when the claim is settled": _sqlite(Edit(_HELD, "r.mark,", "NULL,")),
-        "an order is forgotten when the lease ends": _sqlite(Edit(_PICK, "r.mark,", "NULL,")),
+        "an order is forgotten when the lease ends": _sqlite(
+            Edit("_claiming._picked", "r.mark,", "NULL,")
+        ),
     },
     "order_parts": {
         "each part of an order begins at the beginning": _sqlite(

@@ -106,6 +106,10 @@ def test_nobody_waits_long_for_what_another_transaction_has_locked(storage: Aski
     assert storage.settings("lock_timeout") == {"10s"}
 
 
+def test_a_statement_of_a_millisecond_is_not_compiled_for_half_a_second(storage: Asking) -> None:
+    assert storage.settings("jit") == {"off"}
+
+
 def test_stores_that_wait_for_an_open_outbox_leave_connections_to_the_engine(database: str) -> None:
     """Row 47: else no lease could be renewed meanwhile."""
     with (

@@ -30,11 +30,15 @@ __all__ = ["Transactions"]
 T = TypeVar("T")
 
 # A process that was stopped in a transaction, or whose network is gone, must not keep its locks; and
-# nobody waits long for somebody else's transaction, such as an outbox's that was left open.
-_BOUNDED = "SET LOCAL idle_in_transaction_session_timeout TO '20s'; SET LOCAL lock_timeout TO '10s'"
-_SYNCED = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_BOUNDED}"
+# nobody waits long for somebody else's transaction, such as an outbox's that was left open. And the
+# planner thinks so badly of recursion that it would compile for half a second what takes a millisecond.
+_SETTINGS = "; ".join(
+    f"SET LOCAL {setting}"
+    for setting in ("idle_in_transaction_session_timeout TO '20s'", "lock_timeout TO '10s'", "jit TO off")
+)
+_SYNCED = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_SETTINGS}"
 _UNSYNCED = f"{_SYNCED}; SET LOCAL synchronous_commit TO off"
-_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_BOUNDED}"
+_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_SETTINGS}"
 
 _TRIES = 3
 _OUTCOME_SECS = 5.0  # how long to wait for the server that knows what became of a COMMIT

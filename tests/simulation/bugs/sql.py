@@ -26,10 +26,11 @@ def _edited(statement: str, *edit: str) -> str:
 
 @replaces(Claiming, "_grant")
 def two_workers_get_the_same_rows(right: Any, self: Any, *args: Any) -> Any:
-    claim = yield from right(self, *args)
+    granted = yield from right(self, *args)
     sql = "UPDATE mailstrom_recipients SET place = 'ready' WHERE token = :token"
-    yield Statement(sql, {"token": claim.token})
-    return claim
+    for each in granted:
+        yield Statement(sql, {"token": each.claim.token})
+    return granted
 
 
 @replaces(Claiming, "__init__")
@@ -46,7 +47,8 @@ def rows_keep_no_crash_counter(right: Any, self: Any, dialect: Any) -> None:
 
 @replaces(Claiming, "_stop")
 def a_cancel_of_claimed_rows_is_forgotten(right: Any, self: Any, found: Any, now: Any) -> Any:
-    return (yield from right(self, [replace(each, mark=None) for each in found], now))
+    unmarked = [[replace(each, mark=None) for each in turn] for turn in found]
+    return (yield from right(self, unmarked, now))
 
 
 @replaces(Leasing, "__init__")

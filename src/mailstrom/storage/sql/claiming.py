@@ -1,36 +1,40 @@
-"""How work is taken: what fell due, the next route key's turn, and a lease for it.
+"""How work is taken: what fell due, the next turns, and a lease for each. A whole step at once:
 
     1  what waited and fell due, and what claims had whose lease ended, is ready now
-    2  the first route key behind the one that was served last which has something due that may
-       be taken: key by key, each with one look into an index; then, of what fell due there
-       first, up to `CLAIM_LIMIT` recipients of one message
-    3  the email, unless it is at hand
-    4  a new token, and with it owner, lease, crash and the wait after that on their rows
+    2  the next turns: see `picking`
+    3  the rows of those that are admitted
+    4  their emails, where they are not at hand
+    5  new tokens
+    6  with these owner, lease, crash and the wait after that, on their rows
 
-On PostgreSQL what another worker is just taking is passed over.
+That is all where each turn comes to a claim. The step begins again at 2 behind the first that does not:
+a route key is not admitted, what was asked of an earlier claim takes effect, something cannot be read.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from ...abc import CLAIM_LIMIT, Claim, Outcome, Terms
+from ...abc import Claim, Outcome, Terms
 from ...status import Deferred, printable
 from .. import changes
 from . import rows
 from .dialect import Dialect
 from .emails import Loaded, RecentEmails
-from .keys import due_keys
+from .picking import Picking, Turn, admitted
 from .rows import MICROSECOND, Standing
-from .script import Script, Statement
+from .script import Row, Script, Statement
 from .writing import Change, Writing, freed, stopped
 
 _log = logging.getLogger("mailstrom.storage")
 
 MOVED_AT_ONCE = 1000  # rows of each kind, at first; as many again where claims have used them up
+TURNS_AT_ONCE = 200  # or the limit of the step
+
+_Taken = tuple[list[Standing], Loaded]  # what a claim is for
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +45,49 @@ class Granted:
     loaded: Loaded
 
 
+@dataclass(slots=True)
+class _Step:
+    """How far it has come."""
+
+    now: datetime
+    terms: Terms
+    after: str  # the route key whose turn was the last
+    passed: set[str]  # route keys
+    granted: list[Granted] = field(default_factory=list)
+
+    @property
+    def keys(self) -> list[str]:
+        return [each.claim.route_key for each in self.granted]
+
+
 class Claiming:
     """The statements that claim; they are made once."""
 
     def __init__(self, dialect: Dialect) -> None:
-        t = dialect.prefix
+        t, nth = dialect.prefix, dialect.nth
         self._writing = Writing(dialect)
         self._emails = RecentEmails()
+        self._picking = Picking(dialect)
         self._make_ready = _make_ready(dialect)
-        self._pick = f"""
-            {due_keys(dialect)}
-            {rows.standings(dialect)}
-            r.place = 'ready' AND (r.route_key, r.due_at, r.seq) = (
-                SELECT h.route_key, h.due_at, h.seq FROM {t}recipients AS h
-                WHERE h.place = 'ready' AND h.due_at <= :now
-                    AND h.route_key = (SELECT route_key FROM due_keys LIMIT 1)
-                ORDER BY h.due_at, h.seq, h.position LIMIT 1 {dialect.skip_locked.format("h")})
-            ORDER BY r.position LIMIT {CLAIM_LIMIT} {dialect.skip_locked.format("r")}"""
-        self._first_key = f"{due_keys(dialect)} SELECT route_key FROM due_keys LIMIT 1"
+        self._picked = f"""
+            {rows.standings(dialect)} (r.seq, r.position) IN (
+                SELECT {nth.format("value", 0)}, {nth.format("value", 1)} FROM {dialect.each.format(":rows")})
+            ORDER BY r.seq, r.position"""
         self._load = f"""
-            SELECT m.envelope, m.submitted_at, m.send_at, b.content, CAST((
-                SELECT {dialect.all_texts.format("listed.address")} FROM (
-                    SELECT address FROM {t}recipients WHERE seq = :seq ORDER BY position) AS listed) AS TEXT)
-            FROM {t}messages AS m JOIN {t}bodies AS b ON b.seq = m.seq WHERE m.seq = :seq"""
-        self._new_token = Statement(dialect.new_token, {})
+            SELECT m.seq, m.envelope, m.submitted_at, m.send_at, b.content, CAST((
+                SELECT {dialect.array_of_all.format("listed.address")} FROM (
+                    SELECT address FROM {t}recipients WHERE seq = m.seq ORDER BY position) AS listed) AS TEXT)
+            FROM {t}messages AS m JOIN {t}bodies AS b ON b.seq = m.seq
+            WHERE {dialect.among.format("m.seq", ":seqs")}"""
+        self._new_tokens = dialect.new_tokens
         self._write_ahead = f"""
-            UPDATE {t}recipients SET place = 'claimed', crashes = crashes + 1, owner = :owner, token = :token,
-                due_at = coalesce(:now + {dialect.nth.format(":waits", "crashes")}, due_at),
+            UPDATE {t}recipients SET place = 'claimed', crashes = crashes + 1, owner = :owner,
+                token = given.token, due_at = coalesce(given.due_at, {t}recipients.due_at),
                 lease_until = {dialect.lease_now} + :lease, mark = NULL, marked_at = NULL
-            WHERE seq = :seq AND {dialect.among.format("position", ":positions")}
+            FROM (SELECT {nth.format("value", 0)} AS seq, {nth.format("value", 1)} AS position,
+                    {nth.format("value", 2)} AS token, {nth.format("value", 3)} AS due_at
+                FROM {dialect.each.format(":rows")}) AS given
+            WHERE {t}recipients.seq = given.seq AND {t}recipients.position = given.position
             RETURNING lease_until"""
         self._find = f"""
             SELECT 1 FROM {t}recipients WHERE token = :token AND owner = :owner AND lease_until = :lease_until
@@ -84,16 +102,15 @@ class Claiming:
 
     def claim(self, now: datetime, terms: Terms, *, after: str) -> Script[list[Granted]]:
         """The next due work, of the route keys behind `after` first; see `SharedStorage.claim_many`."""
-        passed = set(terms.skip)
-        granted: list[Granted] = []
+        step = _Step(now, terms, after, set(terms.skip))
         count = -1
-        while count < len(granted) < terms.limit:
-            count = len(granted)
+        while count < len(step.granted) < terms.limit:
+            count = len(step.granted)
             moved = yield Statement(self._make_ready, {"now": rows.micros(now)})
-            after = yield from self._claim_ready(now, terms, passed, granted, after)
+            yield from self._claim_ready(step)
             if len(moved) < MOVED_AT_ONCE:
                 break
-        return granted
+        return step.granted
 
     def stand(self, granted: Sequence[Granted]) -> Script[bool]:
         """The claims are there, though nobody answered to their COMMIT: all are, if one is."""
@@ -102,33 +119,131 @@ class Claiming:
                 return True
         return False
 
-    def _claim_ready(
-        self, now: datetime, terms: Terms, passed: set[str], granted: list[Granted], after: str
-    ) -> Script[str]:
-        """Claims what is ready, up to the limit; the route key that came last."""
-        while len(granted) < terms.limit:
-            found = yield from self._pick_next(now, passed, after)
-            if found is None:
-                break
-            after = found[0].recipient.route_key
-            if terms.admits(after, [each.claim.route_key for each in granted]):
-                granted += yield from self._take(found, now, terms, granted)
-            else:
-                passed.add(after)
-        return after
+    def keep(self, granted: Granted) -> None:
+        """Keeps the email of a claim that is committed, where more of its recipients may follow."""
+        if len(granted.claim.recipients) < len(granted.loaded.email.recipients):
+            self._emails.keep(granted.loaded)
 
-    def _take(
-        self, found: Sequence[Standing], now: datetime, terms: Terms, before: Sequence[Granted]
-    ) -> Script[list[Granted]]:
-        """The claim for those of them that may be claimed, if any."""
-        free = yield from self._stop(found, now)
-        if not free:
+    def _claim_ready(self, step: _Step) -> Script[None]:
+        """Claims what is ready, up to the limit."""
+        count = step.terms.limit
+        while len(step.granted) < step.terms.limit:
+            turns = yield from self._picking.pick(step.now, step.passed, step.after, count)
+            all_went = yield from self._take(turns, step)
+            if all_went and len(turns) < count:
+                break
+            count = max(count, min(2 * count, TURNS_AT_ONCE))  # many may be refused one after the other
+
+    def _take(self, turns: Sequence[Turn], step: _Step) -> Script[bool]:
+        """Claims for these turns, up to the first that is admitted and comes to nothing; there was none."""
+        told = admitted(turns, step.terms, step.keys)
+        taken = yield from self._taken([turn for turn, is_admitted in told if is_admitted], step)
+        claimed: list[_Taken] = []
+        all_went = True
+        for turn, is_admitted in told:
+            step.after = turn.route_key
+            if not is_admitted:
+                step.passed.add(turn.route_key)
+            elif (each := taken.pop(0)) is not None:
+                claimed.append(each)
+            else:
+                all_went = False  # what comes behind it was admitted beside a claim that there is not
+                break
+        if claimed:
+            step.granted += yield from self._grant(claimed, step)
+        return all_went
+
+    def _taken(self, turns: Sequence[Turn], step: _Step) -> Script[list[_Taken | None]]:
+        """What each of the turns is for; None: nothing of it may be claimed."""
+        if not turns:
             return []
-        loaded = yield from self._loaded(free, before)
-        if isinstance(loaded, Loaded):
-            return [Granted((yield from self._grant(free, loaded, now, terms)), loaded)]
-        yield from self._hold(free, loaded, now)
-        return []
+        free = yield from self._stop((yield from self._standing(turns)), step.now)
+        loaded = yield from self._loaded([each[0] for each in free if each], step)
+        taken: list[_Taken | None] = []
+        for each in free:
+            email = loaded[each[0].seq] if each else None
+            if isinstance(email, str):
+                yield from self._hold(each, email, step.now)
+            taken.append((each, email) if isinstance(email, Loaded) else None)
+        return taken
+
+    def _standing(self, turns: Sequence[Turn]) -> Script[list[list[Standing]]]:
+        """The rows of each turn."""
+        places = [(turn.seq, position) for turn in turns for position in turn.positions]
+        found = yield Statement(self._picked, {"rows": rows.as_json(places)})
+        standing = {(each.seq, each.position): each for each in map(rows.standing_of, found)}
+        return [[standing[turn.seq or 0, position] for position in turn.positions] for turn in turns]
+
+    def _stop(self, found: Sequence[Sequence[Standing]], now: datetime) -> Script[list[list[Standing]]]:
+        """Carries out what was asked while an earlier claim had them; of each turn who may be claimed."""
+        free: list[list[Standing]] = []
+        marked: list[Change] = []
+        unreadable: list[Standing] = []
+        for turn in found:
+            free.append([])
+            for each in turn:
+                after = changes.lapsed(each.recipient, mark=each.mark, expires_at=each.expires_at)
+                if after is not each.recipient:
+                    marked.append(Change(after=stopped(each, after, now), at=now))
+                elif each.is_readable:
+                    free[-1].append(each)
+                else:
+                    unreadable.append(each)
+        yield from self._writing.write(marked)
+        yield from self._hold(unreadable, rows.UNREADABLE, now)
+        return free
+
+    def _loaded(self, those: Sequence[Standing], step: _Step) -> Script[dict[int, Loaded | str]]:
+        """Their emails by `seq`, or why one cannot be sent."""
+        at_hand = {each.claim.email.message_id: each.loaded for each in step.granted}
+        loaded: dict[int, Loaded | str] = {}
+        missing: dict[int, Standing] = {}
+        for each in those:
+            kept = at_hand.get(each.message_id) or self._emails.get(each.message_id, each.fingerprint)
+            if kept is not None:
+                loaded[each.seq] = kept
+            else:
+                missing[each.seq] = each
+                loaded[each.seq] = "the content is gone from the storage"
+        if missing:
+            for row in (yield Statement(self._load, {"seqs": rows.as_json(list(missing))})):
+                loaded[row[0]] = _loaded(missing[row[0]], row)
+        return loaded
+
+    def _grant(self, taken: Sequence[_Taken], step: _Step) -> Script[list[Granted]]:
+        tokens = _tokens((yield Statement(self._new_tokens, {"count": len(taken)})), len(taken))
+        if lost := {each.token for free, _ in taken for each in free if each.lease_until is not None}:
+            yield Statement(self._lose, {"tokens": rows.as_json(list(lost))})
+        given = {
+            "rows": rows.as_json(
+                [
+                    (each.seq, each.position, token, due_at)
+                    for token, (free, _) in zip(tokens, taken, strict=True)
+                    for each, due_at in _waiting(free, step)
+                ]
+            ),
+            "owner": step.terms.owner,
+            "lease": step.terms.lease // MICROSECOND,
+        }
+        ((lease_until,), *_) = yield Statement(self._write_ahead, given)
+        ends = rows.instant(lease_until)
+        return [
+            Granted(
+                Claim(
+                    email=loaded.email,
+                    route_key=free[0].recipient.route_key,
+                    recipients=tuple(each.recipient for each in free),
+                    submitted_at=loaded.submitted_at,
+                    send_at=loaded.send_at,
+                    expires_at=free[0].expires_at,
+                    owner=step.terms.owner,
+                    token=token,
+                    lease_until=ends,
+                ),
+                loaded,
+            )
+            for token, (free, loaded) in zip(tokens, taken, strict=True)
+        ]
 
     def _stands(self, claim: Claim) -> Script[bool]:
         given = {
@@ -139,88 +254,34 @@ class Claiming:
         }
         return bool((yield Statement(self._find, given)))
 
-    def keep(self, granted: Granted) -> None:
-        """Keeps the email of a claim that is committed, where more of its recipients may follow."""
-        if len(granted.claim.recipients) < len(granted.loaded.email.recipients):
-            self._emails.keep(granted.loaded)
-
-    def _pick_next(self, now: datetime, passed: set[str], after: str) -> Script[list[Standing] | None]:
-        """Rows that are locked now, of one message and route key; None: nothing is due."""
-        while True:
-            given = {"now": rows.micros(now), "skip": rows.as_json(sorted(passed)), "after": after}
-            if found := (yield Statement(self._pick, given)):
-                return [rows.standing_of(row) for row in found]
-            busy = yield Statement(self._first_key, given)
-            if not busy:
-                return None
-            passed.add(busy[0][0])  # others are just taking all that is due there
-
-    def _stop(self, found: Sequence[Standing], now: datetime) -> Script[list[Standing]]:
-        """Carries out what was asked while an earlier claim had them; those that may be claimed."""
-        free: list[Standing] = []
-        marked: list[Change] = []
-        unreadable: list[Standing] = []
-        for each in found:
-            after = changes.lapsed(each.recipient, mark=each.mark, expires_at=each.expires_at)
-            if after is not each.recipient:
-                marked.append(Change(after=stopped(each, after, now), at=now))
-            elif each.is_readable:
-                free.append(each)
-            else:
-                unreadable.append(each)
-        yield from self._writing.write(marked)
-        yield from self._hold(unreadable, rows.UNREADABLE, now)
-        return free
-
-    def _loaded(self, free: Sequence[Standing], before: Sequence[Granted]) -> Script[Loaded | str]:
-        """Their email, or why it cannot be sent."""
-        message_id, fingerprint = free[0].message_id, free[0].fingerprint
-        for each in before:
-            if (each.loaded.email.message_id, each.loaded.fingerprint) == (message_id, fingerprint):
-                return each.loaded
-        kept = self._emails.get(message_id, fingerprint)
-        if kept is not None:
-            return kept
-        found = yield Statement(self._load, {"seq": free[0].seq})
-        if not found:
-            return "the content is gone from the storage"
-        envelope, submitted_at, send_at, content, addresses = found[0]
-        email = rows.email_of(message_id, envelope, addresses, content)
-        if email is None:
-            return "its envelope cannot be read"
-        return Loaded(email, fingerprint, rows.instant(submitted_at), rows.maybe_instant(send_at))
-
-    def _grant(self, free: Sequence[Standing], loaded: Loaded, now: datetime, terms: Terms) -> Script[Claim]:
-        token = int((yield self._new_token)[0][0])
-        if lost := {each.token for each in free if each.lease_until is not None}:
-            yield Statement(self._lose, {"tokens": rows.as_json(list(lost))})
-        given = {
-            "seq": free[0].seq,
-            "positions": rows.as_json([each.position for each in free]),
-            "owner": terms.owner,
-            "token": token,
-            "lease": terms.lease // MICROSECOND,
-            "now": rows.micros(now),
-            "waits": rows.as_json([wait // MICROSECOND or None for wait in terms.backoff()]),
-        }
-        taken = yield Statement(self._write_ahead, given)
-        return Claim(
-            email=loaded.email,
-            route_key=free[0].recipient.route_key,
-            recipients=tuple(each.recipient for each in free),
-            submitted_at=loaded.submitted_at,
-            send_at=loaded.send_at,
-            expires_at=free[0].expires_at,
-            owner=terms.owner,
-            token=token,
-            lease_until=rows.instant(taken[0][0]),
-        )
-
     def _hold(self, those: Sequence[Standing], reason: str, now: datetime) -> Script[None]:
         """Lets nobody try what cannot be sent: somebody has changed the rows from outside, say."""
         for message_id in {each.message_id for each in those}:
             _log.error("%s: held: %s", printable(message_id), reason)
         yield from self._writing.write([_held(each, f"held: {reason}", now) for each in those])
+
+
+def _tokens(drawn: Sequence[Row], count: int) -> list[int]:
+    """As many, ascending."""
+    tokens = sorted(token for (token,) in drawn)
+    return tokens if len(tokens) == count else list(range(tokens[-1] - count + 1, tokens[-1] + 1))
+
+
+def _waiting(free: Sequence[Standing], step: _Step) -> Iterator[tuple[Standing, int | None]]:
+    """When each is due should the claim end in a crash; None: its turn stays where it is."""
+    backoff = step.terms.backoff()
+    for each in free:
+        crashes = each.recipient.crashes
+        wait = backoff[crashes] if crashes < len(backoff) else None
+        yield each, rows.micros(step.now + wait) if wait else None
+
+
+def _loaded(standing: Standing, row: Row) -> Loaded | str:
+    _, envelope, submitted_at, send_at, content, addresses = row
+    email = rows.email_of(standing.message_id, envelope, addresses, content)
+    if email is None:
+        return "its envelope cannot be read"
+    return Loaded(email, standing.fingerprint, rows.instant(submitted_at), rows.maybe_instant(send_at))
 
 
 def _held(standing: Standing, reason: str, now: datetime) -> Change:

@@ -26,14 +26,16 @@ class Dialect:
     commits_in_order: bool  # a transaction that begins to write later commits later
     own_tables: tuple[str, ...]  # what else is created
     has_table: str  # rows where the table :name is there
-    new_token: str  # the next number that never comes again
+    new_tokens: str  # the next :count numbers that never come again; the last alone: they follow each other
     lease_now: str  # the lease clock, in microseconds; ":lease_now" is filled in by the storage
     for_update: str  # behind a SELECT: its rows of the table {} are locked until the transaction ends
     skip_locked: str  # the same, passing over what others have locked
     each_text: str  # the texts of the JSON array {}, as rows of a subquery
     among: str  # a condition: the column {0} is one of the integers in the JSON array {1}
     nth: str  # the integer at the place {1}, from 0, of the JSON array {0}; NULL where there is none
-    all_texts: str  # a JSON array of all {} in a group
+    each: str  # what the JSON array {} holds, as a table with the one column `value`
+    array_of: str  # a JSON array of these values
+    array_of_all: str  # a JSON array of all {} in a group
 
 
 SQLITE = Dialect(
@@ -48,14 +50,16 @@ SQLITE = Dialect(
     commits_in_order=True,
     own_tables=("INSERT INTO mailstrom_counters (name, value) VALUES ('token', 0)",),
     has_table="SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name",
-    new_token="UPDATE mailstrom_counters SET value = value + 1 WHERE name = 'token' RETURNING value",
+    new_tokens="UPDATE mailstrom_counters SET value = value + :count WHERE name = 'token' RETURNING value",
     lease_now=":lease_now",
     for_update="",
     skip_locked="",
     each_text="SELECT value FROM json_each({})",
     among="{0} IN (SELECT value FROM json_each({1}))",
     nth="json_extract({0}, '$[' || {1} || ']')",
-    all_texts="json_group_array({})",
+    each="json_each({})",
+    array_of="json_array({})",
+    array_of_all="json_group_array({})",
 )
 
 
@@ -81,12 +85,14 @@ def postgres(schema: str) -> Dialect:
         ),
         # read as rows: to_regclass() may answer from a cache that knows nothing of others' commits
         has_table="SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname || '.' || tablename = :name",
-        new_token=f"SELECT nextval('{schema}.tokens')",
+        new_tokens=f"SELECT nextval('{schema}.tokens') FROM generate_series(1, CAST(:count AS INTEGER))",
         lease_now="CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS BIGINT)",
         for_update="FOR UPDATE OF {}",
         skip_locked="FOR UPDATE OF {} SKIP LOCKED",
         each_text="SELECT json_array_elements_text(CAST({} AS json))",
         among="{0} = ANY (CAST(translate({1}, '[]', '{{}}') AS BIGINT[]))",
         nth="CAST(CAST({0} AS json) ->> {1} AS BIGINT)",
-        all_texts="json_agg({})",
+        each="json_array_elements(CAST({} AS json))",
+        array_of="json_build_array({})",
+        array_of_all="json_agg({})",
     )

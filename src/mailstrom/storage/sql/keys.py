@@ -14,7 +14,8 @@ def due_keys(dialect: Dialect) -> str:
     return f"""
         {ready_keys(dialect)}, due_keys AS (
             SELECT keys.route_key FROM keys
-            WHERE keys.route_key NOT IN ({dialect.each_text.format(":skip")})
+            WHERE (keys.lap = 1 OR keys.route_key <= :after) -- once each
+                AND keys.route_key NOT IN ({dialect.each_text.format(":skip")})
                 AND EXISTS (SELECT 1 FROM {dialect.prefix}recipients AS d
                     WHERE d.place = 'ready' AND d.route_key = keys.route_key AND d.due_at <= :now))"""
 

@@ -17,7 +17,7 @@ class Notes:
     def __init__(self, dialect: Dialect) -> None:
         t = dialect.prefix
         named = "n.namespace = :namespace AND n.key = :key"
-        self._new_version = Statement(dialect.new_token, {})
+        self._new_version = Statement(dialect.new_tokens, {"count": 1})
         self._read = f"""
             SELECT n.value, n.expires_at, n.version FROM {t}notes AS n
             WHERE {named} AND n.expires_at > :now"""

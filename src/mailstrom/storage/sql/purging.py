@@ -11,10 +11,8 @@ from datetime import datetime, timedelta
 
 from . import rows
 from .dialect import Dialect
-from .rows import MICROSECOND
+from .rows import LONG_AGO, MICROSECOND
 from .script import Batch, Script, Statement
-
-LONG_AGO = -(1 << 62)
 
 
 class Purging:

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+LONG_AGO = -(1 << 62)  # before every instant that is stored
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 _NO_ATTEMPTS = "[]"

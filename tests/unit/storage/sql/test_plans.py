@@ -72,7 +72,7 @@ def test_the_texts_of_statements_are_made_once() -> None:
 
         texts = [storage.texts_of(storage.claimed) for _ in range(2)]
 
-    assert [one is two for one, two in zip(*texts, strict=True)] == [True] * 5
+    assert [one is two for one, two in zip(*texts, strict=True)] == [True] * 6
 
 
 def test_no_statement_of_postgresql_has_what_its_drivers_take_for_a_parameter() -> None:

@@ -11,7 +11,7 @@ from mailstrom.abc import CLAIM_LIMIT, Claim, Terms
 from mailstrom.errors import StorageError
 from mailstrom.status import Delivered
 from mailstrom.storage.sql.claiming import MOVED_AT_ONCE
-from mailstrom.testing.storage_kit import LATER, LEASE, NOW, an_entry, id_of, settlement
+from mailstrom.testing.storage_kit import LATER, LEASE, NOW, WHOLE_LEASE_SECS, an_entry, id_of, settlement
 from tests.unit.storage.sql.memory import MemorySqlStorage
 
 
@@ -46,13 +46,63 @@ def test_a_step_is_one_transaction(storage: MemorySqlStorage) -> None:
     assert len(storage.transactions) == 1
 
 
-def test_each_claim_more_takes_four_statements(storage: MemorySqlStorage) -> None:
-    stored(storage, 10)
+@pytest.mark.parametrize("limit", [1, 2, 50])
+def test_a_step_takes_six_statements_however_many_claims_it_grants(
+    storage: MemorySqlStorage, limit: int
+) -> None:
+    stored(storage, 60)
+    storage.asked.clear()
 
-    one = storage.texts_of(lambda: storage.claim_many(NOW, terms(1)))
-    three = storage.texts_of(lambda: storage.claim_many(NOW, terms(3)))
+    claims = storage.claim_many(NOW, terms(limit))
 
-    assert (len(one), len(three)) == (5, 5 + 2 * 4)
+    assert (len(claims), len(storage.asked)) == (limit, 6)
+
+
+def test_a_step_takes_one_statement_more_where_leases_have_ended(storage: MemorySqlStorage) -> None:
+    stored(storage, 50)
+    storage.claim_many(NOW, terms())
+    storage.advance_lease_clock(WHOLE_LEASE_SECS)
+    storage.asked.clear()
+
+    claims = storage.claim_many(NOW, terms())
+
+    assert (len(claims), len(storage.asked)) == (50, 7)
+
+
+def test_what_one_route_key_is_admitted_for_is_granted_in_one_step(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry(f"{number}") for number in range(60)])
+    storage.asked.clear()
+
+    claims = storage.claim_many(NOW, terms(admits=lambda _, before: len(before) < 20))
+
+    assert [claim.email.message_id for claim in claims] == [id_of(f"{number}") for number in range(20)]
+    assert len(storage.asked) == 6 + 1  # is there another key?
+
+
+def test_keys_that_are_refused_one_after_the_other_are_asked_for_in_ever_larger_parts(
+    storage: MemorySqlStorage,
+) -> None:
+    storage.store([an_entry(f"{number}", f"u@d{number}.example") for number in range(300)])
+    storage.asked.clear()
+
+    claims = storage.claim_many(NOW, terms(1, admits=lambda key, _: key == "d99.example"))
+
+    assert [claim.route_key for claim in claims] == ["d99.example"]
+    assert [each.params["count"] for each in storage.asked if "turns" in each.sql] == [
+        *(1, 2, 4, 8, 16, 32, 64, 128, 200)
+    ]
+
+
+def test_of_turns_behind_one_that_comes_to_nothing_none_is_counted_as_granted(
+    storage: MemorySqlStorage,
+) -> None:
+    """An order ended it, or it cannot be read: what was admitted beside it is asked for again."""
+    storage.store([an_entry(f"{key}{number}", f"u@{key}.example") for number in range(2) for key in "abc"])
+    storage.rows("UPDATE mailstrom_recipients SET result = '' WHERE seq = 2")
+
+    claims = storage.claim_many(NOW, terms(admits=lambda _, before: len(before) < 3))
+
+    assert [claim.email.message_id for claim in claims] == [id_of(each) for each in ("a0", "c0", "a1")]
 
 
 def test_the_email_of_a_message_to_many_is_read_once_in_a_step(storage: MemorySqlStorage) -> None:
@@ -62,7 +112,7 @@ def test_the_email_of_a_message_to_many_is_read_once_in_a_step(storage: MemorySq
 
     claims = storage.claim_many(NOW, terms())
 
-    assert len([each for each in storage.asked if "SELECT m.envelope" in each.sql]) == 1
+    assert len([each for each in storage.asked if "m.envelope" in each.sql]) == 1
     assert [claim.email is claims[0].email for claim in claims] == [True] * 3
 
 
