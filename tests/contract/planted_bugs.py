@@ -36,7 +36,7 @@ SQLITE_BUGS: Bugs = {
         ),
         "a claim goes by due time alone": _sqlite(
             Edit(_PICK, "SELECT route_key FROM due_keys LIMIT :count", "SELECT route_key FROM due_keys"),
-            Edit(_PICK, "found IS NOT NULL)", "found IS NOT NULL) ORDER BY json_extract(found, '$[0]')"),
+            Edit(_PICK, "LIMIT :count", "ORDER BY json_extract(found, '$[0]') LIMIT :count"),
         ),
         "the first key of the alphabet is served until it is empty": _sqlite(Edit(_PICK, ":after", "''")),
         "within a key what was stored first comes first": _sqlite(
@@ -105,7 +105,7 @@ SQLITE_BUGS: Bugs = {
         ),
         "a given back claim counts a crash": careless.GiveBackCountsACrash,
         "the dot is marked for some where another is settled": _sqlite(
-            Edit("_leasing._mark_dot_sent", "AND :count = (", "AND 0 < (")
+            Edit("_leasing._mark_dots_sent", "found = wanted", "found > 0")
         ),
         "who was tried until its lease ended still is": _sqlite(
             Edit("_looking._trying", "AND r.lease_until > :lease_now", "")
@@ -117,7 +117,7 @@ SQLITE_BUGS: Bugs = {
     "dots": {
         "a mark that is refused is made": careless.MarksWhatItRefuses,
         "marks of one call are for all claims of the owner": _sqlite(
-            Edit("_leasing._mark_dot_sent", "r.token = :token AND", "")
+            Edit("_leasing._mark_dots_sent", "r.token = asked.token AND", "")
         ),
     },
     "results": {
@@ -144,7 +144,7 @@ SQLITE_BUGS: Bugs = {
             Edit("_controlling._select", _IS_CLAIMED, "0"), Edit("_controlling._applies", _IS_CLAIMED, "0")
         ),
         "a final dot is sent though a cancel waits": _sqlite(
-            Edit("_leasing._mark_dot_sent", "r.mark IS NULL AND", "")
+            Edit("_leasing._mark_dots_sent", "AND r.mark IS NULL", "")
         ),
         "an order is forgotten when the claim is settled": _sqlite(Edit(_HELD, "r.mark,", "NULL,")),
         "an order is forgotten when the lease ends": _sqlite(

@@ -34,6 +34,7 @@ class Dialect:
     among: str  # a condition: the column {0} is one of the integers in the JSON array {1}
     nth: str  # the integer at the place {1}, from 0, of the JSON array {0}; NULL where there is none
     each: str  # what the JSON array {} holds, as a table with the one column `value`
+    nth_text: str  # the text at the place {1} of the JSON array {0}
     array_of: str  # a JSON array of these values
     array_of_all: str  # a JSON array of all {} in a group
 
@@ -58,6 +59,7 @@ SQLITE = Dialect(
     among="{0} IN (SELECT value FROM json_each({1}))",
     nth="json_extract({0}, '$[' || {1} || ']')",
     each="json_each({})",
+    nth_text="json_extract({0}, '$[' || {1} || ']')",
     array_of="json_array({})",
     array_of_all="json_group_array({})",
 )
@@ -93,6 +95,7 @@ def postgres(schema: str) -> Dialect:
         among="{0} = ANY (CAST(translate({1}, '[]', '{{}}') AS BIGINT[]))",
         nth="CAST(CAST({0} AS json) ->> {1} AS BIGINT)",
         each="json_array_elements(CAST({} AS json))",
+        nth_text="CAST({0} AS json) ->> {1}",
         array_of="json_build_array({})",
         array_of_all="json_agg({})",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,20 +28,25 @@ class Leasing:
             UPDATE {t}recipients SET place = 'claimed', lease_until = {dialect.lease_now} + :lease
             WHERE (seq, position) IN (SELECT seq, position FROM mine)
             RETURNING token, lease_until"""
-        self._lock = f"""
-            SELECT r.seq FROM {t}recipients AS r
-            WHERE {dialect.among.format("r.token", ":tokens")} AND r.lease_until IS NOT NULL
-            ORDER BY r.seq, r.position {dialect.for_update.format("r")}"""
+        nth, nth_text = dialect.nth, dialect.nth_text
         # locked first: one that another call just ends would be left out, and the rest marked
-        self._mark_dot_sent = f"""
+        self._mark_dots_sent = f"""
             WITH mine AS (
-                SELECT r.seq, r.position, r.address FROM {t}recipients AS r
-                WHERE r.token = :token AND r.owner = :owner AND r.lease_until IS NOT NULL
-                    AND r.mark IS NULL AND r.address IN ({dialect.each_text.format(":addresses")})
+                SELECT asked.dot, asked.wanted, r.seq, r.position
+                FROM (SELECT {nth.format("value", 0)} AS dot, {nth.format("value", 1)} AS wanted,
+                        {nth.format("value", 2)} AS token, {nth_text.format("value", 3)} AS owner,
+                        {nth_text.format("value", 4)} AS address
+                    FROM {dialect.each.format(":asked")}) AS asked
+                CROSS JOIN {t}recipients AS r
+                WHERE r.token = asked.token AND r.owner = asked.owner AND r.address = asked.address
+                    AND {dialect.among.format("r.token", ":tokens")} -- again: by that the index is read
+                    AND r.lease_until IS NOT NULL AND r.mark IS NULL
                 ORDER BY r.seq, r.position {dialect.for_update.format("r")})
-            UPDATE {t}recipients SET dot_sent = 1 WHERE (seq, position) IN (SELECT seq, position FROM mine)
-                AND :count = (SELECT count(DISTINCT address) FROM mine)
-            RETURNING seq"""
+            UPDATE {t}recipients SET dot_sent = 1
+            WHERE (seq, position) IN (SELECT seq, position FROM (
+                SELECT seq, position, wanted, count(*) OVER (PARTITION BY dot) AS found FROM mine) AS counted
+                WHERE found = wanted)
+            RETURNING token, owner, address"""
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> Script[list[Claim | None]]:
         """Each claim with a later `lease_until`, or None where it was lost."""
@@ -55,19 +61,20 @@ class Leasing:
 
     def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
         """Marks these recipients of each claim; False, and no change, where it may not send to them all."""
-        if len(dots) > 1:  # in the order of the queue, in which all others lock, too
-            yield Statement(self._lock, {"tokens": rows.as_json([claim.token for claim, _ in dots])})
-        marked = []
-        for claim, addresses in dots:
-            marked.append((yield from self._mark(claim, addresses)))
-        return marked
+        asked = [
+            (dot, wanted, claim.token, claim.owner, address)
+            for dot, (claim, addresses) in enumerate(dots)
+            for wanted in (_rows_of(claim, addresses),)
+            for address in set(addresses)
+        ]
+        tokens = {claim.token for claim, _ in dots}
+        given = {"asked": rows.as_json(asked), "tokens": rows.as_json(list(tokens))}
+        marked = set((yield Statement(self._mark_dots_sent, given)))
+        named = [{(claim.token, claim.owner, address) for address in addresses} for claim, addresses in dots]
+        return [bool(each) and each <= marked for each in named]
 
-    def _mark(self, claim: Claim, addresses: Collection[str]) -> Script[bool]:
-        named = sorted(set(addresses))
-        given = {
-            "token": claim.token,
-            "owner": claim.owner,
-            "addresses": rows.as_json(named),
-            "count": len(named),
-        }
-        return bool((yield Statement(self._mark_dot_sent, given)))
+
+def _rows_of(claim: Claim, addresses: Collection[str]) -> int:
+    """How many they are, where each is the claim's: an address may stand twice in a message."""
+    times = Counter(recipient.address for recipient in claim.recipients)
+    return sum(times[address] or 1 for address in set(addresses))

@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-from mailstrom.abc import Claim
+import pytest
+
+from mailstrom.abc import Claim, Settlement
 from mailstrom.storage.sql.dialect import postgres
 from mailstrom.storage.sql.leasing import Leasing
-from mailstrom.storage.sql.script import Batch, Row, Statement, perform
-from mailstrom.testing.storage_kit import addresses_of, an_entry
+from mailstrom.testing.storage_kit import NOW, addresses_of, an_entry, delivered_to
 from tests.unit.storage.sql.memory import MemorySqlStorage
+
+
+@pytest.fixture
+def storage() -> Iterator[MemorySqlStorage]:
+    with MemorySqlStorage() as storage:
+        yield storage
 
 
 def dots_of(storage: MemorySqlStorage, *names: str) -> list[tuple[Claim, Collection[str]]]:
     """Marks for a claim of each of these new messages."""
-    storage.store([an_entry(name) for name in names])
+    storage.store([an_entry(name, f"{name}@dest.example") for name in names])
     claims = [storage.claimed() for _ in names]
     return [(claim, addresses_of(claim)) for claim in claims]
 
 
-def test_a_mark_that_comes_alone_takes_one_statement_and_each_more_another() -> None:
-    with MemorySqlStorage() as storage:
-        one, *three = dots_of(storage, "a", "b", "c", "d")
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_marks_take_one_statement_however_many_they_are(storage: MemorySqlStorage, count: int) -> None:
+    dots = dots_of(storage, *(f"{number}" for number in range(count)))
 
-        texts = [storage.texts_of(lambda dots=dots: storage.mark_dots_sent(dots)) for dots in ([one], three)]
-
-    assert [len(each) for each in texts] == [1, 1 + 3]
+    assert len(storage.texts_of(lambda: storage.mark_dots_sent(dots))) == 1
 
 
-def test_what_several_marks_need_is_locked_before_the_first_in_the_order_of_the_queue() -> None:
+def test_of_two_marks_for_one_claim_each_is_answered_for_itself(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry("one", "a@dest.example", "b@dest.example")])
+    claim = storage.claimed()
+    storage.settle([Settlement(claim=claim, outcomes=(delivered_to("a@dest.example"),))], NOW)
+    both, rest = addresses_of(claim), ["b@dest.example"]
+
+    assert storage.mark_dots_sent([(claim, both), (claim, rest), (claim, rest), (claim, [])]) == [
+        *(False, True, True, False)
+    ]
+
+
+def test_an_address_that_stands_twice_in_a_message_is_marked_twice(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry("one", "a@dest.example", "a@dest.example")])
+
+    assert storage.mark_dot_sent(storage.claimed(), ["a@dest.example"])
+
+    assert storage.rows("SELECT dot_sent FROM mailstrom_recipients") == [(1,), (1,)]
+
+
+def test_what_marks_need_is_locked_in_the_order_of_the_queue(storage: MemorySqlStorage) -> None:
     """As an order locks what it meets: else each could wait for the other."""
-    with MemorySqlStorage() as storage:
-        dots = dots_of(storage, "a", "b", "c")[::-1]
-    asked: list[Statement] = []
+    text = Leasing(postgres("queue"))._mark_dots_sent
 
-    def answer(statement: Statement | Batch) -> list[Row]:
-        assert isinstance(statement, Statement)
-        asked.append(statement)
-        return []
-
-    perform(Leasing(postgres("queue")).mark_dots_sent(dots), answer)
-
-    _, locks = asked[0].sql.split("ORDER BY ")
-    assert locks == "r.seq, r.position FOR UPDATE OF r"
-    assert json.loads(str(asked[0].params["tokens"])) == [claim.token for claim, _ in dots]
+    locked, _ = text.split("UPDATE queue.recipients")
+    assert locked.split("ORDER BY ")[1].strip(" )\n") == "r.seq, r.position FOR UPDATE OF r"
