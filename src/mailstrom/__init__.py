@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from . import message as message
     from .abc import SharedStorage, Storage
     from .aio import AsyncMailstrom
-    from .config import (
-        Config,
+    from .config import Config
+    from .config_delivery import (
         RelayConfig,
         RemoteDeliveryConfig,
         ResolverSetup,
@@ -155,14 +155,14 @@ _HOMES = {
     "QueueFull": "errors",
     "Queued": "status",
     "RecipientStatus": "status",
-    "RelayConfig": "config",
-    "RemoteDeliveryConfig": "config",
+    "RelayConfig": "config_delivery",
+    "RemoteDeliveryConfig": "config_delivery",
     "Reply": "status",
-    "ResolverSetup": "config",
+    "ResolverSetup": "config_delivery",
     "RetryPolicy": "schedule.retry",
     "SharedStorage": "abc",
-    "SmtpAuth": "config",
-    "SmtpTimeouts": "config",
+    "SmtpAuth": "config_delivery",
+    "SmtpTimeouts": "config_delivery",
     "SqliteStorage": "storage.sqlite",
     "Storage": "abc",
     "StorageError": "errors",

@@ -35,7 +35,7 @@ from .patience import PatientCalls
 FAILURES_UNTIL_EACH_ALONE = 4  # in a row
 FAILURES_AT_ONCE = 2  # of single ones: each may wait for a lock
 FAILURES_UNTIL_ONE_ADMITTED = 8  # in a row: an outage of half a minute is over by then
-SOON_SECS, SOON_TRIES = 5.0, 8  # what is set aside may only need more room than others: tried again soon ...
+SOON_SECS, SOON_TRIES = 5.0, 8  # what is set aside may only have met a lock: tried again soon ...
 SET_ASIDE_SECS = 60.0  # ... then now and then
 
 _log = logging.getLogger("mailstrom")
