@@ -96,8 +96,12 @@ class Runtime:
         self._in_loop(Engine.wake)
 
     def pause(self) -> None:
-        """Takes no new work."""
-        self._ask("pause", Engine.pause)
+        """Takes no new work: nothing that is stored from now on."""
+        with self._lock:
+            self._asked["pause"] = Engine.pause
+            if self._engine is not None:
+                self._engine.hold_on()  # the loop may be at work just now, and hear the rest later
+        self._in_loop(Engine.pause)
 
     def resume(self) -> None:
         """Takes work again."""

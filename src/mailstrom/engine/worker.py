@@ -49,9 +49,15 @@ class _Asked:
         self.takes_nothing = asyncio.Event()  # paused, or ending without what is due
         self.ending = asyncio.Event()
         self.paused = False
+        self.on_hold = False  # from when somebody pauses, on whatever thread: the loop hears of it later
         self.stopping = False
         self.aborted = False
         self.take_due = False
+
+    @property
+    def is_closed(self) -> bool:
+        """No new work is taken now."""
+        return self.on_hold or self.takes_nothing.is_set()
 
     @property
     def ordinary_status(self) -> WorkerStatus:
@@ -121,15 +127,19 @@ class Engine:
         """Something new may be due."""
         self._wake.set()
 
+    def hold_on(self) -> None:
+        """Takes no new work from now on, until `pause` is heard; any thread."""
+        self._asked.on_hold = True
+
     def pause(self) -> None:
         """Takes no new work; what is in flight goes on."""
-        self._asked.paused = True
+        self._asked.paused = self._asked.on_hold = True
         self._asked.takes_nothing.set()
         self._set_status(WorkerStatus.PAUSED)
 
     def resume(self) -> None:
         """Takes work again."""
-        self._asked.paused = False
+        self._asked.paused = self._asked.on_hold = False
         if not self._asked.stopping:
             self._asked.takes_nothing.clear()
         self._set_status(self._asked.ordinary_status)
@@ -268,7 +278,7 @@ class Engine:
         """Claims until nothing is due that we may take, or there is no room."""
         while (room := self._room()) > 0:
             granted = await self._claim(room)
-            if self._asked.takes_nothing.is_set():  # since we asked
+            if self._asked.is_closed:  # since we asked
                 await self._give_back([each.claim for each in granted])
                 return
             for each in granted:
@@ -296,7 +306,7 @@ class Engine:
 
     def _room(self) -> int:
         """How many claims may be made now."""
-        if self._asked.takes_nothing.is_set():
+        if self._asked.is_closed:
             return 0
         if self._committer.is_stuck and not self._committer.admits_one:
             return 0

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mailstrom import Config, NotRunningError, WorkerStatus
+from mailstrom import Config, NotRunningError, Queued, WorkerStatus
+from mailstrom.abc import Claim, Terms
 from mailstrom.engine.carriers import carrier_maker
 from mailstrom.engine.events import Board
 from mailstrom.engine.gates import Gates
@@ -20,6 +21,7 @@ from mailstrom.engine.thread import run_inline
 from mailstrom.net.clock import SystemClock
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.storage.memory import MemoryStorage
+from mailstrom.testing.storage_kit import an_entry, id_of
 from mailstrom.wiring import SystemPlatform, system_world
 from tests.threads import no_thread_for
 
@@ -69,6 +71,41 @@ def test_a_pause_before_the_thread_has_begun_holds() -> None:
         return status
 
     assert asyncio.run(main()) == "paused"
+
+
+class PausedMeanwhile(ExclusiveStorage):
+    """Between an engine's decision to claim and its claim, another thread pauses it and stores a mail."""
+
+    pause: Callable[[], object]
+    claims = 0
+
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        if not self.claims:
+            self.pause()
+            self.store([an_entry("one", due_at=now)])
+        self.claims += 1
+        return super().claim_many(now, terms)
+
+
+def test_what_is_stored_after_a_pause_is_not_begun_though_the_loop_has_not_heard_of_it() -> None:
+    """`pause()` has returned: nothing new is taken, whatever the loop is doing just then."""
+    storage = PausedMeanwhile(MemoryStorage())
+    runtime = a_runtime(storage)
+    storage.pause = runtime.pause
+
+    async def main() -> None:
+        running = asyncio.create_task(runtime._main())
+        while not storage.claims:
+            await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert runtime._engine is not None
+        runtime._engine.finish(take_due=False)
+        await running
+
+    asyncio.run(main())
+
+    assert storage.retrieve_status(id_of("one")).recipients[0].result == Queued()
 
 
 class NeverWaits(threading.Event):
