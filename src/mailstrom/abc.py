@@ -114,7 +114,7 @@ class Network(ABC):
         server_hostname: str | None,
         timeout_secs: float,
     ) -> asyncio.Transport:
-        """The same connection inside TLS; raises `ssl.SSLError` or `OSError` when it fails."""
+        """The same connection inside TLS; `protocol` hears nothing in clear from now on. Raises `OSError`."""
 
     @abstractmethod
     async def resolve_host(self, name: str) -> tuple[str, ...]:

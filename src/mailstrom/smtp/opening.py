@@ -155,8 +155,7 @@ class Opener:
 
     async def _secure(self) -> None:
         self.protocol.phase = Phase.TLS
-        await self.protocol.secure(*self._tls_setting(), self._timeouts.starttls_secs)
-        self.protocol.expect_reply()
+        await self.protocol.secure(*self._tls_setting(), self._timeouts.starttls_secs, greets=True)
         self._note_tls()
 
     async def _greeting(self) -> None:

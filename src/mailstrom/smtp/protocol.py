@@ -218,8 +218,13 @@ class StrictProtocol(asyncio.Protocol):
 
     # -- TLS, and the end ------------------------------------------------------------------
 
-    async def secure(self, context: ssl.SSLContext, server_hostname: str | None, secs: float) -> None:
-        """Puts TLS under the dialogue; nothing said before is believed any more."""
+    async def secure(
+        self, context: ssl.SSLContext, server_hostname: str | None, secs: float, *, greets: bool = False
+    ) -> None:
+        """Puts TLS under the dialogue; nothing said before is believed any more.
+
+        `greets`: the first thing that the host says inside it is its greeting.
+        """
         if self._parser.pending:
             raise self._end(FaultKind.INJECTED)
         if self.fault is not None and self.fault.kind is FaultKind.CLOSED:
@@ -229,6 +234,10 @@ class StrictProtocol(asyncio.Protocol):
         self._check()
         assert self.transport is not None
         self.phase, below = Phase.TLS, self.transport
+        if greets:
+            # RFC 5246 7.3: it may stand right behind the host's Finished, and is here before we are told
+            # of the handshake's end; what comes in clear from now on goes to the handshake, and fails it
+            self.expect_reply()
         try:
             secured = await self._start_tls(below, self, context, server_hostname, secs)
         except OSError as error:  # ssl.SSLError is one
@@ -236,7 +245,8 @@ class StrictProtocol(asyncio.Protocol):
             raise self._end(FaultKind.TLS_FAILED, _said(error)) from None
         self._below, self.transport = below, secured
         secured.set_write_buffer_limits(high=WRITE_BUFFER)
-        self._check()
+        if not self.has_reply:  # one that came before the host hung up is read first
+            self._check()
 
     def give_up(self, kind: FaultKind) -> DialogueError:
         """Ends the connection at once because of us; raise what it returns."""

@@ -145,16 +145,19 @@ def test_a_handshake_that_fails_raises_and_leaves_no_socket(
     """Row 23: garbage, silence, FIN, RST; and names that no certificate can bear."""
     server = ScriptedServer([play.read_octets(1), step])
 
-    async def main(port: int) -> None:
+    async def main(port: int) -> bytes:
         network, client = TcpNetwork(), Client()
         transport = await network.connect(lambda: client, HOST, port)
         with pytest.raises(error):
             await network.start_tls(
                 transport, client, ssl.create_default_context(), server_hostname=name, timeout_secs=0.3
             )
+        return client.octets
 
     with LoopbackServer(server) as running:
-        asyncio.run(main(running.port))
+        heard_in_clear = asyncio.run(main(running.port))
+
+    assert heard_in_clear == b""
 
 
 def test_the_system_resolves_a_relay_and_knows_this_host() -> None:
