@@ -31,6 +31,7 @@ from mailstrom.engine.thread import run_inline
 from mailstrom.engine.worker import Engine
 from mailstrom.engine.world import World
 from mailstrom.event import Event
+from mailstrom.explanation import Explanation, explained
 from mailstrom.selection import Chosen, selection_of
 from mailstrom.status import MessageStatus
 from mailstrom.storage.exclusive import ExclusiveStorage
@@ -123,6 +124,12 @@ class LoneEngine:
     def status(self, message_id: str) -> MessageStatus:
         """As `Mailstrom.query_status`."""
         return self.storage.retrieve_status(message_id).public()
+
+    def explain(self, message_id: str) -> Explanation:
+        """As `Mailstrom.explain`."""
+        status, now = self.storage.retrieve_status(message_id), self._steady.now()
+        gates = self.engine.gates(message_id, {each.route_key for each in status.recipients})
+        return explained(status, self.storage.being_tried(message_id), gates, now)
 
     def cancel(self, message_id: str) -> MessageStatus:
         """As `Mailstrom.cancel`."""

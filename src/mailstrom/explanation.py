@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any
 
-from .engine.gates import Gates, LaneGate, Visit
+from .engine.gates import DownGate, Gates, LaneGate, Visit
 from .records import InternalMessageStatus, InternalRecipientStatus, Order, Trying
 from .status import WorkerStatus, one_line
 from .storage.changes import HELD, is_held
@@ -41,9 +41,11 @@ class Gate(StrEnum):
     PAUSED = "paused"  # pause() was called
     NO_RESOLVER = "no resolver"  # no name server can be asked
     STORAGE_TROUBLE = "storage trouble"  # the storage fails: nothing new is claimed
+    NETWORK_FAILED = "network failed"  # nobody at all can be reached: no tries are spent
     LANE_HELD = "lane held"  # the relay refused our credentials
+    HOST_DOWN = "host down"  # nobody answers in its lane: one delivery at a time asks there
     WORKER_FULL = "worker full"  # Config.max_sessions deliveries are under way
-    LANE_FULL = "lane full"  # Config.max_sessions_per_lane deliveries are under way in its lane
+    LANE_FULL = "lane full"  # as many deliveries are under way in its lane as that takes at its pace
     DUE = "due"  # nothing holds it: next in turn
     DONE = "done"  # delivered or failed: nothing is left to do
 
@@ -189,8 +191,11 @@ def _worker_holds(gates: Gates, lane: LaneGate | None, now: datetime) -> list[Ho
         holds.append(Hold(gate=Gate.NO_RESOLVER, text="no name server can be asked; the log says why"))
     if gates.is_stuck or gates.status in _STORAGE_FAILS:
         holds.append(Hold(gate=Gate.STORAGE_TROUBLE, text="the storage fails: nothing new is begun"))
+    holds += _network_holds(gates.status, lane, now)
     if lane is not None and lane.is_shut and lane.held_secs is not None:
         holds.append(_held_lane(lane.held_secs, now))
+    if lane is not None and lane.down is not None:
+        holds.append(_down_lane(lane.lane, lane.down, now))
     return holds
 
 
@@ -222,14 +227,34 @@ def _held_lane(held_secs: float, now: datetime) -> Hold:
     return Hold(gate=Gate.LANE_HELD, text=text)
 
 
+def _network_holds(status: WorkerStatus, lane: LaneGate | None, now: datetime) -> list[Hold]:
+    rests_secs = None if lane is None else lane.rests_secs
+    if status is not WorkerStatus.NETWORK_FAILED and rests_secs is None:
+        return []
+    text = "nobody can be reached, by our own fault it seems: no tries are spent until somebody is"
+    if not rests_secs:
+        return [Hold(gate=Gate.NETWORK_FAILED, text=text)]
+    until = now + timedelta(seconds=rests_secs)
+    return [Hold(gate=Gate.NETWORK_FAILED, until=until, text=f"{text}; asked again then at the latest")]
+
+
+def _down_lane(lane: str, down: DownGate, now: datetime) -> Hold:
+    since = (now - timedelta(seconds=down.secs)).astimezone(UTC)
+    heard = "" if down.heard is None else f"; last: {one_line(down.heard)}"
+    awaited = "one delivery asks there now" if down.is_asked else "the next delivery that is due asks there"
+    text = f"{lane.removeprefix('key:')} has not answered since {since:%Y-%m-%d %H:%M:%S} UTC: {awaited}"
+    return Hold(gate=Gate.HOST_DOWN, text=f"{text}, for all others too{heard}")
+
+
 def _turn_holds(gates: Gates, lane: LaneGate | None) -> list[Hold]:
     """Those that open as soon as another delivery ends."""
     holds = []
     if gates.in_hand_limit and gates.in_hand >= gates.in_hand_limit:
         text = f"{gates.in_hand} of {gates.in_hand_limit} deliveries are under way (Config.max_sessions)"
         holds.append(Hold(gate=Gate.WORKER_FULL, text=text))
-    if lane is not None and lane.is_shut and lane.held_secs is None:
-        where = f"to {lane.lane.removeprefix('key:')} (Config.max_sessions_per_lane)"
+    if lane is not None and lane.is_shut:
+        most = "more with each success, up to Config.max_sessions_per_lane"
+        where = f"to {lane.lane.removeprefix('key:')} ({most})"
         text = f"{lane.in_use} of {lane.limit} deliveries are under way {where}"
         holds.append(Hold(gate=Gate.LANE_FULL, text=text))
     return holds

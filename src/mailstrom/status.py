@@ -55,6 +55,7 @@ class WorkerStatus(StrEnum):
     TERMINATED = "terminated"  # stopped for good
     STORAGE_WRITE_FAILED = "storage write failed"  # results are kept and written again; no new claims
     STORAGE_READ_FAILED = "storage read failed"  # tried again by itself
+    NETWORK_FAILED = "network failed"  # nobody can be reached, no tries are counted; asks by itself
     RESOLVER_CREATION_FAILED = "resolver creation failed"  # tried again by itself
     CRASHED = "crashed"  # restarted too often; send_email raises
 

@@ -7,10 +7,10 @@ import re
 import socket
 
 from ..config import Config
+from .contacts import Contacts
 from .delivery import SmtpCarrier, make_tools
 from .events import Tell
 from .job import Carrier, MakeCarrier
-from .lanes import Lanes
 from .local import LocalCarrier, Outbox, Write, file_writer, write_to_console
 from .redirect import Redirect
 from .world import World
@@ -21,9 +21,10 @@ _log = logging.getLogger("mailstrom")
 def carrier_maker(outbox: Outbox, tell: Tell | None = None) -> MakeCarrier:
     """Makes the carrier for `Config.mode`, in the worker's loop; "capture" writes to `outbox`."""
 
-    async def make(config: Config, world: World, lanes: Lanes) -> Carrier:
+    async def make(config: Config, world: World, contacts: Contacts) -> Carrier:
         if config.mode == "live":
-            return SmtpCarrier(await make_tools(config, world, lanes, await own_name(config, world), tell))
+            helo_name = await own_name(config, world)
+            return SmtpCarrier(await make_tools(config, world, contacts, helo_name, tell))
         write, redirect = _write(config, outbox), Redirect.of(config)
         return LocalCarrier(mode=config.mode, world=world, write=write, redirect=redirect)
 

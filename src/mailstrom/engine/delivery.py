@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from ..abc import InternalRecipientStatus, Resolver
 from ..config import Config, RelayConfig
@@ -23,6 +23,7 @@ from ..route.mx import Route, RouteFailure
 from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
 from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, TlsContext, open_session
 from ..status import Attempt, Phase, TlsUsed
+from .contacts import Began, Contact, Contacts
 from .events import Tell
 from .hops import TlsMode, demanded_tls, falls_back_to_clear, hop_to
 from .job import Job, Stopped
@@ -32,7 +33,9 @@ from .pool import Pool
 from .redirect import Redirect
 from .routing import Router, router_for
 from .session_events import SessionEvents
+from .slot import Slot
 from .triage import DOT_LOST
+from .unvisited import settle_unvisited
 from .world import World
 
 SESSIONS_PER_TRY = 2  # Postfix: smtp_mx_session_limit
@@ -48,6 +51,7 @@ class Tools:
     world: World
     router: Router
     lanes: Lanes
+    contacts: Contacts
     pool: Pool
     session_events: SessionEvents
     known_hosts: KnownHosts
@@ -65,17 +69,21 @@ class SmtpCarrier:
 
     async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
         """Settles every recipient; False where those that are open are to be given back."""
-        tools = self._tools
+        tools, slot, now = self._tools, job.slot, self._tools.world.clock.now()
+        assert slot is not None
+        if (answer := slot.answer) is not None:
+            return await settle_unvisited(job, recipients, answer, now)
+        began = Began(at=now, monotonic=tools.world.clock.monotonic())
         route_key = tools.redirect.route_key if tools.redirect else job.claim.route_key
-        began_at = tools.world.clock.now()
         route = await tools.router.route(route_key, min(r.result.tries for r in recipients))
         if isinstance(route, RouteFailure):
-            await _settle_unrouted(job, recipients, route, route_key, began_at)
-            return True
-        assert job.slot is not None
-        if not tools.lanes.move(job.slot, route.lane, tools.world.clock.monotonic()):
+            return await _settle_unrouted(job, slot, recipients, route, began, tools)
+        if not tools.lanes.move(slot, route.lane, tools.world.clock.monotonic()):
             return False
-        return await Delivery(job, recipients, route, tools).run()
+        if slot.answer is not None:
+            return await settle_unvisited(job, recipients, slot.answer, tools.world.clock.now())
+        contact = Contact(tools.contacts, slot, began)
+        return await Delivery(job, recipients, route, tools, contact).run()
 
     async def close(self) -> None:
         """Ends the idle sessions and the resolver."""
@@ -90,21 +98,19 @@ class SmtpCarrier:
             await self._tools.resolver.close()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
-    """When an attempt began, for the record and to measure it: the wall clock may be set meanwhile."""
-
-    at: datetime
-    monotonic: float
-
-
 class Delivery:
     """The state of one try. Used by one task."""
 
     def __init__(
-        self, job: Job, recipients: Sequence[InternalRecipientStatus], route: Route, tools: Tools
+        self,
+        job: Job,
+        recipients: Sequence[InternalRecipientStatus],
+        route: Route,
+        tools: Tools,
+        contact: Contact,
     ) -> None:
         self._job = job
+        self._contact = contact
         self._route = route
         self._tools = tools
         self._email = job.claim.email
@@ -121,9 +127,16 @@ class Delivery:
             await self._visit_hosts()
         except Stopped:
             return False
+        if self._is_spared():
+            return False
         # who was never named to a relay that refuses us all is given back to the held queue
         await self._settle([a for a, verdict in self._standing.items() if verdict or not self._unwelcome])
         return not self._standing
+
+    def _is_spared(self) -> bool:
+        """Nobody was reached, and that is our own fault: this try is none."""
+        verdict = next(iter(self._standing.values()), None)
+        return verdict is not None and not self._unwelcome and self._contact.ends(verdict)
 
     async def _visit_hosts(self) -> None:
         for host, ip in self._stops():
@@ -144,6 +157,7 @@ class Delivery:
         while self._standing and (session := self._tools.pool.take(self._route.lane)) is not None:
             report = await self._converse(session, self._begin(), self._forward_paths())
             if not report.stale:
+                self._contact.opened()
                 return
 
     async def _visit(self, host: str, ip: str, tls: TlsMode, named: Sequence[str]) -> Sequence[str]:
@@ -155,11 +169,13 @@ class Delivery:
         if isinstance(opened, Session):
             self._tools.session_events.opened(opened)
             self._tools.router.note_reachable(ip)
+            self._contact.opened()
             if self._has_credentials():
                 self._tools.lanes.clear_hold(self._route.lane)
             return (await self._converse(opened, began, named)).left
         if opened.fault is not None and opened.fault.kind is FaultKind.UNREACHABLE:
             self._tools.router.note_unreachable(ip)
+        self._contact.failed(host, opened)
         if not self._learn_if_unwelcome([opened.verdict]):
             self._tools.lanes.clear_caution(self._route.lane)
         for address in list(self._standing):
@@ -309,11 +325,14 @@ class Delivery:
 
 async def _settle_unrouted(
     job: Job,
+    slot: Slot,
     recipients: Sequence[InternalRecipientStatus],
     failure: RouteFailure,
-    route_key: str,
-    began_at: datetime,
-) -> None:
+    began: Began,
+    tools: Tools,
+) -> bool:
+    """Settles every recipient; False where that is our own fault, and this try is none."""
+    route_key = tools.redirect.route_key if tools.redirect else job.claim.route_key
     verdict = Verdict(
         state=failure.state,
         scope=Scope.MESSAGE,
@@ -322,10 +341,13 @@ async def _settle_unrouted(
         enhanced_code=failure.enhanced_code,
         cause=failure.cause,
     )
+    if tools.contacts.no_host(slot, verdict, began, is_unanswered=failure.is_unanswered):
+        return False
     attempt = Attempt(
-        at=began_at, host=route_key, phase=Phase.DNS, state=verdict.state, reason=verdict.reason
+        at=began.at, host=route_key, phase=Phase.DNS, state=verdict.state, reason=verdict.reason
     )
     await job.settle({recipient.address: (verdict, (attempt,)) for recipient in recipients})
+    return True
 
 
 def _no_host(route: Route) -> Verdict:
@@ -333,7 +355,7 @@ def _no_host(route: Route) -> Verdict:
 
 
 async def make_tools(
-    config: Config, world: World, lanes: Lanes, helo_name: str, tell: Tell | None
+    config: Config, world: World, contacts: Contacts, helo_name: str, tell: Tell | None
 ) -> Tools:
     """The tools of a new engine, made in its loop; raises when there is no resolver."""
     from ..net.tls import TlsContexts
@@ -341,13 +363,14 @@ async def make_tools(
     delivery = config.delivery
     ca_file = delivery.ca_file if isinstance(delivery, RelayConfig) else None
     if isinstance(delivery, RelayConfig) and delivery.auth is not None:
-        lanes.send_one_ahead(delivery.route_key)
+        contacts.lanes.send_one_ahead(delivery.route_key)
     resolver = None if isinstance(delivery, RelayConfig) else world.make_resolver()
     return Tools(
         config=config,
         world=world,
         router=router_for(config, world, resolver, helo_name),
-        lanes=lanes,
+        lanes=contacts.lanes,
+        contacts=contacts,
         pool=Pool(config),
         session_events=SessionEvents(world.clock, tell),
         known_hosts=KnownHosts(),

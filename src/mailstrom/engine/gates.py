@@ -12,14 +12,25 @@ from ..status import Phase, WorkerStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DownGate:
+    """A lane in which nobody answers."""
+
+    secs: float  # since then
+    is_asked: bool  # one delivery is asking
+    heard: str | None  # what the last one heard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneGate:
     """The lane to which a route key is known to lead."""
 
     lane: str
     in_use: int  # deliveries under way
-    limit: int
+    limit: int  # as many as it takes at its pace
     is_shut: bool  # it takes no more now
     held_secs: float | None = None  # its host refused our credentials, or has not been asked yet: then 0
+    rests_secs: float | None = None  # nobody at all could be reached: until this lane is asked again
+    down: DownGate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,12 @@ from ..config import Config
 from ..schedule.verdict import Verdict
 from ..status import Attempt
 from .gates import Visit
-from .lanes import Lanes, Slot
+from .slot import Slot
 from .world import World
 
 if TYPE_CHECKING:
     from ..smtp.session import Hop, Session
+    from .contacts import Contacts
 
 LEASE_MARGIN = 1 / 6  # of a lease: that long before its end no final dot is sent any more
 
@@ -166,4 +167,4 @@ class Carrier(Protocol):
         """Ends what it holds open, at once."""
 
 
-MakeCarrier = Callable[[Config, World, Lanes], Awaitable[Carrier]]
+MakeCarrier = Callable[[Config, World, "Contacts"], Awaitable[Carrier]]

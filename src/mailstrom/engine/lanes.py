@@ -5,6 +5,13 @@ to lead to, else in one of the key's own, so that neither slow look-ups nor a lo
 domain fill the worker. When the route is known the slot moves to the true lane. The keys of a
 full or held lane are named to the storage, which passes them over: their mail waits in the
 queue, not in a task.
+
+    in its pace    room for a few, more with each success                            pace.py, paces.py
+    down           nobody answers there: one asks, its answer holds for others       down.py
+    held           its host refuses our credentials: closed, then one asks
+    resting        nobody at all could be reached: closed, then one asks             reach.py
+
+Who has no route at all (its DNS does not answer) is in the lane of its key, which may be down as well.
 """
 
 from __future__ import annotations
@@ -12,40 +19,45 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
-from .gates import LaneGate
+from .down import Down
+from .gates import DownGate, LaneGate
+from .pace import INITIAL
+from .paces import Paces
+from .slot import Answer, Slot
+
+__all__ = ["KEYS_KNOWN", "Lanes", "Slot"]
 
 T = TypeVar("T")
 
 KEYS_KNOWN = 50_000  # route keys whose lane is remembered
+TIDIED_SECS = 10.0
+BELIEVED_SECS = 300.0  # that a key leads to a lane that is down; then it is looked up again
 
 _UNTIL_PROVED = float("-inf")  # no hold, but one delivery alone goes first
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """The place of one delivery: the lane in which it counts now."""
-
-    route_key: str
-    lane: str
 
 
 class Lanes:
     """The slots of each lane. Used in the worker's loop only.
 
-    `opened` is called when a lane that let in one delivery alone is open for all again.
+    `opened` is called when a lane takes more than before. `initial`: how many deliveries a lane takes
+    at first.
     """
 
-    def __init__(self, per_lane: int, opened: Callable[[], object] = lambda: None) -> None:
-        self._per_lane = per_lane
+    def __init__(
+        self, per_lane: int, opened: Callable[[], object] = lambda: None, *, initial: int = INITIAL
+    ) -> None:
         self._opened = opened
+        self._paces = Paces(per_lane, initial)
         self._lane_of: dict[str, str] = {}
         self._keys_of: dict[str, set[str]] = {}
         self._busy: Counter[str] = Counter()
         self._held_until: dict[str, float] = {}
-        self._admitting: set[str] = set()  # held lanes that wait for the one to go first
+        self._resting_until: dict[str, float] = {}
+        self._admitting: set[str] = set()  # held and resting lanes that wait for the one to go first
+        self._tidied_at = 0.0
         self.closed_keys: AbstractSet[str] = _ClosedKeys(self)  # of lanes that take no more work now
 
     @property
@@ -53,55 +65,84 @@ class Lanes:
         """Slots that are taken, in all lanes."""
         return self._busy.total()
 
-    def enter(self, route_key: str) -> Slot:
-        """A slot for a claim with this key."""
+    def enter(self, route_key: str, due_at: datetime | None = None) -> Slot:
+        """A slot for a claim with this key, which fell due then."""
         lane = self._lane(route_key)
         self._learn(route_key, lane)
         self._add(lane)
-        return Slot(route_key, lane)
+        slot = Slot(route_key, lane, due_at)
+        if (down := self._paces.down(lane)) is not None:
+            down.takes(slot)  # if not, it is refused when it comes to `move`
+        return slot
 
     def move(self, slot: Slot, lane: str, now: float) -> bool:
         """Moves the slot to the lane to which its key turned out to lead; False: there is no room."""
         self._learn(slot.route_key, lane)
-        if not self._has_room(lane, self._busy[lane] - (slot.lane == lane), now):
+        if slot.lane != lane and slot.lane == _lane_of_its_own(slot.route_key):
+            self._forget_pace(slot.lane)  # its DNS answers
+        if not self._takes(slot, lane, now):
             return False
-        self._remove(slot.lane)
-        slot.lane = lane
-        self._add(lane)
+        self._go(slot, lane)
         return True
 
     def leave(self, slot: Slot) -> None:
         """Gives the slot back."""
-        self._remove(slot.lane)
+        self._remove(slot)
+
+    def stray(self, slot: Slot) -> None:
+        """Where its key leads is not known now: the slot counts in the key's own lane."""
+        lane = _lane_of_its_own(slot.route_key)
+        self._learn(slot.route_key, lane)
+        if slot.lane != lane:
+            self._go(slot, lane)
 
     def is_closed(self, route_key: str) -> bool:
         """The lane of this key takes no more work now."""
         lane = self._lane_of.get(route_key)
-        return lane is not None and self._is_full(lane)
+        return lane is not None and self._room(lane, route_key) <= 0
 
     def admits(self, route_key: str, before: Sequence[str]) -> bool:
         """The lane of this key takes one more beside those that come with the keys before it. Any thread."""
         lane = self._lane(route_key)
-        return [self._lane(each) for each in before].count(lane) < self._room(lane)
+        return [self._lane(each) for each in before].count(lane) < self._room(lane, route_key)
 
     def keys_of_full_lanes(self) -> list[str]:
         """Every key that `is_closed`."""
-        full = [lane for lane in {*self._busy, *self._held_until} if self._is_full(lane)]
-        return [key for lane in full for key in list(self._keys_of.get(lane, ()))]
+        lanes = {*self._busy, *self._held_until, *self._resting_until}
+        return [key for lane in lanes for key in self._closed_keys_of(lane)]
 
     def gate(self, route_key: str, now: float) -> LaneGate | None:
         """How the lane of this key stands; None: it is not known yet, and takes work."""
         lane = self._lane_of.get(route_key)
         if lane is None:
             return None
-        until = self._held_until.get(lane)
         return LaneGate(
             lane=lane,
             in_use=self._busy[lane],
-            limit=self._per_lane,
-            is_shut=self._is_full(lane),
-            held_secs=None if until is None else max(until - now, 0.0),
+            limit=self._paces.room(lane),
+            is_shut=self.is_closed(route_key),
+            held_secs=_secs_until(self._held_until.get(lane), now),
+            rests_secs=_secs_until(self._resting_until.get(lane), now),
+            down=_down_gate(self._paces.down(lane), now),
         )
+
+    # --- what came of deliveries
+
+    def succeeded(self, lane: str, now: float) -> bool:
+        """A host of the lane spoke with us; whether it was down before."""
+        was_down = self._paces.down(lane) is not None
+        was_full = self._busy[lane] >= self._paces.room(lane)
+        if self._paces.succeeded(lane, now) and (was_full or was_down):
+            self._opened()
+        return was_down
+
+    def failed(self, slot: Slot, answer: Answer, now: float) -> bool:
+        """A pass reached nobody in the lane; whether that brings it down."""
+        if (down := self._paces.down(slot.lane)) is not None:
+            down.hears(slot, answer, now)
+        return self._paces.failed(slot.lane, now) is not None
+
+    # --- lanes whose host refuses our credentials
 
     def is_held(self, lane: str, now: float) -> bool:
         """The lane takes nothing at all."""
@@ -127,39 +168,98 @@ class Lanes:
         if self._held_until.get(lane) == _UNTIL_PROVED:
             self.clear_hold(lane)
 
+    # --- lanes that rest, since the fault may be ours
+
+    def rest(self, lane: str, until: float) -> None:
+        """Closes the lane until `until` (monotonic); what was heard of it before holds no more."""
+        if len(self._resting_until) >= KEYS_KNOWN:
+            del self._resting_until[next(iter(self._resting_until))]
+        self._resting_until[lane] = until
+        self._admitting.discard(lane)
+        if (down := self._paces.down(lane)) is not None:
+            down.forget_answer()
+
+    def wake_all(self) -> None:
+        """Opens what rests; every lane begins anew, since its failures were perhaps ours."""
+        self._resting_until.clear()
+        self._paces.forget_all()
+        self._opened()
+
+    # --- as time goes by
+
     def admit_probes(self, now: float) -> None:
-        """Lets one delivery into each lane whose hold is over: it finds out for the others."""
-        over = (lane for lane, until in self._held_until.items() if until <= now)
-        self._admitting = {lane for lane in over if not self._busy[lane]}
+        """Lets one delivery into each lane whose hold or rest is over: it finds out for the others."""
+        closed = (*self._held_until.items(), *self._resting_until.items())
+        self._admitting = {lane for lane, until in closed if until <= now and not self._busy[lane]}
+        if now - self._tidied_at >= TIDIED_SECS:
+            self._tidied_at = now
+            self._tidy(now)
 
     def next_probe(self, now: float) -> float | None:
-        """When the next held lane admits a probe (monotonic)."""
-        return min((until for until in self._held_until.values() if until > now), default=None)
+        """When the next held or resting lane admits a probe (monotonic)."""
+        closed = (*self._held_until.values(), *self._resting_until.values())
+        return min((until for until in closed if until > now), default=None)
 
-    def _lane(self, route_key: str) -> str:
-        return self._lane_of.get(route_key) or f"key:{route_key}"  # no lane of hosts has a name like that
+    def _tidy(self, now: float) -> None:
+        """What is old is not believed any more."""
+        self._paces.forget_unused(now, self._busy)
+        for lane, down in self._paces.all_down():
+            down.forget_answer(now)
+            if down.is_to_be_looked_up(now, BELIEVED_SECS):
+                self._forget_keys(lane)
 
-    def _has_room(self, lane: str, others: int, now: float) -> bool:
-        if lane in self._held_until:
-            return self._held_until[lane] <= now and not others
-        return others < self._per_lane
+    # --- the room in a lane
 
-    def _is_full(self, lane: str) -> bool:
-        return self._room(lane) <= 0
+    def _takes(self, slot: Slot, lane: str, now: float) -> bool:
+        """Whether the lane has a place for this slot, beside the others."""
+        others = self._busy[lane] - (slot.lane == lane)
+        for closed in (self._held_until, self._resting_until):
+            if lane in closed and (closed[lane] > now or others):
+                return False
+        if (down := self._paces.down(lane)) is not None:
+            return down.takes(slot)
+        is_first = lane in self._held_until or lane in self._resting_until
+        return is_first or others < self._paces.room(lane)
 
-    def _room(self, lane: str) -> int:
-        if lane in self._held_until:
+    def _room(self, lane: str, route_key: str) -> int:
+        if lane in self._held_until or lane in self._resting_until:
             return int(lane in self._admitting)
-        return self._per_lane - self._busy[lane]
+        down = self._paces.down(lane)
+        return self._paces.room(lane) - self._busy[lane] if down is None else down.room(route_key)
+
+    def _closed_keys_of(self, lane: str) -> Iterator[str]:
+        keys = list(self._keys_of.get(lane, ()))
+        if self._paces.down(lane) is not None:
+            return (key for key in keys if self._room(lane, key) <= 0)
+        return iter(keys if keys and self._room(lane, keys[0]) <= 0 else ())
+
+    def _go(self, slot: Slot, lane: str) -> None:
+        if lane != slot.lane:
+            self._remove(slot)
+            slot.lane = lane
+            self._add(lane)
 
     def _add(self, lane: str) -> None:
         self._busy[lane] += 1
         self._admitting.discard(lane)
 
-    def _remove(self, lane: str) -> None:
+    def _remove(self, slot: Slot) -> None:
+        lane = slot.lane
+        if (down := self._paces.down(lane)) is not None:
+            down.leaves(slot)
         self._busy[lane] -= 1
         if not self._busy[lane]:
             del self._busy[lane]
+
+    def _forget_pace(self, lane: str) -> None:
+        self._resting_until.pop(lane, None)
+        if self._paces.forget(lane):
+            self._opened()
+
+    # --- where route keys lead
+
+    def _lane(self, route_key: str) -> str:
+        return self._lane_of.get(route_key) or _lane_of_its_own(route_key)
 
     def _learn(self, route_key: str, lane: str) -> None:
         before = self._lane_of.get(route_key)
@@ -178,11 +278,15 @@ class Lanes:
         if not keys:
             del self._keys_of[lane]
 
+    def _forget_keys(self, lane: str) -> None:
+        for key in self._keys_of.pop(lane, ()):
+            del self._lane_of[key]
+
     def _forget_idle(self) -> None:
         """What is forgotten is learned again at the next look-up."""
-        for lane in [lane for lane in self._keys_of if not self._busy[lane] and lane not in self._held_until]:
-            for key in self._keys_of.pop(lane):
-                del self._lane_of[key]
+        closed = self._held_until.keys() | self._resting_until.keys()
+        for lane in [lane for lane in self._keys_of if not self._busy[lane] and lane not in closed]:
+            self._forget_keys(lane)
 
 
 class _ClosedKeys(AbstractSet[str]):
@@ -203,3 +307,17 @@ class _ClosedKeys(AbstractSet[str]):
 
     def __len__(self) -> int:
         return len(self._lanes.keys_of_full_lanes())
+
+
+def _lane_of_its_own(route_key: str) -> str:
+    return f"key:{route_key}"  # no lane of hosts has a name like that
+
+
+def _secs_until(until: float | None, now: float) -> float | None:
+    return None if until is None else max(until - now, 0.0)
+
+
+def _down_gate(down: Down | None, now: float) -> DownGate | None:
+    if down is None:
+        return None
+    return DownGate(secs=now - down.since, is_asked=down.is_asked, heard=down.heard)

@@ -279,7 +279,10 @@ def _answers_so_far(tasks: Mapping[str, asyncio.Future[AddressAnswer]]) -> dict[
 
 
 _TOO_SLOW = AddressAnswer(
-    ipv4_outcome=DnsOutcome.FAILED, ipv6_outcome=DnsOutcome.FAILED, detail="timed out"
+    ipv4_outcome=DnsOutcome.FAILED,
+    ipv6_outcome=DnsOutcome.FAILED,
+    detail="timed out",
+    is_unanswered=True,
 )
 
 

@@ -17,22 +17,26 @@ from datetime import timedelta
 from typing import Any
 
 from ..abc import Claim, SharedStorage
-from ..config import Config
+from ..config import Config, RelayConfig
 from ..schedule.retry import longest_wait, waits_after_death
 from ..status import WorkerStatus
 from .announce import Announcer
+from .asked import Asked
 from .claimer import Claimer
 from .committer import Committer
+from .contacts import Contacts
 from .events import Board, Tell
 from .gates import Gates
 from .hand_over import HandOver
 from .housekeeping import Housekeeping
 from .job import Carrier, Granted, Job, MakeCarrier
-from .lanes import Lanes, Slot
+from .lanes import Lanes
 from .leases import Leases
 from .marker import Marker
+from .pace import INITIAL
 from .patience import PatientCalls, backoff, sleep
 from .recorder import Recorder
+from .slot import Slot
 from .triage import sort_out
 from .world import World
 
@@ -40,31 +44,6 @@ CLAIMS_AT_ONCE = 50
 RECORDED_AT_ONCE = 100  # delivered, and not recorded yet: a kill makes these uncertain
 
 _log = logging.getLogger("mailstrom")
-
-
-class _Asked:
-    """What was asked of the engine until now."""
-
-    def __init__(self) -> None:
-        self.takes_nothing = asyncio.Event()  # paused, or ending without what is due
-        self.ending = asyncio.Event()
-        self.paused = False
-        self.on_hold = False  # from when somebody pauses, on whatever thread: the loop hears of it later
-        self.stopping = False
-        self.aborted = False
-        self.take_due = False
-
-    @property
-    def is_closed(self) -> bool:
-        """No new work is taken now."""
-        return self.on_hold or self.takes_nothing.is_set()
-
-    @property
-    def ordinary_status(self) -> WorkerStatus:
-        """The worker's status where nothing is amiss."""
-        if self.stopping:
-            return WorkerStatus.STOPPING
-        return WorkerStatus.PAUSED if self.paused else WorkerStatus.OK
 
 
 class Engine:
@@ -88,13 +67,14 @@ class Engine:
         self._world = world
         self._make_carrier = make_carrier
         self._board = board
-        self._asked = _Asked()
+        self._asked = Asked()
         self._wake = asyncio.Event()
         self._at_work = asyncio.Event()
         self._serving = False
         self._main: asyncio.Task[Any] | None = None
         self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
-        self._lanes = Lanes(config.max_sessions_per_lane, self.wake)
+        self._lanes = self._make_lanes()
+        self._contacts = self._make_contacts()
         self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
         self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
@@ -102,6 +82,15 @@ class Engine:
         self._recorder = self._make_recorder()
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)
         self._claimer = self._make_claimer(owner)
+
+    def _make_lanes(self) -> Lanes:
+        most = self._config.max_sessions_per_lane
+        # where nothing is sent there is no host that would have to be spared
+        return Lanes(most, self.wake, initial=INITIAL if self._config.mode == "live" else most)
+
+    def _make_contacts(self) -> Contacts:
+        is_relayed = isinstance(self._config.delivery, RelayConfig)
+        return Contacts(self._lanes, self._world.clock, self._network_changed, is_relayed=is_relayed)
 
     def _make_recorder(self) -> Recorder:
         return Recorder(
@@ -133,16 +122,13 @@ class Engine:
 
     def pause(self) -> None:
         """Takes no new work; what is in flight goes on."""
-        self._asked.paused = self._asked.on_hold = True
-        self._asked.takes_nothing.set()
+        self._asked.pause()
         self._set_status(WorkerStatus.PAUSED)
 
     def resume(self) -> None:
         """Takes work again."""
-        self._asked.paused = self._asked.on_hold = False
-        if not self._asked.stopping:
-            self._asked.takes_nothing.clear()
-        self._set_status(self._asked.ordinary_status)
+        self._asked.resume()
+        self._set_status(self._ordinary_status)
         self._wake.set()
 
     def gates(self, message_id: str, route_keys: Collection[str]) -> Gates:
@@ -218,14 +204,14 @@ class Engine:
     async def _carrier(self) -> Carrier:
         for secs in backoff():
             try:
-                carrier = await self._make_carrier(self._config, self._world, self._lanes)
+                carrier = await self._make_carrier(self._config, self._world, self._contacts)
             except Exception as error:
                 self._set_status(WorkerStatus.RESOLVER_CREATION_FAILED)
                 _log.error("the resolver cannot be made: %s; tried again in %.0f s", error, secs)
                 await self._wait_for_carrier(secs)
             else:
                 break
-        self._set_status(self._asked.ordinary_status)
+        self._set_status(self._ordinary_status)
         return carrier
 
     async def _wait_for_carrier(self, secs: float) -> None:
@@ -318,7 +304,7 @@ class Engine:
         job = Job(
             granted,
             lease_secs=self._config.lease_secs,
-            slot=self._lanes.enter(granted.claim.route_key),
+            slot=self._lanes.enter(granted.claim.route_key, granted.claim.recipients[0].due_at),
             chance=self._world.chance.random(),
             now=self._world.clock.monotonic,
             mark_dot_sent=self._marker.mark,
@@ -389,6 +375,19 @@ class Engine:
 
     # --- status
 
+    @property
+    def _ordinary_status(self) -> WorkerStatus:
+        """The worker's status where its storage works."""
+        if self._asked.stopping:
+            return WorkerStatus.STOPPING
+        if self._asked.paused:
+            return WorkerStatus.PAUSED
+        return WorkerStatus.NETWORK_FAILED if self._contacts.network_has_failed else WorkerStatus.OK
+
+    def _network_changed(self) -> None:
+        if self.status in (WorkerStatus.OK, WorkerStatus.NETWORK_FAILED):
+            self._set_status(self._ordinary_status)
+
     def _set_status(self, status: WorkerStatus) -> None:
         if status is not self.status:
             self.status = status
@@ -401,4 +400,4 @@ class Engine:
 
     def _recovered(self, trouble: WorkerStatus) -> None:
         if self.status is trouble and not self._committer.is_stuck:
-            self._set_status(self._asked.ordinary_status)
+            self._set_status(self._ordinary_status)

@@ -72,6 +72,8 @@ class DnsResolver(Resolver):
             _check_https()
         self._servers = NameServers(setup, clock, resolv_conf)
         self._exchange = exchange or SocketExchange()
+        self._clock = clock
+        self._heard_at = float("-inf")  # any name server, whatever it said
         self._timeout_secs = timeout_secs
         self._cache: TtlCache[_Key, RecordAnswer] = TtlCache(clock, CACHE_LIMIT)
         self._coalesced: Coalesced[_Key, RecordAnswer] = Coalesced()
@@ -88,6 +90,7 @@ class DnsResolver(Resolver):
             canonical_name=answer.canonical_name,
             ttl_secs=answer.ttl_secs,
             detail=answer.detail,
+            is_unanswered=answer.is_unanswered,
         )
 
     async def addresses(self, host: str) -> AddressAnswer:
@@ -100,6 +103,7 @@ class DnsResolver(Resolver):
             ipv6_outcome=v6.outcome,
             ttl_secs=min(v4.ttl_secs, v6.ttl_secs),
             detail=v4.detail or v6.detail,
+            is_unanswered=v4.is_unanswered and v6.is_unanswered,
         )
 
     async def close(self) -> None:
@@ -117,11 +121,14 @@ class DnsResolver(Resolver):
         return found or _not_known("the resolver was closed")
 
     async def _in_time(self, key: _Key) -> RecordAnswer:
+        began_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._timeout_secs):
                 answer = await self._confirmed(key)
         except TimeoutError:
-            return _not_known(f"no answer within {self._timeout_secs:g} s")
+            answer = _not_known(f"no answer within {self._timeout_secs:g} s")
+        if answer.outcome is DnsOutcome.FAILED:
+            return replace(answer, is_unanswered=self._heard_at < began_at)
         if answer.outcome in (DnsOutcome.ANSWER, DnsOutcome.NODATA, DnsOutcome.NXDOMAIN):
             answer = replace(answer, ttl_secs=max(MIN_TTL_SECS, answer.ttl_secs))
             self._cache.put(key, answer, answer.ttl_secs)
@@ -210,6 +217,7 @@ class DnsResolver(Resolver):
     def _note(self, server: NameServer, said: RecordAnswer | Unhelpful) -> None:
         if isinstance(said, RecordAnswer) or said.heard:
             self._servers.note_answer(server)
+            self._heard_at = self._clock.monotonic()
         else:
             self._servers.note_silence(server)
 

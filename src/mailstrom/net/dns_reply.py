@@ -34,6 +34,7 @@ class RecordAnswer:
     aliases: int = 0  # how many were followed
     ttl_secs: float = 0.0
     detail: str = ""
+    is_unanswered: bool = False  # FAILED, and meanwhile no name server answered anything
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,8 @@ def why_no_host(
     for name, answer in answers.items():
         if DnsOutcome.FAILED in _outcomes(answer, families):
             because = f": {answer.detail}" if answer.detail else ""
-            return deferred("4.4.3", f"address look-up of {name} failed{because}")
+            reason = f"address look-up of {name} failed{because}"
+            return deferred("4.4.3", reason, is_unanswered=answer.is_unanswered)
     for name, answer in answers.items():
         if DnsOutcome.ALIAS_LOOP in _outcomes(answer, families):
             return deferred("4.4.4", f"the aliases of {name} go round in a loop")

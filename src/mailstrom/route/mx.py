@@ -58,7 +58,8 @@ class MxAnswer:
     """What the DNS said of a domain's MX.
 
     `canonical_name` is where aliases led; "" when the domain is no alias. `detail` says in a
-    few words what went wrong ("SERVFAIL", "timed out").
+    few words what went wrong ("SERVFAIL", "timed out"). `is_unanswered`: FAILED, and meanwhile no name
+    server answered anything at all.
     """
 
     outcome: DnsOutcome
@@ -66,6 +67,7 @@ class MxAnswer:
     canonical_name: str = ""
     ttl_secs: float = 0.0
     detail: str = ""
+    is_unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class AddressAnswer:
     ipv6_outcome: DnsOutcome = DnsOutcome.NODATA
     ttl_secs: float = 0.0
     detail: str = ""
+    is_unanswered: bool = False
 
     @property
     def outcome(self) -> DnsOutcome:
@@ -87,12 +90,16 @@ class AddressAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteFailure:
-    """Why there is no host to go to: for now ("deferred") or for good ("failed", with a cause)."""
+    """Why there is no host to go to: for now ("deferred") or for good ("failed", with a cause).
+
+    `is_unanswered`: no name server answered.
+    """
 
     state: Literal["deferred", "failed"]
     enhanced_code: EnhancedCode
     reason: str
     cause: Cause | None = None
+    is_unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +219,7 @@ def _lookup_failure(domain: str, answer: MxAnswer) -> RouteFailure:
     if answer.outcome is DnsOutcome.ALIAS_LOOP:
         return deferred("4.4.4", f"the aliases of {domain} go round in a loop{because}")
     # RFC 5321 5.1: a temporary error of the look-up means "queue and retry", never "no MX"
-    return deferred("4.4.3", f"MX look-up of {domain} failed{because}")
+    return deferred("4.4.3", f"MX look-up of {domain} failed{because}", is_unanswered=answer.is_unanswered)
 
 
 def _cut_at_ourselves(records: list[MxRecord], own_names: Collection[str]) -> list[MxRecord]:
@@ -238,9 +245,11 @@ def _in_tiers(records: Iterable[MxRecord], shuffle: Shuffle) -> Tiers:
     return tuple(tiers)
 
 
-def deferred(code: str, reason: str) -> RouteFailure:
+def deferred(code: str, reason: str, *, is_unanswered: bool = False) -> RouteFailure:
     """No host for now."""
-    return RouteFailure(state="deferred", enhanced_code=_code(code), reason=reason)
+    return RouteFailure(
+        state="deferred", enhanced_code=_code(code), reason=reason, is_unanswered=is_unanswered
+    )
 
 
 def failed(code: str, reason: str, cause: Cause) -> RouteFailure:

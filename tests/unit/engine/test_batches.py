@@ -40,7 +40,8 @@ def test_as_much_as_there_is_room_for_is_claimed_in_one_step() -> None:
 def test_a_step_is_bounded_however_much_room_there_is() -> None:
     """A transaction that takes hundreds would hold up whoever stores."""
     carrier, storage = Delivers(secs=10.0), Slow()
-    config = replace(CONFIG, max_sessions=200, max_sessions_per_lane=200)
+    at_full_pace = replace(CONFIG, mode="capture")
+    config = replace(at_full_pace, max_sessions=200, max_sessions_per_lane=200)
 
     async def story(bench: Bench) -> None:
         stored(bench, 2 * CLAIMS_AT_ONCE + 1)

@@ -10,9 +10,9 @@ from typing import Any
 
 from mailstrom import Config
 from mailstrom.abc import Claim, InternalRecipientStatus, Settlement, Terms
+from mailstrom.engine.contacts import Contacts
 from mailstrom.engine.events import Board
 from mailstrom.engine.job import Carrier, Job
-from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.thread import run_inline
 from mailstrom.engine.worker import Engine
 from mailstrom.engine.world import World
@@ -76,7 +76,7 @@ class Bench:
             board=Board(),
         )
 
-    async def _made(self, config: Config, world: World, lanes: Lanes) -> Carrier:
+    async def _made(self, config: Config, world: World, contacts: Contacts) -> Carrier:
         return self._carrier
 
     def _world(self, run_storage: Callable[..., Awaitable[Any]]) -> World:
