@@ -136,7 +136,10 @@ class Delivery:
     def _is_spared(self) -> bool:
         """Nobody was reached, and that is our own fault: this try is none."""
         verdict = next(iter(self._standing.values()), None)
-        return verdict is not None and not self._unwelcome and self._contact.ends(verdict)
+        if verdict is None or self._unwelcome:
+            return False
+        self._job.goes_last = self._contact.ends(verdict)
+        return self._job.goes_last
 
     async def _visit_hosts(self) -> None:
         for host, ip in self._stops():
@@ -342,6 +345,7 @@ async def _settle_unrouted(
         cause=failure.cause,
     )
     if tools.contacts.no_host(slot, verdict, began, is_unanswered=failure.is_unanswered):
+        job.goes_last = True
         return False
     attempt = Attempt(
         at=began.at, host=route_key, phase=Phase.DNS, state=verdict.state, reason=verdict.reason

@@ -54,6 +54,7 @@ class Job:
         self.claim = claim = granted.claim
         self.begun = False
         self.stopped = False
+        self.goes_last = False  # where it is given back: behind what else is due in its lane
         self.slot: Slot | None = slot
         self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}

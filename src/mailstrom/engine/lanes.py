@@ -36,6 +36,7 @@ KEYS_KNOWN = 50_000  # route keys whose lane is remembered
 TIDIED_SECS = 10.0
 BELIEVED_SECS = 300.0  # that a key leads to a lane that is down; then it is looked up again
 
+_OF_ONE_KEY = "key:"  # begins the name of a key's own lane; no lane of hosts has a name like that
 _UNTIL_PROVED = float("-inf")  # no hold, but one delivery alone goes first
 
 
@@ -98,8 +99,7 @@ class Lanes:
 
     def is_closed(self, route_key: str) -> bool:
         """The lane of this key takes no more work now."""
-        lane = self._lane_of.get(route_key)
-        return lane is not None and self._room(lane, route_key) <= 0
+        return self._room(self._lane(route_key), route_key) <= 0
 
     def admits(self, route_key: str, before: Sequence[str]) -> bool:
         """The lane of this key takes one more beside those that come with the keys before it. Any thread."""
@@ -205,7 +205,7 @@ class Lanes:
         self._paces.forget_unused(now, self._busy)
         for lane, down in self._paces.all_down():
             down.forget_answer(now)
-            if down.is_to_be_looked_up(now, BELIEVED_SECS):
+            if not _is_of_one_key(lane) and down.is_to_be_looked_up(now, BELIEVED_SECS):
                 self._forget_keys(lane)
 
     # --- the room in a lane
@@ -284,9 +284,14 @@ class Lanes:
 
     def _forget_idle(self) -> None:
         """What is forgotten is learned again at the next look-up."""
-        closed = self._held_until.keys() | self._resting_until.keys()
-        for lane in [lane for lane in self._keys_of if not self._busy[lane] and lane not in closed]:
+        for lane in [lane for lane in self._keys_of if not self._busy[lane] and not self._is_shut(lane)]:
             self._forget_keys(lane)
+
+    def _is_shut(self, lane: str) -> bool:
+        """Its keys have to be told to the storage though no delivery is under way."""
+        if lane in self._held_until:
+            return True
+        return _is_of_one_key(lane) and (lane in self._resting_until or self._paces.down(lane) is not None)
 
 
 class _ClosedKeys(AbstractSet[str]):
@@ -310,7 +315,11 @@ class _ClosedKeys(AbstractSet[str]):
 
 
 def _lane_of_its_own(route_key: str) -> str:
-    return f"key:{route_key}"  # no lane of hosts has a name like that
+    return f"{_OF_ONE_KEY}{route_key}"
+
+
+def _is_of_one_key(lane: str) -> bool:
+    return lane.startswith(_OF_ONE_KEY)
 
 
 def _secs_until(until: float | None, now: float) -> float | None:

@@ -85,7 +85,6 @@ class Engine:
 
     def _make_lanes(self) -> Lanes:
         most = self._config.max_sessions_per_lane
-        # where nothing is sent there is no host that would have to be spared
         return Lanes(most, self.wake, initial=INITIAL if self._config.mode == "live" else most)
 
     def _make_contacts(self) -> Contacts:
@@ -367,7 +366,8 @@ class Engine:
         if found.settled:
             await self._recorder.settle(job, found.settled)
         if found.to_try and (job.stopped or not await carrier.carry(job, found.to_try)):
-            await self._calls.write(self._storage.give_back, job.claim)
+            not_before = self._world.clock.now() if job.goes_last else None
+            await self._calls.write(self._storage.give_back, job.claim, not_before)
 
     def _cut_off(self, job: Job) -> None:
         self._recorder.cut_off(job)

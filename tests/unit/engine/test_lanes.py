@@ -275,3 +275,64 @@ def test_the_gate_of_a_held_lane_says_for_how_long_until_its_probe_goes_in() -> 
     assert during == shut
     assert after == replace(shut, held_secs=0.0)
     assert admitting == replace(shut, held_secs=0.0, is_shut=False)
+
+
+def test_a_lane_rests_until_its_time_then_one_asks() -> None:
+    """Nobody at all could be reached: each destination is asked seldom."""
+    lanes = Lanes(20)
+    known(lanes, "mx.example", "a.example")
+
+    lanes.rest("mx.example", until=10.0)
+    lanes.admit_probes(9.0)
+    before = (set(lanes.closed_keys), lanes.next_probe(9.0), moved(lanes, "b.example", "mx.example", 9.0))
+    lanes.admit_probes(10.0)
+    probe = [lanes.admits("a.example", keys) for keys in ([], ["a.example"])]
+
+    assert before == ({"a.example"}, 10.0, None)
+    assert probe == [True, False]
+    assert moved(lanes, "a.example", "mx.example", 10.0)
+    assert moved(lanes, "a.example", "mx.example", 10.0) is None
+
+
+def test_all_that_rests_opens_together_and_begins_anew() -> None:
+    told: list[str] = []
+    lanes = Lanes(20, lambda: told.append("opened"))
+    for lane in ("one", "two"):
+        known(lanes, lane, f"{lane}.example")
+        lanes.succeeded(lane, 0.0)
+        lanes.rest(lane, until=900.0)
+
+    lanes.wake_all()
+
+    assert (set(lanes.closed_keys), told) == (set(), ["opened"])
+    gate = lanes.gate("one.example", 1.0)
+    assert gate == LaneGate(lane="one", in_use=0, limit=5, is_shut=False)
+
+
+def test_a_key_whose_look_ups_fail_counts_in_a_lane_of_its_own_until_they_succeed() -> None:
+    lanes = Lanes(20)
+    known(lanes, "mx.example", "a.example", "b.example")
+    slot = lanes.enter("a.example")
+
+    lanes.stray(slot)
+    lanes.rest(slot.lane, until=900.0)
+    lanes.leave(slot)
+
+    assert lanes.closed_keys == {"a.example"}
+    assert lanes.is_closed("a.example")
+    slot = lanes.enter("a.example")
+    assert lanes.move(slot, "mx.example", 1.0)
+    assert lanes.closed_keys == set()
+
+
+def test_the_keys_of_lanes_that_are_shut_without_a_delivery_are_never_forgotten() -> None:
+    """What is closed and not named to the storage would be asked for again and again."""
+    lanes = Lanes(20)
+    slot = lanes.enter("silent.example")
+    lanes.rest(slot.lane, until=900.0)
+    lanes.leave(slot)
+
+    for number in range(KEYS_KNOWN):
+        lanes.leave(lanes.enter(f"{number}.example"))
+
+    assert list(lanes.closed_keys) == ["silent.example"]
