@@ -21,6 +21,7 @@ _postgres = partial(planted, PostgresStorage)
 
 _HELD = "_settling._held"
 _PICK = "_claiming._picking._pick"
+_COMPLETE = "_settling._writing._complete"
 _FALLEN = "_claiming._make_ready"
 _NEXT = "_waiting._next"
 _IS_CLAIMED = "CASE WHEN r.place = 'claimed' AND r.lease_until > :lease_now THEN 1 ELSE 0 END"
@@ -69,7 +70,7 @@ SQLITE_BUGS: Bugs = {
         ),
         "a lease never ends": _sqlite(Edit(_FALLEN, "r.lease_until <= :lease_now", "r.lease_until < 0")),
         "two that complete at once count as one": _sqlite(
-            Edit("_settling._writing._complete", "remaining - :count", "remaining - 1")
+            Edit(_COMPLETE, "remaining - :remaining", "remaining - 1")
         ),
     },
     "steps": {
@@ -123,7 +124,7 @@ SQLITE_BUGS: Bugs = {
     "results": {
         "a settlement is taken in part": careless.SettlesWhatItHolds,
         "the first that completes completes the message": _sqlite(
-            Edit("_settling._writing._complete", "WHEN remaining <= :count", "WHEN 1 = 1")
+            Edit(_COMPLETE, "WHEN mailstrom_messages.remaining <= :remaining", "WHEN 1 = 1")
         ),
         "what is held is never ended": _sqlite(Edit(_FALLEN, "r.place = 'held'", "r.place = ''")),
     },
@@ -233,8 +234,8 @@ POSTGRES_BUGS: Bugs = {
         ),
         "a message is completed where no recipient is seen to be left": _postgres(
             Edit(
-                "_settling._writing._complete",
-                "WHEN remaining <= :count",
+                _COMPLETE,
+                "WHEN mailstrom.messages.remaining <= given.remaining",
                 "WHEN NOT EXISTS (SELECT 1 FROM mailstrom.recipients AS r"
                 " WHERE r.seq = mailstrom.messages.seq AND r.place <> 'completed')",
             )

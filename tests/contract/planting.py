@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Protocol, TypeAlias
 
+from mailstrom.storage.sql.many import Many
 from mailstrom.storage.sql.queue import SqlStorage
 from mailstrom.storage.sql.script import Statement
 
@@ -42,7 +43,7 @@ class Edit:
 
     def _edited(self, sql: Any) -> Any:
         match sql:
-            case Statement():
+            case Statement() | Many():
                 return replace(sql, sql=self._edited(sql.sql))
             case tuple():
                 return tuple(map(self._edited, sql))

@@ -33,6 +33,8 @@ class Dialect:
     each_text: str  # the texts of the JSON array {}, as rows of a subquery
     among: str  # a condition: the column {0} is one of the integers in the JSON array {1}
     nth: str  # the integer at the place {1}, from 0, of the JSON array {0}; NULL where there is none
+    at_once: bool  # many rows of values are given to one statement as JSON, not one after the other
+    rows_of: str  # the JSON array :rows of objects as rows of the table {table}
     each: str  # what the JSON array {} holds, as a table with the one column `value`
     nth_text: str  # the text at the place {1} of the JSON array {0}
     array_of: str  # a JSON array of these values
@@ -58,6 +60,8 @@ SQLITE = Dialect(
     each_text="SELECT value FROM json_each({})",
     among="{0} IN (SELECT value FROM json_each({1}))",
     nth="json_extract({0}, '$[' || {1} || ']')",
+    at_once=False,
+    rows_of="",
     each="json_each({})",
     nth_text="json_extract({0}, '$[' || {1} || ']')",
     array_of="json_array({})",
@@ -94,6 +98,8 @@ def postgres(schema: str) -> Dialect:
         each_text="SELECT json_array_elements_text(CAST({} AS json))",
         among="{0} = ANY (CAST(translate({1}, '[]', '{{}}') AS BIGINT[]))",
         nth="CAST(CAST({0} AS json) ->> {1} AS BIGINT)",
+        at_once=True,
+        rows_of=f"json_populate_recordset(CAST(NULL AS {schema}.{{table}}), CAST(:rows AS json))",
         each="json_array_elements(CAST({} AS json))",
         nth_text="CAST({0} AS json) ->> {1}",
         array_of="json_build_array({})",

@@ -16,8 +16,9 @@ from ...abc import InternalRecipientStatus
 from ..changes import event_of
 from . import rows
 from .dialect import Dialect
+from .many import inserting, updating
 from .rows import Standing
-from .script import Batch, Script
+from .script import Script
 
 _COLUMNS = (
     *("place", "due_at", "state", "held", "result", "attempts", "crashes", "dot_sent"),
@@ -46,26 +47,31 @@ class Writing:
     """The statements that write changes; they are made once."""
 
     def __init__(self, dialect: Dialect) -> None:
-        t = dialect.prefix
-        assigned = ", ".join(f"{column} = :{column}" for column in _COLUMNS)
-        self._update = f"UPDATE {t}recipients SET {assigned} WHERE seq = :seq AND position = :position"
-        self._complete = f"""
-            UPDATE {t}messages SET remaining = remaining - :count,
-                completed_at = CASE WHEN remaining <= :count THEN :at ELSE completed_at END
-            WHERE seq = :seq"""
-        self._tell = f"""
-            INSERT INTO {t}events (seq, at, kind, address, result)
-            VALUES (:seq, :at, :kind, :address, :result)"""
+        messages = f"{dialect.prefix}messages"
+        self._update = updating(
+            dialect, "recipients", {column: f":{column}" for column in _COLUMNS}, ("seq", "position")
+        )
+        last = f"CASE WHEN {messages}.remaining <= :remaining THEN :completed_at"
+        self._complete = updating(
+            dialect,
+            "messages",
+            {
+                "remaining": f"{messages}.remaining - :remaining",
+                "completed_at": f"{last} ELSE {messages}.completed_at END",
+            },
+            ("seq",),
+        )
+        self._tell = inserting(dialect, "events", ("seq", "at", "kind", "address", "result"))
 
     def write(self, changes: Sequence[Change]) -> Script[None]:
         """Writes them, in the order of their rows, in which everybody locks."""
         changes = sorted(changes, key=lambda change: (change.after.seq, change.after.position))
         if changes:
-            yield Batch(self._update, [_values(change.after) for change in changes])
+            yield self._update.of([_values(change.after) for change in changes])
         if completed := _completed(changes):
-            yield Batch(self._complete, completed)
+            yield self._complete.of(completed)
         if told := list(_told(changes)):
-            yield Batch(self._tell, told)
+            yield self._tell.of(told)
 
 
 def freed(
@@ -110,7 +116,10 @@ def _completed(changes: Iterable[Change]) -> list[dict[str, object]]:
     for change in changes:
         if change.completes:
             at.setdefault(change.after.seq, []).append(change.at)
-    return [{"seq": seq, "count": len(each), "at": rows.micros(max(each))} for seq, each in at.items()]
+    return [
+        {"seq": seq, "remaining": len(instants), "completed_at": rows.micros(max(instants))}
+        for seq, instants in at.items()
+    ]
 
 
 def _told(changes: Iterable[Change]) -> Iterator[dict[str, object]]:
