@@ -27,6 +27,7 @@ from mailstrom.status import Phase, printable
 
 from .acknowledge import acknowledge_now
 from .reply import ParsedReply, ReplyError, ReplyParser
+from .wait import Wait
 
 if TYPE_CHECKING:
     import ssl
@@ -72,9 +73,7 @@ class StrictProtocol(asyncio.Protocol):
         self._parser = ReplyParser()
         self._awaited = 0  # replies owed to us
         self._replies: deque[ParsedReply] = deque()
-        self._waiter: asyncio.Future[bool] | None = None
-        self._waits_until = 0.0  # who waits
-        self._timer: asyncio.TimerHandle | None = None
+        self._wait = Wait(self._loop)
         self._below: asyncio.Transport | None = None  # the plain transport under TLS
         self._writing_paused = False
         self._in_content = False
@@ -101,7 +100,7 @@ class StrictProtocol(asyncio.Protocol):
             self._end(FaultKind.PROTOCOL, str(error))
         if self._in_content and self._awaited and self.fault is None:
             acknowledge_now(self.transport)
-        self._wake()
+        self._wait.wake()
 
     def eof_received(self) -> bool:
         self._end(FaultKind.CLOSED, "the host closed the connection")
@@ -118,7 +117,7 @@ class StrictProtocol(asyncio.Protocol):
         self._writing_paused = False
         if self._last_written and self._below is None and self.fault is None:
             self.phase = Phase.DOT
-        self._wake()
+        self._wait.wake()
 
     # -- the dialogue ----------------------------------------------------------------------
 
@@ -138,9 +137,17 @@ class StrictProtocol(asyncio.Protocol):
         """One reply is owed without a command: the greeting, or that to the content."""
         self._awaited += 1
 
+    def take_reply(self) -> ParsedReply | None:
+        """The next reply that is there already; None: it is to be waited for."""
+        if not self._replies:
+            return None
+        self.last_reply = self._replies.popleft()
+        return self.last_reply
+
     async def reply(self, secs: float) -> ParsedReply:
         """The next reply that is owed; the whole of it within `secs`."""
-        await self._ready(lambda: self.has_reply, self._until(secs), "no reply")
+        if not self._replies:
+            await self._ready(lambda: self.has_reply, self._until(secs), "no reply")
         self.last_reply = self._replies.popleft()
         return self.last_reply
 
@@ -196,7 +203,7 @@ class StrictProtocol(asyncio.Protocol):
                 self.phase = Phase.BODY  # the abort drops the dot
                 self._end(FaultKind.TIMEOUT, "the host did not read in time")
                 break
-            await self._woken(min(until, self._loop.time() + FLUSH_POLL_SECS))
+            await self._wait.woken(min(until, self._loop.time() + FLUSH_POLL_SECS))
         if not self.has_reply:  # one that came before the fault is read first
             self._check()
 
@@ -273,7 +280,7 @@ class StrictProtocol(asyncio.Protocol):
         assert self.transport is not None
         self.transport.close()
         while not self._lost:
-            if not await self._woken(until):
+            if not await self._wait.woken(until):
                 return
 
     # -- what aiosmtplib's client calls ----------------------------------------------------
@@ -339,39 +346,9 @@ class StrictProtocol(asyncio.Protocol):
         began_at = self._loop.time()
         while not there():
             self._check()
-            if not await self._woken(until):
+            if not await self._wait.woken(until):
                 waited = self._loop.time() - began_at
                 raise self._end(FaultKind.TIMEOUT, f"{problem} within {round(waited, 1):g} s")
-
-    async def _woken(self, until: float) -> bool:
-        """Waits for anything to happen; False when nothing did until then."""
-        waiter: asyncio.Future[bool] = self._loop.create_future()
-        self._waiter, self._waits_until = waiter, until
-        if self._timer is None or self._timer.when() > until:
-            self._set_timer(until)
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
-
-    def _set_timer(self, at: float) -> None:
-        """One timer serves many waits: one that ends later finds it set, and is looked at when it rings."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._rings, at)
-
-    def _rings(self, at: float) -> None:
-        self._timer = None
-        if self._waiter is None or self._waiter.done():
-            return
-        if self._waits_until > at:
-            self._set_timer(self._waits_until)
-        else:
-            self._waiter.set_result(False)
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(True)
 
     def _check(self) -> None:
         if self.fault is not None:
@@ -389,10 +366,8 @@ class StrictProtocol(asyncio.Protocol):
         if self.transport is not None and not self._aborted and not self._lost:
             self._aborted = True  # once: TLS of CPython 3.11.2 fails at a second abort
             self.transport.abort()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._wake()
+        self._wait.forget_timer()
+        self._wait.wake()
         if first and self.on_end is not None:
             self.on_end()
         return DialogueError(fault)

@@ -99,6 +99,11 @@ class Session:
         self._heard_at = self.opened_at
         self._under_way: Transaction | None = None
         self._timeouts = timeouts
+        self._secs_for = {
+            Phase.MAIL: timeouts.mail_secs,
+            Phase.RCPT: timeouts.rcpt_secs,
+            Phase.DATA: timeouts.data_secs,
+        }
         self._used = False
         self._needs_reset = False
         self._protocol.on_end = self._end
@@ -273,7 +278,7 @@ class Session:
             case Step.WHOLE:
                 await self._whole(transaction, before_dot)
             case Step.COMMANDS:
-                await self._command(transaction)
+                await self._commands(transaction)
             case Step.CONTENT:
                 await self._content(transaction, email, before_dot)
             case Step.LONE_DOT:
@@ -299,21 +304,15 @@ class Session:
             left = secs if transaction.outstanding == 1 else until - asyncio.get_running_loop().time()
             await self._content_reply(transaction, min(secs, left))
 
-    async def _command(self, transaction: Transaction) -> None:
-        """Writes what is to be written, and takes one reply."""
-        commands = transaction.take_commands()
-        awaited = transaction.awaiting
-        assert awaited is not None
-        self._protocol.phase = awaited.phase
-        if commands:
-            self._protocol.send(commands, replies=transaction.outstanding)
-        secs = {
-            Phase.MAIL: self._timeouts.mail_secs,
-            Phase.RCPT: self._timeouts.rcpt_secs,
-            Phase.DATA: self._timeouts.data_secs,
-        }[awaited.phase]
-        reply = await self._protocol.reply(secs)
-        transaction.receive(reply.reply)
+    async def _commands(self, transaction: Transaction) -> None:
+        """Writes what is to be written, and takes the replies to it."""
+        protocol, commands = self._protocol, transaction.take_commands()
+        protocol.phase = Phase.MAIL if transaction.awaiting is None else transaction.awaiting.phase
+        protocol.send(commands, replies=transaction.outstanding)
+        while transaction.step is Step.COMMANDS and (awaited := transaction.awaiting) is not None:
+            protocol.phase = awaited.phase
+            reply = protocol.take_reply() or await protocol.reply(self._secs_for[awaited.phase])
+            transaction.receive(reply.reply)
 
     async def _content(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
         """Writes the content with its final dot, and takes the reply."""
