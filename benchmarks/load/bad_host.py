@@ -11,7 +11,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import cycle
 from typing import TypeAlias
 
@@ -31,7 +31,8 @@ async def _tarpit(peer: Peer) -> None:
         await asyncio.sleep(1)
 
 
-KINDS: Mapping[str, Callable[[], _Server]] = {
+KINDS: Mapping[str, Callable[[], _Server | None]] = {  # None: nobody listens
+    "refuses connections": lambda: None,
     "never answers": lambda: SmtpServer(on_greeting=Action.HANG),
     "greylists everything": lambda: SmtpServer(on_rcpt="450 4.2.0 greylisted, try again later"),
     "sends an octet a second": lambda: _tarpit,
@@ -56,7 +57,8 @@ def bad_host(kind: str, port: int) -> Iterator[None]:
 
 def main(kind: str, port: str) -> None:
     """Serves until nobody wants it any more."""
-    with LoopbackServer(KINDS[kind](), ADDRESS, int(port)):
+    server = KINDS[kind]()
+    with nullcontext() if server is None else LoopbackServer(server, ADDRESS, int(port)):
         print("ready", flush=True)
         sys.stdin.read()
 

@@ -1,4 +1,4 @@
-"""Hosts that are dead are not our fault, however silent everybody else is: their tries count."""
+"""Row 62: hosts that are dead are not our fault, however silent everybody else is: their tries count."""
 
 from __future__ import annotations
 

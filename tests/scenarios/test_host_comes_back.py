@@ -1,4 +1,4 @@
-"""A host that was down answers again: its lane opens at once, as one that was never used."""
+"""Row 61: a host that was down answers again; its lane opens at once, as one that was never used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host that does not answer is asked by one delivery at a time; its answer holds for the others."""
+"""Row 61: a host that does not answer is asked by one delivery at a time; its answer holds for the others."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_no_message_fails_for_want_of_being_asked_for() -> None:
 
 
 def test_what_expires_meanwhile_is_failed_for_that() -> None:
-    """Row "expires_at": its time is over, whatever the host would have said."""
+    """As ever: its time is over, whatever the host would have said."""
 
     async def story(sim: LoneEngine) -> None:
         a_domain(sim, DEAD, DEAD_IP)

@@ -1,4 +1,4 @@
-"""Nobody at all can be reached: the fault is ours, and no mail pays for it with its tries."""
+"""Row 62: nobody at all can be reached: the fault is ours, and no mail pays for it with its tries."""
 
 from __future__ import annotations
 

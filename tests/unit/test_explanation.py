@@ -11,7 +11,7 @@ import pytest
 
 from mailstrom import Deferred, Delivered, DeliveryResult, Phase, Queued, WorkerStatus
 from mailstrom.abc import InternalMessageStatus, InternalRecipientStatus, Order, Trying
-from mailstrom.engine.gates import Gates, LaneGate, Visit
+from mailstrom.engine.gates import DownGate, Gates, LaneGate, Visit
 from mailstrom.explanation import Gate, Hold, explained
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
@@ -21,6 +21,9 @@ AT_WORK = Gates(status=WorkerStatus.OK, in_hand=1, in_hand_limit=500)
 LANE = LaneGate(lane="mx.dest.example", in_use=0, limit=20, is_shut=False)
 FULL = replace(LANE, in_use=20, is_shut=True)
 REFUSED = replace(LANE, is_shut=True, held_secs=900.0)
+RESTING = replace(LANE, is_shut=True, rests_secs=300.0)
+DOWN = replace(LANE, down=DownGate(secs=90.0, is_asked=False, heard="mx: timed out"))
+ASKED = replace(LANE, in_use=1, is_shut=True, down=DownGate(secs=90.0, is_asked=True, heard=None))
 UNPROVED = replace(LANE, in_use=1, is_shut=True, held_secs=0.0)
 
 
@@ -232,3 +235,32 @@ def test_an_explanation_is_json_and_lines_for_people() -> None:
     )
     with pytest.raises(KeyError):
         explanation["c@dest.example"]
+
+
+def test_where_nobody_answers_it_says_since_when_who_asks_and_what_was_heard() -> None:
+    [due], [asked] = holds(gates=in_lane(DOWN)), holds(gates=in_lane(ASKED))
+
+    since = "mx.dest.example has not answered since 2030-01-01 11:58:30 UTC"
+    assert due == Hold(
+        gate=Gate.HOST_DOWN,
+        text=f"{since}: the next delivery that is due asks there, for all others too; last: mx: timed out",
+    )
+    assert asked == Hold(
+        gate=Gate.HOST_DOWN, text=f"{since}: one delivery asks there now, for all others too"
+    )
+
+
+def test_a_host_that_is_down_is_told_of_what_waits_for_its_next_try_too() -> None:
+    result = Deferred(tries=1, reason="mx: timed out", next_attempt_at=LATER)
+
+    assert found(result, in_lane(DOWN), due_at=LATER) == [(Gate.BACKOFF, LATER), (Gate.HOST_DOWN, None)]
+
+
+def test_where_nobody_can_be_reached_it_says_when_its_own_destination_is_asked_again() -> None:
+    """Also before a minute is over: the lane rests all the same."""
+    lost = replace(in_lane(RESTING), status=WorkerStatus.NETWORK_FAILED)
+    again = NOW + timedelta(minutes=5)
+
+    assert found(gates=lost) == [(Gate.NETWORK_FAILED, again)]
+    assert found(gates=in_lane(RESTING)) == [(Gate.NETWORK_FAILED, again)]
+    assert found(gates=replace(AT_WORK, status=WorkerStatus.NETWORK_FAILED)) == [(Gate.NETWORK_FAILED, None)]

@@ -1,4 +1,4 @@
-"""A lane that is down: who has a place in it, and for whom an answer holds."""
+"""Row 61, a lane that is down: who has a place in it, and for whom an answer holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many deliveries a lane takes at once: Postfix's rule, in numbers."""
+"""Row 61, and how many deliveries a lane takes at once: Postfix's rule, in numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the fault is ours: a rule over who was reached, and who was not."""
+"""Row 62, when the fault is ours: a rule over who was reached, and who was not."""
 
 from __future__ import annotations
 
