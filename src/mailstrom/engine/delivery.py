@@ -8,6 +8,8 @@
  4. After the last host, what stands is settled: deferred at one host beats failed at a backup.
  5. A job that is stopped while it awaits the reply to a final dot begins nothing more: who would
     be taken further is given back, as if this try had not been.
+ 6. So it is where nobody could be reached and the fault is ours (`contacts.py`). Where the lane is down
+    and another delivery has asked there, nobody is visited at all (`unvisited.py`).
 """
 
 from __future__ import annotations

@@ -72,9 +72,9 @@ class Reach:
         """A connection was made there; whether that ends a suspicion."""
         self._reached_at = now
         self.knows(destination)
+        self._spared.pop(destination, None)
         if not self._row:
             return False
-        self._spared.pop(destination, None)
         was_suspected = self.is_suspected
         self._row.clear()
         self.has_failed = self._has_known = self._is_proved = False
