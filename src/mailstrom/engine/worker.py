@@ -79,7 +79,9 @@ class Engine:
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
         self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
         self._marker = Marker(storage, self._calls)
-        self._recorder = self._make_recorder()
+        self._recorder = Recorder(
+            self._policy, storage, world.clock, self._calls, self._committer, self._announcer
+        )
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)
         self._claimer = self._make_claimer(owner)
 
@@ -90,11 +92,6 @@ class Engine:
     def _make_contacts(self) -> Contacts:
         is_relayed = isinstance(self._config.delivery, RelayConfig)
         return Contacts(self._lanes, self._world.clock, self._network_changed, is_relayed=is_relayed)
-
-    def _make_recorder(self) -> Recorder:
-        return Recorder(
-            self._policy, self._storage, self._world.clock, self._calls, self._committer, self._announcer
-        )
 
     def _make_claimer(self, owner: str) -> Claimer:
         return Claimer(
@@ -317,7 +314,7 @@ class Engine:
 
     async def _sleep(self) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
-        secs = await self._until_due()
+        secs = 0.0 if self._wake.is_set() else await self._until_due()
         if secs == 0.0:
             secs = self._claimer.secs_in_vain()
         while True:
