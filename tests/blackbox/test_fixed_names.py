@@ -383,6 +383,7 @@ def test_a_message_is_as_far_as_its_recipients(
 def test_the_worker_has_the_states_that_were_promised_and_no_other() -> None:
     assert issubclass(WorkerStatus, StrEnum)
     assert {status.name for status in WorkerStatus} == {
+        "NETWORK_FAILED",
         "NOT_STARTED",
         "OK",
         "PAUSED",
