@@ -8,13 +8,13 @@ from .dialect import Dialect
 def due_keys(dialect: Dialect) -> str:
     """A WITH whose `due_keys` are those with something due by :now and not in :skip, as their turn comes.
 
-    First those behind :after in the order of the alphabet, then the others. Who reads only the
-    first causes no more looks than it takes to find that.
+    First those behind :after in the order of the alphabet, then the others, each once. Who reads only
+    the first causes no more looks than it takes to find that.
     """
     return f"""
         {ready_keys(dialect)}, due_keys AS (
             SELECT keys.route_key FROM keys
-            WHERE (keys.lap = 1 OR keys.route_key <= :after) -- once each
+            WHERE (keys.lap = 1 OR keys.route_key <= :after)
                 AND keys.route_key NOT IN ({dialect.each_text.format(":skip")})
                 AND EXISTS (SELECT 1 FROM {dialect.prefix}recipients AS d
                     WHERE d.place = 'ready' AND d.route_key = keys.route_key AND d.due_at <= :now))"""

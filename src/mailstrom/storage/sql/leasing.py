@@ -29,7 +29,8 @@ class Leasing:
             WHERE (seq, position) IN (SELECT seq, position FROM mine)
             RETURNING token, lease_until"""
         nth, nth_text = dialect.nth, dialect.nth_text
-        # locked first: one that another call just ends would be left out, and the rest marked
+        # locked first: one that another call just ends would be left out, and the rest marked.
+        # :tokens say the same again: whatever a planner thinks of the JSON, the index is read by them
         self._mark_dots_sent = f"""
             WITH mine AS (
                 SELECT asked.dot, asked.wanted, r.seq, r.position
@@ -39,7 +40,7 @@ class Leasing:
                     FROM {dialect.each.format(":asked")}) AS asked
                 CROSS JOIN {t}recipients AS r
                 WHERE r.token = asked.token AND r.owner = asked.owner AND r.address = asked.address
-                    AND {dialect.among.format("r.token", ":tokens")} -- again: by that the index is read
+                    AND {dialect.among.format("r.token", ":tokens")}
                     AND r.lease_until IS NOT NULL AND r.mark IS NULL
                 ORDER BY r.seq, r.position {dialect.for_update.format("r")})
             UPDATE {t}recipients SET dot_sent = 1

@@ -29,12 +29,20 @@ class Many:
         return Statement(self.sql, {"rows": rows.as_json(given)}) if self.at_once else Batch(self.sql, given)
 
 
+def listing(dialect: Dialect, table: str, columns: Sequence[str]) -> str:
+    """The JSON array :rows of objects as rows of this table, or of what of it these columns are."""
+    if dialect.at_once:
+        return dialect.rows_of.format(table=table)
+    values = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
+    return f"(SELECT {values} FROM {dialect.each.format(':rows')})"
+
+
 def inserting(dialect: Dialect, table: str, columns: Sequence[str]) -> Many:
     """Inserts rows with these columns."""
     into = f"INSERT INTO {dialect.prefix}{table} ({', '.join(columns)})"
     if not dialect.at_once:
         return Many(f"{into} VALUES ({', '.join(f':{each}' for each in columns)})", at_once=False)
-    given = dialect.rows_of.format(table=table)
+    given = listing(dialect, table, columns)
     return Many(f"{into} SELECT {rows.columns(columns, 'given')} FROM {given} AS given", at_once=True)
 
 
@@ -50,7 +58,7 @@ def updating(dialect: Dialect, table: str, assigned: Mapping[str, str], key: Seq
         return Many(f"{sets} WHERE {where}", at_once=False)
     same = " AND ".join(f"u.{each} = listed.{each}" for each in key)
     given = f"""(
-        SELECT listed.* FROM {dialect.rows_of.format(table=table)} AS listed JOIN {whole} AS u ON {same}
+        SELECT listed.* FROM {listing(dialect, table, list(assigned))} AS listed JOIN {whole} AS u ON {same}
         ORDER BY {rows.columns(key, "u")} {dialect.for_update.format("u")}) AS given"""
     return Many(f"{_of_given(sets)} FROM {given} WHERE {_of_given(where)}", at_once=True)
 

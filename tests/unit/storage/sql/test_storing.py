@@ -27,10 +27,45 @@ def test_a_message_is_stored_in_four_statements_that_only_insert(storage: Memory
     assert [text.split()[:2] for text in texts] == [["INSERT", "INTO"]] * 4
 
 
-def test_many_messages_cost_one_statement_each(storage: MemorySqlStorage) -> None:
+def test_many_messages_take_no_more_statements_than_one(storage: MemorySqlStorage) -> None:
     texts = storage.texts_of(lambda: storage.store([an_entry(f"m{number}") for number in range(50)]))
 
-    assert len(texts) == 50 + 3
+    assert len(texts) == 4
+
+
+def test_what_is_known_of_many_messages_is_asked_for_in_one_statement(storage: MemorySqlStorage) -> None:
+    keyed = [a_keyed(f"m{number}", key=f"{number}") for number in range(50)]
+    storage.store(keyed)
+    again = [a_keyed(f"again{number}", key=f"{number}") for number in range(50)]
+    storage.asked.clear()
+
+    ids = storage.store([*again, an_entry("new")])
+
+    assert ids == [*(id_of(f"m{number}") for number in range(50)), id_of("new")]
+    assert len(storage.asked) == 2 + 3
+
+
+def test_of_more_messages_than_one_statement_takes_a_later_one_is_refused_at_its_place(
+    storage: MemorySqlStorage,
+) -> None:
+    entries = [an_entry(f"m{number}") for number in range(CHUNK + 2)]
+
+    with pytest.raises(DuplicateMessage) as refused:
+        storage.store([*entries, an_entry("m1")])
+
+    assert refused.value.index == CHUNK + 2
+    assert storage.rows("SELECT count(*) FROM mailstrom_messages") == [(0,)]
+
+
+def test_an_entry_that_its_key_keeps_out_does_not_stand_for_another_with_its_id(
+    storage: MemorySqlStorage,
+) -> None:
+    storage.store([a_keyed("first")])
+    entries = [a_keyed("second"), an_entry("second")]
+
+    assert storage.store(entries) == [id_of("first"), id_of("second")]
+
+    assert storage.rows("SELECT content FROM mailstrom_bodies ORDER BY seq")[1:] == [(entries[1][0].content,)]
 
 
 def test_a_message_to_many_is_never_in_memory_as_rows(storage: MemorySqlStorage) -> None:
@@ -39,7 +74,7 @@ def test_a_message_to_many_is_never_in_memory_as_rows(storage: MemorySqlStorage)
     storage.texts_of(lambda: storage.store([an_entry("one", *addresses)]))
 
     batches = [len(each.params) for each in storage.asked if isinstance(each, Batch)]
-    assert batches == [1, CHUNK, CHUNK, 1, 1]
+    assert batches == [1, CHUNK, CHUNK, 1]
     assert len(storage.retrieve_status(id_of("one")).recipients) == len(addresses)
 
 
