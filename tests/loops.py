@@ -1,27 +1,27 @@
-"""The event loops that the worker may run on; both stand behind real sockets, and differ in small things."""
+"""The event loops that a worker may have: what runs there is tried with each that is installed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
-import pytest
+from mailstrom.config import EventLoop
+from mailstrom.engine.event_loop import loop_maker
 
 T = TypeVar("T")
 
-#: For `@pytest.mark.parametrize("loop", LOOPS)`.
-LOOPS = ("asyncio", "uvloop")
+#: In the root lane of `.ci/run` both; without the extra `uvloop` there is one.
+LOOPS: tuple[EventLoop, ...] = ("asyncio", "uvloop") if find_spec("uvloop") else ("asyncio",)
 
 
-def run_on(loop: str, main: Coroutine[Any, Any, T]) -> T:
-    """What the coroutine returns, run on a new loop of this kind."""
-    with asyncio.Runner(loop_factory=_factory(loop)) as runner:
+def run_on(kind: EventLoop, main: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, in a loop of this kind."""
+    with asyncio.Runner(loop_factory=loop_maker(kind)) as runner:
         return runner.run(main)
 
 
-def _factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    if loop == "asyncio":
-        return asyncio.new_event_loop
-    uvloop = pytest.importorskip("uvloop", reason="needs uvloop: pip install uvloop")
-    return uvloop.new_event_loop  # type: ignore[no-any-return]
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, in the loop that a worker has by default."""
+    return run_on("auto", main)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "DnsProtocol",
+    "EventLoop",
     "Mode",
     "RelayConfig",
     "RelayTls",
@@ -48,8 +49,10 @@ __all__ = [
 ]
 
 Mode = Literal["live", "capture", "console", "file"]
+EventLoop = Literal["auto", "asyncio", "uvloop"]
 
 MODES = ("live", "capture", "console", "file")
+EVENT_LOOPS = ("auto", "asyncio", "uvloop")
 
 _DURATIONS = ("base_resend_delay_secs", "max_session_age_secs", "session_idle_secs", "delayed_after_secs")
 
@@ -88,6 +91,7 @@ class Config:
     queue_full_wait_secs: float = 0.0  # how long send_email waits for room before QueueFull
     lease_secs: float = 60.0  # how long a worker that died keeps its mail from others, where no lock tells
     storage: str | Secret | StorageConfig | None = None  # a URL, "sqlite:///mail.db", is kept as a Secret
+    event_loop: EventLoop = "auto"  # the worker's; auto: uvloop where it is installed, else asyncio
 
     def __post_init__(self) -> None:
         if self.helo_name is not None:
@@ -105,6 +109,9 @@ class Config:
         check.kind("Config.retry", self.retry, RetryPolicy, "RetryPolicy(...)")
         check.kind("Config.timeouts", self.timeouts, SmtpTimeouts, "SmtpTimeouts(...)")
         check.choice("Config.mode", self.mode, MODES)
+        check.choice("Config.event_loop", self.event_loop, EVENT_LOOPS)
+        if self.event_loop == "uvloop" and not check.is_installed("uvloop"):
+            raise ConfigError("Config.event_loop: 'uvloop' needs the extra: pip install 'mailstrom[uvloop]'")
         object.__setattr__(self, "dkim", check.signers("Config.dkim", self.dkim))
         check_storage("Config.storage", self.storage)
         if self.require_tls and isinstance(self.delivery, RelayConfig) and self.delivery.tls == "none":

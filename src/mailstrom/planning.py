@@ -55,7 +55,7 @@ def make_plan(
         except Exception as error:  # noqa: BLE001  it is raised to the caller
             errors.append(error)
 
-    loop = platform.loop(THREAD, main, lambda: None)
+    loop = platform.loop(THREAD, main, lambda: None, config.event_loop)
     loop.start()
     loop.join()
     if errors:

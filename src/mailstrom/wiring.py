@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .abc import Clock, SharedStorage, Storage, StorageRunner
-from .config import Config, RemoteDeliveryConfig
+from .config import Config, EventLoop, RemoteDeliveryConfig
 from .config_storage import StorageConfig
+from .engine.event_loop import loop_maker
 from .engine.host_lock import HostLock
 from .engine.platform import Calls, Flag, Looks, Loop, Platform, Turn
 from .engine.prefork import prefork_server
@@ -109,6 +110,7 @@ def load_worker(config: Config) -> None:
             names += (*_RESOLVER, *_RESOLVER_BY_HTTPS) if is_by_https else _RESOLVER
     for name in names:
         import_module(name)
+    loop_maker(config.event_loop)
 
 
 class SystemPlatform(Platform):
@@ -132,9 +134,13 @@ class SystemPlatform(Platform):
         return LookThread(name, secs, look)
 
     def loop(
-        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+        self,
+        name: str,
+        main: Callable[[], Coroutine[Any, Any, None]],
+        on_crash: Callable[[], None],
+        kind: EventLoop,
     ) -> Loop:
-        return LoopThread(name, main, on_crash)
+        return LoopThread(name, main, on_crash, loop_maker(kind))
 
     def turn(self, identity: str) -> Turn:
         lock = HostLock(identity)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from mailstrom.route.mx import DnsOutcome, MxAnswer
 from mailstrom.testing.dns import FakeResolver
 from mailstrom.testing.dns_server import DnsServer, DnsServerFaults
 from tests.contract.test_resolver import HandClock
+from tests.loops import run
 
 ZONE = {"d.test": {"MX": [[10, "a.test."]]}}
 BIG_ZONE = {"d.test": {"MX": [[i, f"host-with-a-long-name-{i}.test."] for i in range(1000)]}}
@@ -38,7 +38,7 @@ def asked(
         await resolver.close()
         return answer
 
-    return asyncio.run(main())
+    return run(main())
 
 
 def test_junk_before_the_answer_is_dropped_and_the_answer_waited_for() -> None:
@@ -116,7 +116,7 @@ def test_a_dead_first_name_server_costs_one_wait_and_not_one_in_each_look_up() -
             await resolver.close()
             return time.monotonic() - began_at
 
-        assert asyncio.run(main()) < 3.0
+        assert run(main()) < 3.0
 
 
 def test_the_fake_needs_no_socket() -> None:
@@ -126,4 +126,4 @@ def test_the_fake_needs_no_socket() -> None:
         await resolver.close()
         return answer
 
-    assert asyncio.run(main()).outcome is DnsOutcome.ANSWER
+    assert run(main()).outcome is DnsOutcome.ANSWER

@@ -16,6 +16,7 @@ from mailstrom.net.dns import DnsResolver
 from mailstrom.route.mx import AddressAnswer, DnsOutcome, MxAnswer, MxRecord
 from mailstrom.testing.dns import FakeResolver, InTurn, Zone
 from mailstrom.testing.dns_server import DnsServer
+from tests.loops import run
 
 ZoneRecords = Mapping[str, Mapping[str, object]]
 SERVFAIL = {"rcode": "SERVFAIL"}
@@ -88,7 +89,7 @@ def test_the_records_come_with_their_preferences_and_plain_names(opening: Openin
             assert set(answer.records) == {MxRecord(20, "b.test"), MxRecord(10, "a.test")}
             assert (answer.outcome, answer.canonical_name, answer.ttl_secs) == (DnsOutcome.ANSWER, "", 77)
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_both_families_of_addresses_come_in_one_answer(opening: Opening) -> None:
@@ -102,7 +103,7 @@ def test_both_families_of_addresses_come_in_one_answer(opening: Opening) -> None
                 ttl_secs=300,
             )
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_null_mx_is_an_answer(opening: Opening) -> None:
@@ -112,7 +113,7 @@ def test_a_null_mx_is_an_answer(opening: Opening) -> None:
         async with opening({"d.test": {"MX": [[0, "."]]}}) as it:
             assert (await it.resolver.mx("d.test")).records == (MxRecord(0, "."),)
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_an_alias_is_followed(opening: Opening) -> None:
@@ -129,7 +130,7 @@ def test_an_alias_is_followed(opening: Opening) -> None:
             assert (answer.records, answer.canonical_name) == ((MxRecord(1, "a.test"),), "y.test")
             assert (await it.resolver.addresses("w.test")).ipv4 == ("192.0.2.1",)
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_the_name_an_alias_leads_to_is_told_also_when_it_has_no_mx(opening: Opening) -> None:
@@ -141,7 +142,7 @@ def test_the_name_an_alias_leads_to_is_told_also_when_it_has_no_mx(opening: Open
 
             assert (answer.outcome, answer.canonical_name) == (DnsOutcome.NODATA, "y.test")
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize("length", (8, 9))
@@ -156,7 +157,7 @@ def test_eight_aliases_are_followed_and_no_more(opening: Opening, length: int) -
 
             assert outcome is (DnsOutcome.ANSWER if length == 8 else DnsOutcome.ALIAS_LOOP)
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_a_loop_of_aliases_ends(opening: Opening, zone: ZoneRecords) -> None:
             assert (await it.resolver.mx("a.test")).outcome is DnsOutcome.ALIAS_LOOP
             assert (await it.resolver.addresses("a.test")).outcome is DnsOutcome.ALIAS_LOOP
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_no_such_name_and_no_such_records_are_told_apart(opening: Opening) -> None:
@@ -183,7 +184,7 @@ def test_no_such_name_and_no_such_records_are_told_apart(opening: Opening) -> No
             assert (await it.resolver.addresses("d.test")).outcome is DnsOutcome.NODATA
             assert (await it.resolver.addresses("gone.test")).outcome is DnsOutcome.NXDOMAIN
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_no_such_name_is_believed_only_when_two_look_ups_say_so(opening: Opening) -> None:
@@ -201,7 +202,7 @@ def test_no_such_name_is_believed_only_when_two_look_ups_say_so(opening: Opening
             assert (await it.resolver.mx("gone.test")).outcome is DnsOutcome.NXDOMAIN
             assert it.queries.count(("gone.test", "MX")) == 2
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_no_such_name_is_never_told_from_the_cache_alone(opening: Opening) -> None:
@@ -212,7 +213,7 @@ def test_no_such_name_is_never_told_from_the_cache_alone(opening: Opening) -> No
             assert (await it.resolver.mx("back.test")).outcome is DnsOutcome.NXDOMAIN
             assert (await it.resolver.mx("back.test")).outcome is DnsOutcome.ANSWER
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize("rcode", ("SERVFAIL", "REFUSED", "FORMERR", "NOTIMP"))
@@ -227,7 +228,7 @@ def test_what_a_server_will_not_say_is_not_known_now(opening: Opening, rcode: st
             assert rcode in answer.detail
             assert (await it.resolver.addresses("d.test")).outcome is DnsOutcome.FAILED
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_failure_is_not_kept(opening: Opening) -> None:
@@ -236,7 +237,7 @@ def test_a_failure_is_not_kept(opening: Opening) -> None:
             assert (await it.resolver.mx("d.test")).outcome is DnsOutcome.FAILED
             assert (await it.resolver.mx("d.test")).outcome is DnsOutcome.ANSWER
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_one_family_may_fail_while_the_other_answers(opening: Opening) -> None:
@@ -249,7 +250,7 @@ def test_one_family_may_fail_while_the_other_answers(opening: Opening) -> None:
             assert (answer.ipv4, answer.outcome) == (("192.0.2.1",), DnsOutcome.ANSWER)
             assert answer.ipv6_outcome is DnsOutcome.FAILED
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_silence_ends_within_the_time_limit(opening: Opening) -> None:
@@ -263,7 +264,7 @@ def test_silence_ends_within_the_time_limit(opening: Opening) -> None:
             assert [answer.outcome for answer in answers] == [DnsOutcome.FAILED, DnsOutcome.FAILED]
             assert time.monotonic() - began_at < 2.0
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_equal_look_ups_at_the_same_time_are_one(opening: Opening) -> None:
@@ -275,7 +276,7 @@ def test_equal_look_ups_at_the_same_time_are_one(opening: Opening) -> None:
             assert {answer.outcome for answer in answers} == {DnsOutcome.ANSWER}
             assert it.queries == [("d.test", "MX")]
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_name_of_the_zone_may_have_a_ttl_of_its_own(opening: Opening) -> None:
@@ -285,7 +286,7 @@ def test_a_name_of_the_zone_may_have_a_ttl_of_its_own(opening: Opening) -> None:
             own_ttl, other_ttl = await it.resolver.mx("own.test"), await it.resolver.mx("other.test")
             return own_ttl.ttl_secs, other_ttl.ttl_secs
 
-    assert asyncio.run(story()) == (60, 300)
+    assert run(story()) == (60, 300)
 
 
 def test_an_answer_is_kept_for_its_ttl_and_asked_for_again_then(opening: Opening) -> None:
@@ -299,7 +300,7 @@ def test_an_answer_is_kept_for_its_ttl_and_asked_for_again_then(opening: Opening
             await it.resolver.mx("d.test")
             assert len(it.queries) == 2
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize(("ttl_secs", "kept_secs"), ((0, 5), (2**31 - 1, 86_400)))
@@ -310,7 +311,7 @@ def test_a_ttl_is_believed_within_bounds(opening: Opening, ttl_secs: int, kept_s
         async with opening({"d.test": {"MX": [[1, "a.test."]]}}, ttl_secs=ttl_secs) as it:
             assert (await it.resolver.mx("d.test")).ttl_secs == kept_secs
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_negative_answer_is_kept_for_a_few_minutes_at_most(opening: Opening) -> None:
@@ -325,7 +326,7 @@ def test_a_negative_answer_is_kept_for_a_few_minutes_at_most(opening: Opening) -
             await it.resolver.mx("d.test")
             assert len(it.queries) == 2
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_caller_that_gives_up_leaves_the_others_their_answer(opening: Opening) -> None:
@@ -339,7 +340,7 @@ def test_a_caller_that_gives_up_leaves_the_others_their_answer(opening: Opening)
             assert (await second).outcome is DnsOutcome.ANSWER
             assert first.cancelled()
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_closing_ends_what_is_under_way_and_later_calls_are_not_known(opening: Opening) -> None:
@@ -354,7 +355,7 @@ def test_closing_ends_what_is_under_way_and_later_calls_are_not_known(opening: O
                 outcome=DnsOutcome.FAILED, detail="the resolver was closed"
             )
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize(
@@ -367,4 +368,4 @@ def test_what_is_no_host_name_does_not_exist_and_is_not_asked_for(opening: Openi
             assert (await it.resolver.addresses(name)).outcome is DnsOutcome.NXDOMAIN
             assert it.queries == []
 
-    asyncio.run(main())
+    run(main())

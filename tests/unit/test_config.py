@@ -592,6 +592,7 @@ FROM_ENV: list[tuple[dict[str, str], Config]] = [
     ),
     ({"MAILSTROM_REQUIRE_TLS": "0", "MAILSTROM_SMTP_TIMEOUT_SECS": "7.5"}, Config(smtp_timeout_secs=7.5)),
     ({"MAILSTROM_MAX_SESSIONS": "9"}, Config(max_sessions=9)),
+    ({"MAILSTROM_EVENT_LOOP": "asyncio"}, Config(event_loop="asyncio")),
     ({"MAILSTROM_ALLOW_DOMAINS": "a.example, b.example,"}, Config(allow_domains=("a.example", "b.example"))),
     ({"MAILSTROM_RELAY_URL": "smtps://relay.example"}, Config(delivery=a_relay(tls="implicit"))),
     (

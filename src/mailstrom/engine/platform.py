@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..abc import Clock, StorageRunner
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config import Config, EventLoop
     from .world import World
 
 
@@ -83,9 +83,16 @@ class Platform(ABC):
 
     @abstractmethod
     def loop(
-        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+        self,
+        name: str,
+        main: Callable[[], Coroutine[Any, Any, None]],
+        on_crash: Callable[[], None],
+        kind: EventLoop,
     ) -> Loop:
-        """An event loop that runs `main`, not started yet; that raises `NotRunningError` as above."""
+        """An event loop that runs `main`, not started yet; that raises `NotRunningError` as above.
+
+        Of this kind, where there is a choice.
+        """
 
     @abstractmethod
     def turn(self, identity: str) -> Turn:

@@ -60,7 +60,7 @@ class Runtime:
         self._asked: dict[str, Callable[[Engine], None]] = {}  # the latest in each matter
         self._lock = threading.Lock()
         self._crashed = False
-        self._thread = platform.loop("mailstrom-worker", self._main, self._on_crash)
+        self._thread = platform.loop("mailstrom-worker", self._main, self._on_crash, config.event_loop)
         self._over = threading.Event()
         self._listener = platform.calls("mailstrom-listener")
         self._others_store = storage.poll_secs is not None

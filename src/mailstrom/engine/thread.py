@@ -22,6 +22,7 @@ from ..errors import NotRunningError
 if TYPE_CHECKING:
     import asyncio
 
+    from .event_loop import MakeLoop
     from .platform import Calls
 
 RESTARTS_PER_MINUTE = 3
@@ -153,15 +154,21 @@ class LoopThread:
     """One daemon thread with an event loop that runs `main()` to its end.
 
     When `main()` ends with an exception it is begun again on a new loop, at most
-    `RESTARTS_PER_MINUTE` times; then `on_crash` is called and the thread ends. `start`,
-    `call_soon` and `join` may be called from any thread.
+    `RESTARTS_PER_MINUTE` times; then `on_crash` is called and the thread ends. `make_loop`
+    None: asyncio makes it. `start`, `call_soon` and `join` may be called from any thread.
     """
 
     def __init__(
-        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+        self,
+        name: str,
+        main: Callable[[], Coroutine[Any, Any, None]],
+        on_crash: Callable[[], None],
+        make_loop: MakeLoop | None = None,
     ) -> None:
+        self._name = name
         self._main = main
         self._on_crash = on_crash
+        self._make_loop = make_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._supervise, name=name, daemon=True)
@@ -198,9 +205,10 @@ class LoopThread:
         import asyncio
 
         try:
-            with asyncio.Runner() as runner:
+            with asyncio.Runner(loop_factory=self._make_loop) as runner:
                 with self._lock:
                     self._loop = runner.get_loop()
+                _log.debug("%s has an event loop of %s", self._name, type(self._loop).__module__)
                 try:
                     runner.run(self._main())
                 finally:

@@ -42,7 +42,7 @@ class TcpNetwork(Network):
         try:
             transport, _ = await loop.create_connection(protocol_factory, sock=connected)
         except BaseException:
-            connected.close()
+            _let_go(connected, loop)
             raise
         return transport
 
@@ -88,6 +88,8 @@ async def upgrade_to_tls(
     try:
         if context.check_hostname and not name:  # OpenSSL would then take a certificate of any name
             raise ValueError("there is no name to check the certificate against")
+        if name:
+            name.encode("idna")  # as it will be anyway; but uvloop would log what cannot be
         upgraded = await asyncio.get_running_loop().start_tls(
             transport, protocol, context, server_hostname=name, ssl_handshake_timeout=timeout_secs
         )
@@ -120,6 +122,14 @@ async def _connected_socket(
         connecting.close()
         raise
     return connecting
+
+
+def _let_go(given: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    """Closes a socket that was given to the loop, and failed there."""
+    if isinstance(loop, asyncio.BaseEventLoop):
+        given.close()
+    else:
+        given.detach()  # uvloop has closed it, and before 0.23 left us a number that may be another's by now
 
 
 def _numeric(address: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, cast
 from mailstrom.schedule.verdict import Fault, FaultKind
 from mailstrom.status import Phase, printable
 
+from .aborting import drop_unsent
 from .acknowledge import acknowledge_now
 from .reply import ParsedReply, ReplyError, ReplyParser
 from .wait import Wait
@@ -172,17 +173,14 @@ class StrictProtocol(asyncio.Protocol):
 
     async def write_last_block(self, octets: bytes, secs: float) -> None:
         """Writes the rest of the content; returns when it has left us, or all replies are there."""
-        assert self.transport is not None
-        if self._below is None:
-            # then resume_writing() is called at the very moment when nothing is left
-            self.transport.set_write_buffer_limits(high=0)
+        # then resume_writing() is called at the very moment when nothing is left
+        self._limit_buffer(0)
         self._last_written = True
         self._write(octets)
         if self._below is not None or not self._writing_paused:
             self.phase = Phase.DOT
         await self._flushed(secs)
-        if self._below is None:
-            self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._limit_buffer(WRITE_BUFFER)
 
     async def content_reply(self, secs: float) -> tuple[ParsedReply, bool]:
         """The next reply of the content, and whether it ends it before its last octet had left us.
@@ -206,6 +204,11 @@ class StrictProtocol(asyncio.Protocol):
             await self._wait.woken(min(until, self._loop.time() + FLUSH_POLL_SECS))
         if not self.has_reply:  # one that came before the fault is read first
             self._check()
+
+    def _limit_buffer(self, octets: int) -> None:
+        """That of a plain connection; uvloop allows it only as long as that stands."""
+        if self._below is None and self.transport is not None and not self.transport.is_closing():
+            self.transport.set_write_buffer_limits(high=octets)
 
     def _write(self, octets: bytes) -> None:
         if self.has_reply:
@@ -365,6 +368,8 @@ class StrictProtocol(asyncio.Protocol):
         fault = self.fault
         if self.transport is not None and not self._aborted and not self._lost:
             self._aborted = True  # once: TLS of CPython 3.11.2 fails at a second abort
+            if self._unsent():
+                drop_unsent(self._below or self.transport)
             self.transport.abort()
         self._wait.forget_timer()
         self._wait.wake()

@@ -21,7 +21,7 @@ from .patience import SimulationError
 from .timeline import SideLoop, Timeline
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config import Config, EventLoop
 
 _BURYING_ROUNDS = 100
 
@@ -67,9 +67,13 @@ class VirtualPlatform(Platform):
         return _Looks(self.side_loop(name), secs, look)
 
     def loop(
-        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], on_crash: Callable[[], None]
+        self,
+        name: str,
+        main: Callable[[], Coroutine[Any, Any, None]],
+        on_crash: Callable[[], None],
+        kind: EventLoop,
     ) -> Loop:
-        return _Loop(self, name, main, on_crash)
+        return _Loop(self, name, main, on_crash)  # of the timeline, whatever kind is asked for
 
     def turn(self, identity: str) -> Turn:
         return _Turn(self._turns, identity, self)

@@ -20,6 +20,7 @@ from mailstrom.net.clock import SystemClock
 from mailstrom.net.tcp import TcpNetwork, in_own_thread
 from mailstrom.testing import script as play
 from mailstrom.testing.smtp_server import LoopbackServer, ScriptedServer
+from tests.loops import run
 
 HOST = "127.0.0.1"
 
@@ -70,7 +71,7 @@ def test_a_connection_is_made_from_the_source_address_without_delay() -> None:
         return client.octets, transport.get_extra_info("peername"), no_delay
 
     with LoopbackServer(server) as running:
-        octets, peername, no_delay = asyncio.run(main(running.port))
+        octets, peername, no_delay = run(main(running.port))
 
     assert (octets, peername, bool(no_delay)) == (b"220 mx\r\n", (HOST, running.port), True)
     assert server.transcripts[0].ip == "127.0.0.2"
@@ -82,7 +83,7 @@ def test_a_refused_connection_raises_its_errno() -> None:
         unused.bind((HOST, 0))
 
         with pytest.raises(ConnectionRefusedError) as raised:
-            asyncio.run(TcpNetwork().connect(asyncio.Protocol, HOST, unused.getsockname()[1]))
+            run(TcpNetwork().connect(asyncio.Protocol, HOST, unused.getsockname()[1]))
 
     assert raised.value.errno == errno.ECONNREFUSED
 
@@ -90,7 +91,7 @@ def test_a_refused_connection_raises_its_errno() -> None:
 @pytest.mark.parametrize("name", ["localhost", "mx.example", ""])
 def test_a_name_is_an_error_and_never_looked_up(name: str) -> None:
     with pytest.raises(OSError, match=r"."):
-        asyncio.run(TcpNetwork().connect(asyncio.Protocol, name, 25))
+        run(TcpNetwork().connect(asyncio.Protocol, name, 25))
 
 
 def test_a_cancelled_connect_leaves_no_socket() -> None:
@@ -102,7 +103,7 @@ def test_a_cancelled_connect_leaves_no_socket() -> None:
                 await TcpNetwork().connect(asyncio.Protocol, HOST, port)
 
     with full_backlog() as port:
-        asyncio.run(main(port))
+        run(main(port))
 
 
 def test_start_tls_verifies_the_name_without_its_final_dot() -> None:
@@ -125,7 +126,7 @@ def test_start_tls_verifies_the_name_without_its_final_dot() -> None:
         return client.octets
 
     with LoopbackServer(server) as running:
-        assert asyncio.run(main(running.port)) == b"250 secret\r\n"
+        assert run(main(running.port)) == b"250 secret\r\n"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_a_handshake_that_fails_raises_and_leaves_no_socket(
         return client.octets
 
     with LoopbackServer(server) as running:
-        heard_in_clear = asyncio.run(main(running.port))
+        heard_in_clear = run(main(running.port))
 
     assert heard_in_clear == b""
 
@@ -169,7 +170,7 @@ def test_the_system_resolves_a_relay_and_knows_this_host() -> None:
             await network.own_addresses(),
         )
 
-    resolved, name, addresses = asyncio.run(main())
+    resolved, name, addresses = run(main())
 
     assert set(resolved) <= {"127.0.0.1", "::1"}
     assert resolved
@@ -180,7 +181,7 @@ def test_the_system_resolves_a_relay_and_knows_this_host() -> None:
 @pytest.mark.parametrize("name", ["no-such-host.invalid", "a" * 64 + ".example", "two..dots", ""])
 def test_a_name_that_cannot_be_resolved_is_an_os_error(name: str) -> None:
     with pytest.raises(socket.gaierror):
-        asyncio.run(TcpNetwork().resolve_host(name))
+        run(TcpNetwork().resolve_host(name))
 
 
 def test_a_caller_that_gives_up_does_not_wait_for_the_blocking_call() -> None:
@@ -191,7 +192,7 @@ def test_a_caller_that_gives_up_does_not_wait_for_the_blocking_call() -> None:
             async with asyncio.timeout(0.01):
                 await in_own_thread(release.wait, "slow-call")
 
-    asyncio.run(main())
+    run(main())
 
     release.set()
 
@@ -199,12 +200,13 @@ def test_a_caller_that_gives_up_does_not_wait_for_the_blocking_call() -> None:
 def test_after_the_main_thread_has_ended_a_look_up_is_answered_or_an_os_error() -> None:
     """Row 54: the default executor raises RuntimeError once the interpreter is on its way out."""
     program = """if True:
-        import asyncio, threading
+        import threading
         from mailstrom.net.tcp import TcpNetwork
+        from tests.loops import run
         def late():
             threading.main_thread().join()
             try:
-                print(asyncio.run(TcpNetwork().resolve_host("localhost")))
+                print(run(TcpNetwork().resolve_host("localhost")))
             except OSError as error:
                 print(error)
         threading.Thread(target=late).start()
@@ -227,6 +229,6 @@ def test_the_clock_is_aware_utc_and_agrees_with_the_loop() -> None:
     async def main() -> float:
         return abs(SystemClock().monotonic() - asyncio.get_running_loop().time())
 
-    assert asyncio.run(main()) < 1.0
+    assert run(main()) < 1.0
     assert abs(SystemClock().now() - datetime.now(UTC)).total_seconds() < 10
     assert SystemClock().now().tzinfo is UTC
