@@ -4,8 +4,7 @@
     Storage                      six methods: all that a user's own storage needs
     SharedStorage                what the engine works with; `ExclusiveStorage` lifts a Storage to it
 
-Values that cross a seam are frozen. No policy lives behind one: a storage does not judge a
-reply, a resolver does not know what an MX is for.
+Values that cross a seam are frozen. No policy lives behind one: a storage judges no reply.
 """
 
 from __future__ import annotations
@@ -86,6 +85,10 @@ class Clock(ABC):
         """Seconds that never go back. Timers use it; it agrees with the event loop's time."""
 
 
+class ResumptionError(OSError):
+    """A TLS handshake failed in which a kept session was offered; a new connection is offered none."""
+
+
 class Network(ABC):
     """Where connections are made. Used in the worker's event loop only."""
 
@@ -118,10 +121,7 @@ class Network(ABC):
 
     @abstractmethod
     async def resolve_host(self, name: str) -> tuple[str, ...]:
-        """IP addresses by the system's resolver (hosts file included): for relays only.
-
-        Raises `OSError` where the name cannot be resolved now or at all.
-        """
+        """A relay's IP addresses by the system's resolver (hosts file included); raises `OSError`."""
 
     @abstractmethod
     async def own_fqdn(self) -> str:

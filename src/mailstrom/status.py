@@ -165,6 +165,7 @@ class TlsUsed:
     version: str  # "TLSv1.3"
     cipher: str
     verified: str  # "unverified", "pkix" (chain and name)
+    resumed: bool = False  # a session of the last hour was: verified as that was
 
     def __str__(self) -> str:
         return f"{self.version} {self.verified}"

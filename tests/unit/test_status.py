@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -35,7 +36,7 @@ any_text = st.text(st.characters(), max_size=20)  # lone surrogates, NUL and ESC
 moments = st.datetimes(timezones=st.just(UTC))
 codes = st.builds(EnhancedCode, st.sampled_from((2, 4, 5)), st.integers(0, 999), st.integers(0, 999))
 replies = st.builds(Reply, code=st.integers(200, 599), enhanced=st.none() | codes, text=any_text)
-tls_used = st.builds(TlsUsed, version=any_text, cipher=any_text, verified=any_text)
+tls_used = st.builds(TlsUsed, version=any_text, cipher=any_text, verified=any_text, resumed=st.booleans())
 results = st.one_of(
     *[
         st.builds(
@@ -99,6 +100,18 @@ def test_a_status_comes_back_from_json_as_it_was(status: MessageStatus) -> None:
     written = json.dumps(status.to_dict())
 
     assert MessageStatus.from_dict(json.loads(written)) == status
+
+
+def test_a_status_that_was_written_before_tls_sessions_were_resumed_is_read() -> None:
+    tls = TlsUsed(version="TLSv1.2", cipher="ECDHE-RSA-AES256-GCM-SHA384", verified="pkix")
+    attempt = Attempt(at=AT, host="mx1.dest.example", phase=Phase.DOT, tls=tls, state="delivered")
+    recipient = replace(a_status(Delivered()).recipients[0], attempts=(attempt,))
+    status = a_status(recipients=(recipient,))
+    written = status.to_dict()
+
+    del written["recipients"][0]["attempts"][0]["tls"]["resumed"]
+
+    assert MessageStatus.from_dict(written) == status
 
 
 @settings(max_examples=40, deadline=None)

@@ -380,7 +380,7 @@ async def make_tools(
         pool=Pool(config),
         session_events=SessionEvents(world.clock, tell),
         known_hosts=KnownHosts(),
-        tls_context=TlsContexts(ca_file),
+        tls_context=TlsContexts(ca_file, world.clock.monotonic),
         helo_name=helo_name,
         redirect=Redirect.of(config),
         resolver=resolver,

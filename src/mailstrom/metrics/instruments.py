@@ -83,7 +83,7 @@ SESSIONS_OPENED = Instrument(
     name="sessions.opened",
     kind=Kind.COUNTER,
     unit="{session}",
-    labels=("tls", "verified"),
+    labels=("tls", "verified", "handshake"),
     about="Connections that became ready for mail, by the TLS that came of it.",
 )
 SESSIONS_OPEN = Instrument(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..event import Event, EventKind, SessionEnded, SessionOpened, Transaction
-from ..status import Attempt, DeliveryResult, WorkerStatus
+from ..status import Attempt, DeliveryResult, TlsUsed, WorkerStatus
 from .instruments import (
     ACCEPTED,
     ATTEMPT_DURATION,
@@ -91,11 +91,16 @@ def _transaction(transaction: Transaction) -> Iterator[Measurement]:
 
 
 def _session_opened(opened: SessionOpened) -> Iterator[Measurement]:
-    tls = (NONE, NONE) if opened.tls is None else (opened.tls.version, opened.tls.verified)
-    yield Measurement(SESSIONS_OPENED, 1, tls)
+    yield Measurement(SESSIONS_OPENED, 1, _of_tls(opened.tls))
     yield Measurement(SESSIONS_OPEN, opened.open_now)
     for phase, secs in opened.phase_secs.items():
         yield Measurement(PHASE_DURATION, secs, (phase,))
+
+
+def _of_tls(tls: TlsUsed | None) -> tuple[str, str, str]:
+    if tls is None:
+        return NONE, NONE, NONE
+    return tls.version, tls.verified, "resumed" if tls.resumed else "full"
 
 
 def _session_ended(ended: SessionEnded) -> Iterator[Measurement]:

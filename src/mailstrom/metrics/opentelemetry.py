@@ -119,6 +119,7 @@ def _of_attempt(attempt: Attempt) -> dict[str, str | int | bool]:
         "mailstrom.reply.code": None if attempt.reply is None else attempt.reply.code,
         "tls.cipher": None if attempt.tls is None else attempt.tls.cipher,
         "tls.protocol.version": None if attempt.tls is None else attempt.tls.version.removeprefix("TLSv"),
+        "tls.resumed": None if attempt.tls is None else attempt.tls.resumed,
     }
     return {name: value for name, value in told.items() if value is not None}
 

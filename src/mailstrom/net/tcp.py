@@ -79,10 +79,12 @@ async def upgrade_to_tls(
 ) -> asyncio.Transport:
     """The transport inside TLS. On any failure the connection is aborted.
 
-    Raises `ssl.SSLError` or `OSError`. asyncio does not always call `connection_lost` of the
-    protocol when the connection ends in the handshake: the exception tells it.
+    Raises `ssl.SSLError`, `ResumptionError` or `OSError`. asyncio does not always call `connection_lost`
+    of the protocol when the connection ends in the handshake: the exception tells it.
     """
     import ssl
+
+    from .tls_sessions import resuming
 
     name = server_hostname.rstrip(".") if server_hostname else None  # certificates carry no final dot
     try:
@@ -90,11 +92,12 @@ async def upgrade_to_tls(
             raise ValueError("there is no name to check the certificate against")
         if name:
             name.encode("idna")  # as it will be anyway; but uvloop would log what cannot be
-        upgraded = await asyncio.get_running_loop().start_tls(
-            transport, protocol, context, server_hostname=name, ssl_handshake_timeout=timeout_secs
-        )
-        if upgraded is None:
-            raise ConnectionResetError("the connection ended in the TLS handshake")
+        with resuming(context, name, transport.get_extra_info("peername")):
+            upgraded = await asyncio.get_running_loop().start_tls(
+                transport, protocol, context, server_hostname=name, ssl_handshake_timeout=timeout_secs
+            )
+            if upgraded is None:
+                raise ConnectionResetError("the connection ended in the TLS handshake")
     except ssl.SSLError:
         transport.abort()
         raise

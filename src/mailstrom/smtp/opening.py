@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from mailstrom.abc import Network
+from mailstrom.abc import Network, ResumptionError
 from mailstrom.config import SmtpAuth, SmtpTimeouts
 from mailstrom.schedule.verdict import (
     Fault,
@@ -107,6 +107,7 @@ class Opener:
         self.extensions: Mapping[str, str] = {}
         self.tls: TlsUsed | None = None
         self.phase_secs: dict[Phase, float] = {}  # how long each step took; STARTTLS with EHLO again
+        self.resumption_failed = False  # over a new connection TLS may do: in full
         self.protocol = StrictProtocol(self._start_tls, self._began_at + self._timeouts.session_secs)
 
     async def run(self) -> OpenFailure | None:
@@ -255,9 +256,13 @@ class Opener:
         server_hostname: str | None,
         secs: float,
     ) -> asyncio.Transport:
-        return await self._opening.network.start_tls(
-            transport, protocol, context, server_hostname=server_hostname, timeout_secs=secs
-        )
+        try:
+            return await self._opening.network.start_tls(
+                transport, protocol, context, server_hostname=server_hostname, timeout_secs=secs
+            )
+        except ResumptionError:
+            self.resumption_failed = True
+            raise
 
     def _tls_setting(self) -> tuple[ssl.SSLContext, str | None]:
         verified = self._hop.tls == "verified"
@@ -270,6 +275,7 @@ class Opener:
             version=secured.version() or "",
             cipher=(secured.cipher() or ("",))[0],
             verified="pkix" if self._hop.tls == "verified" else "unverified",
+            resumed=secured.session_reused,
         )
 
     def _last_reply(self) -> ParsedReply:

@@ -359,18 +359,20 @@ async def open_session(
 
     `habits`: what was learned of this host; the session goes by it and adds to it.
     """
-    opener = Opener(
-        Opening(
-            network=network,
-            hop=hop,
-            helo_name=helo_name,
-            timeouts=timeouts,
-            tls_context=tls_context,
-            auth=auth,
-            allow_cleartext_auth=allow_cleartext_auth,
-        )
+    opening = Opening(
+        network=network,
+        hop=hop,
+        helo_name=helo_name,
+        timeouts=timeouts,
+        tls_context=tls_context,
+        auth=auth,
+        allow_cleartext_auth=allow_cleartext_auth,
     )
+    opener = Opener(opening)
     failure = await opener.run()
+    if opener.resumption_failed:
+        opener = Opener(opening)
+        failure = await opener.run()
     return Session(opener, hop, timeouts, habits or Habits()) if failure is None else failure
 
 

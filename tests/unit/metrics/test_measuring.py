@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mailstrom.event import Event, EventKind
@@ -9,6 +11,7 @@ from mailstrom.metrics.instruments import INSTRUMENTS, QUEUE_INSTRUMENTS, Kind
 from mailstrom.metrics.measuring import measure
 from mailstrom.status import Cause, Deferred, Delivered, Failed, Phase, WorkerStatus
 from tests.unit.metrics.some_events import (
+    TLS,
     a_commit,
     a_result,
     a_status,
@@ -47,7 +50,7 @@ def measured(event: Event) -> list[tuple[str, tuple[str, ...], float]]:
         (
             an_opening(),
             [
-                ("sessions.opened", ("TLSv1.3", "pkix"), 1),
+                ("sessions.opened", ("TLSv1.3", "pkix", "full"), 1),
                 ("sessions.open", (), 1),
                 ("phase.duration", ("connect",), 0.02),
                 ("phase.duration", ("greeting",), 0.3),
@@ -86,7 +89,13 @@ def test_an_event_is_measured_as_what_it_tells(
 
 
 def test_a_session_in_clear_has_no_tls() -> None:
-    assert ("sessions.opened", ("none", "none"), 1) in measured(an_opening(tls=None))
+    assert ("sessions.opened", ("none", "none", "none"), 1) in measured(an_opening(tls=None))
+
+
+def test_a_session_whose_handshake_was_short_is_told_apart() -> None:
+    resumed = replace(TLS, resumed=True)
+
+    assert ("sessions.opened", ("TLSv1.3", "pkix", "resumed"), 1) in measured(an_opening(tls=resumed))
 
 
 def test_one_status_of_the_worker_holds_and_the_others_do_not() -> None:

@@ -147,6 +147,7 @@ def test_an_attempt_is_a_span_of_its_time() -> None:
         "mailstrom.reply.code": 250,
         "tls.cipher": TLS.cipher,
         "tls.protocol.version": "1.3",
+        "tls.resumed": False,
     }
 
 
