@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from .plan import DAY, plan_for
+from .plan import DAY
+from .planning import plan_for
 from .shrink import shrink
 from .story import run
 from .telling import Told, be_quiet, digest, tell

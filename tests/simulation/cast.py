@@ -10,10 +10,11 @@ from functools import cache
 
 import trustme
 
+from mailstrom.testing.network import Fate
 from mailstrom.testing.smtp_server import DEFAULT_EXTENSIONS, Action, Answer, SmtpServer
 from mailstrom.testing.world import World
 
-from .plan import MOVED, STAGES, DomainPlan, During, HostPlan, Plan
+from .plan import LOSSES, MOVED, STAGES, DomainPlan, During, HostPlan, Plan
 
 SENT_AGAIN_SECS = 1.0  # RFC 6298 2.1: how long a segment that is lost waits at first
 
@@ -38,6 +39,7 @@ class Cast:
         self.servers = {host.name: self._hosted(host) for host in plan.hosts}
         for domain in plan.domains:
             self._publish(domain)
+        self._at_times(plan.lost, self._lose)
 
     def _hosted(self, plan: HostPlan) -> SmtpServer:
         server = _server(plan, random.Random(f"{self._plan.seed} {plan.name}"))
@@ -76,6 +78,15 @@ class Cast:
             network.never_reads(plan.ip, 25)
         else:
             getattr(network, down.what)(plan.ip, 25)
+
+    def _lose(self, loss: During | None) -> None:
+        network = self._world.network
+        network.restore()
+        fate, self._world.zone.outage = LOSSES[loss.what] if loss else (None, None)
+        if fate is not None:
+            network.lose(Fate(fate))
+        if fate is not None and self._world.zone.outage is not None:
+            network.silence()  # what is filtered at port 25 goes on where it is open
 
     def _publish(self, domain: DomainPlan) -> None:
         def changes(fault: During | None) -> None:
@@ -129,6 +140,9 @@ def _server(plan: HostPlan, chance: random.Random) -> SmtpServer:
             return "450 4.2.0 greylisted"
         return trouble()
 
+    def on_greeting(_client: str, count: int) -> Answer | None:
+        return "421 4.3.2 too busy" if plan.turns_away and count % 2 else trouble()
+
     hooks = {f"on_{stage}": lambda *_: trouble() for stage in STAGES}
     return SmtpServer(
         name=plan.name,
@@ -138,5 +152,10 @@ def _server(plan: HostPlan, chance: random.Random) -> SmtpServer:
         recipient_limit=plan.recipient_limit,
         idle_secs=plan.idle_secs,
         delays=dict(plan.slow),
-        **{**hooks, "on_rcpt": on_rcpt, "on_starttls": lambda *_: trouble(NO_TLS)},  # type: ignore[arg-type]
+        **{  # type: ignore[arg-type]
+            **hooks,
+            "on_greeting": on_greeting,
+            "on_rcpt": on_rcpt,
+            "on_starttls": lambda *_: trouble(NO_TLS),
+        },
     )

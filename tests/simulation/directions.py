@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mailstrom.status import Attempt, Cause, Phase
 
 from .case import Case, secs
-from .plan import MOVED, DomainPlan, During
+from .plan import LOSSES, MOVED, DomainPlan, During
 from .traffic import Traffic
 
 LOOKED_UP_SECS = 60.0  # twice what a look-up may take
@@ -22,7 +22,7 @@ def only_the_dns_says_that_there_is_no_such_domain(case: Case) -> None:
     """`NO_SUCH_DOMAIN` means that the DNS said so just then; what is kept of that bounces nothing."""
     for attempt in _failed_look_ups(case):
         if attempt.state == "failed":
-            said = _said(case.domain, secs(attempt.at))
+            said = _said(case, secs(attempt.at))
             assert "NXDOMAIN" in said, f"the domain was there: {attempt}, of {case}"
     if case.result.cause is Cause.NO_SUCH_DOMAIN:
         kinds = {fault.what for fault in case.domain.faults}
@@ -33,7 +33,7 @@ def the_dns_is_only_blamed_for_trouble_of_its_own(case: Case) -> None:
     """Who is deferred at the look-up was so because the DNS did not answer."""
     for attempt in _failed_look_ups(case):
         if not case.acts("close", "exit"):
-            said = _said(case.domain, secs(attempt.at)) - {None, MOVED}
+            said = _said(case, secs(attempt.at)) - {None, MOVED}
             assert said, f"the DNS had no trouble: {attempt}, of {case}"
 
 
@@ -45,6 +45,9 @@ def hosts_are_asked_in_the_order_of_the_dns(case: Case, traffic: Traffic) -> Non
             continue
         went = tuple(dict.fromkeys(each.host for each in asked))
         orders = set(_orders(case.domain, secs(asked[0].at)))
+        if any(LOSSES[loss.what][1] for loss in case.plan.losses(_looked_up(asked[0]), secs(asked[0].at))):
+            # a host whose address is not known is left out
+            orders = {_in_order_of(went, order) for order in orders}
         fits = any(order[: len(went)] == went for order in orders)
         assert fits, f"went to {went} at {secs(asked[0].at):g}, told was {orders}: {case}"
 
@@ -67,9 +70,11 @@ def _may_use_an_idle_session(case: Case, first: Attempt, traffic: Traffic) -> bo
     return any(any(traffic.sessions(host, at - LEFT_SECS, at)) for host in case.domain.mx)
 
 
-def _said(domain: DomainPlan, at: float) -> set[str | None]:
+def _said(case: Case, at: float) -> set[str | None]:
     """What the DNS says while something is looked up from then on; None: what it says usually."""
-    return set(_told(domain.faults, at - LATE_SECS, at + LOOKED_UP_SECS))
+    since, until = at - LATE_SECS, at + LOOKED_UP_SECS
+    instead = {LOSSES[loss.what][1] for loss in case.plan.losses(since, until)}
+    return {*_told(case.domain.faults, since, until)} | instead
 
 
 def _orders(domain: DomainPlan, at: float) -> Iterator[Order]:
@@ -78,6 +83,16 @@ def _orders(domain: DomainPlan, at: float) -> Iterator[Order]:
     for what in _told(domain.faults, at - kept_secs, at + LATE_SECS):
         if what in (None, MOVED):
             yield domain.mx[::-1] if what == MOVED else domain.mx
+
+
+def _looked_up(first: Attempt) -> float:
+    """When that may have begun."""
+    return secs(first.at) - LOOKED_UP_SECS
+
+
+def _in_order_of(went: Order, order: Order) -> Order:
+    """The hosts that were visited, as they stand in the other."""
+    return tuple(host for host in order if host in went)
 
 
 def _told(faults: tuple[During, ...], since: float, until: float) -> Iterator[str | None]:

@@ -41,7 +41,7 @@ def no_pass_begins_after_it_has_expired(case: Case) -> None:
     end = case.gives_up_at
     if end is None or not case.has_true_times:
         return
-    slack = ROUNDING_SECS + LOOK_UP_SECS * bool(case.domain.faults)
+    slack = ROUNDING_SECS + LOOK_UP_SECS * bool(case.domain.faults or case.plan.lost)
     for each in case.passes:
         begins = secs(each[0].at)
         if not case.is_disturbed(("freeze",), end, begins):

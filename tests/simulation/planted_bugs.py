@@ -1,6 +1,7 @@
 """Bugs that the stories must find: `python -m tests.simulation.planted_bugs` searches anew for their seeds.
 
-The seeds hold for the plans as they are made now: whoever changes `plan.py` searches anew.
+The seeds hold for the plans as they are made now: whoever changes `planning.py` or `weather.py` searches
+anew.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from functools import partial
 from types import FrameType
 
 from .bugs import BUGS, dns, engine, facade, schedule, sending, sql, storage
-from .plan import Plan, plan_for
+from .plan import Plan
+from .planning import plan_for
 from .story import run
 from .telling import be_quiet
 

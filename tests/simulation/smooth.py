@@ -35,6 +35,8 @@ class SmoothWays:
         if by is None or not self._has_room or case.mail.expires_in_secs is not None:
             return None
         since = case.sent_at - AFTERMATH_SECS
+        if self._plan.losses(since, by):
+            return None
         lane = [domain for domain in self._plan.domains if {*domain.mx} == {*case.domain.mx}]
         if any(self._hosts[name].recipient_limit for name in case.domain.mx):
             by += len(self._plan.mails) * FEW_AT_ONCE_SECS
@@ -46,7 +48,10 @@ class SmoothWays:
         takes_all = all(self._hosts[name].recipient_limit is None for name in mx)
         best = {domain.mx[0] for domain in self._plan.domains if {*domain.mx} == {*mx}}
         is_well = takes_all and self._is_always_well(case.domain)
-        return is_well and len(best) == 1 and not self._around(case)
+        is_disturbed = self._around(case) or self._plan.losses(
+            case.sent_at - AFTERMATH_SECS, case.due + AFTERMATH_SECS
+        )
+        return is_well and len(best) == 1 and not is_disturbed
 
     def _by(self, case: Case) -> float | None:
         around = self._around(case)
@@ -73,7 +78,7 @@ class SmoothWays:
         for name in domain.mx:
             host = self._hosts[name]
             down = _during(host.down, since, until)
-            if host.trouble or host.slow:
+            if host.trouble or host.slow or host.turns_away:
                 return False
             if not down and not host.greylists:
                 return True
@@ -92,7 +97,7 @@ def _overlaps(act: Act, since: float, due: float) -> bool:
 
 
 def _during(times: Sequence[During], since: float, until: float) -> list[During]:
-    return [each for each in times if each.since < until and each.until > since]
+    return [each for each in times if each.overlaps(since, until)]
 
 
 def _is_closed(host: HostPlan, since: float, until: float) -> bool:

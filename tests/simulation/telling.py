@@ -7,7 +7,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .plan import DAY, plan_for
+from .plan import DAY
+from .planning import plan_for
 from .story import run
 
 

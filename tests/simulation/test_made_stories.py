@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from .plan import HOUR, MOVED, Act, DomainPlan, During, HostPlan, MailPlan, Plan, plan_for
+from .plan import HOUR, MOVED, Act, DomainPlan, During, HostPlan, MailPlan, Plan
+from .planning import plan_for
 from .planted_bugs import KNOWN_MISSED, MADE, fails
 from .story import run
 

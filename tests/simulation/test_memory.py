@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from .plan import DomainPlan, HostPlan, MailPlan, Plan, plan_for
+from .plan import DomainPlan, HostPlan, MailPlan, Plan
+from .planning import plan_for
 from .story import Story
 
 ROOMS = ("mailstrom.engine", "mailstrom.smtp", "mailstrom.net", "mailstrom.route", "mailstrom.schedule")

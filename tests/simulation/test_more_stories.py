@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .plan import plan_for
+from .planning import plan_for
 from .story import run
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from mailstrom.status import Cause
 
-from .plan import Act, DomainPlan, HostPlan, MailPlan, plan_for
+from .plan import Act, DomainPlan, HostPlan, MailPlan
+from .planning import plan_for
 from .story import Story, run
 
 SLOW = HostPlan(name="mx.hosts.example", ip="198.51.100.1", latency_secs=0.3)

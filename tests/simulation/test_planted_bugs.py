@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from .bugs import BUGS
-from .plan import plan_for
+from .planning import plan_for
 from .planted_bugs import FOUND_AT, KNOWN_MISSED, fails
 from .story import run
 

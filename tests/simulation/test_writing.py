@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import plan
-from .plan import plan_for
+from .planning import plan_for
 from .writing import as_test, written
 
 

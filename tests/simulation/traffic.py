@@ -53,7 +53,7 @@ class Traffic:
 
     def is_troubled(self, domain: DomainPlan) -> bool:
         """Its hosts may keep a session waiting, or the DNS an answer."""
-        return bool(domain.faults) or not self._in_trouble.isdisjoint(domain.mx)
+        return bool(domain.faults or self._plan.lost) or not self._in_trouble.isdisjoint(domain.mx)
 
     def leaves_room(self, domain: DomainPlan, since: float, until: float) -> bool:
         """All that time any worker can begin something more, in the lane of the domain too."""

@@ -17,6 +17,8 @@ TIMEOUT, which is silence. `InTurn` answers each query with the next of its valu
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -85,12 +87,17 @@ class Names(MutableMapping[str, Mapping[str, object]]):
 
 
 class Zone:
-    """Names and their records, in the form shown above. `queries` lists the questions asked of it."""
+    """Names and their records, in the form shown above. `queries` lists the questions asked of it.
+
+    While `outage` is an rcode that is the answer to all of them. It may be UNREACHABLE, too: then a
+    `FakeResolver` finds no way to its name server.
+    """
 
     def __init__(self, records: Mapping[str, Mapping[str, object]], *, ttl_secs: int = 300) -> None:
         self.records = Names(records)
         self.ttl_secs = ttl_secs
         self.queries: list[tuple[str, str]] = []
+        self.outage: str | None = None
         self._turns: Counter[tuple[str, str]] = Counter()
 
     def add_address(self, name: str, ip: str) -> None:
@@ -104,6 +111,8 @@ class Zone:
     def answer(self, name: str, record_type: str) -> ZoneAnswer:
         """The answer to one query, aliases followed."""
         self.queries.append((_plain(name), record_type))
+        if self.outage is not None:
+            return ZoneAnswer(rcode=self.outage, name=_plain(name))
         aliases: list[tuple[str, str]] = []
         at = _plain(name)
         while True:
@@ -142,7 +151,7 @@ class Zone:
 def reply_to(query: Message, zone: Zone) -> QueryMessage | None:
     """The reply of a recursing name server over `zone`; None where it is silent."""
     answer = _answer_to(query, zone)
-    return None if answer.rcode == "TIMEOUT" else _reply(query, answer, zone.ttl_secs)
+    return None if answer.rcode in ("TIMEOUT", "UNREACHABLE") else _reply(query, answer, zone.ttl_secs)
 
 
 def _answer_to(query: Message, zone: Zone) -> ZoneAnswer:
@@ -214,6 +223,8 @@ class FakeResolver(Resolver):
         import dns.message
 
         answer = _answer_to(query, self.zone)
+        if answer.rcode == "UNREACHABLE":
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
         if answer.rcode == "TIMEOUT":
             await asyncio.get_running_loop().create_future()
         return dns.message.from_wire(query.id.to_bytes(2) + self._rendered_reply(query, answer))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ..abc import Network, SharedStorage
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 Trouble = Callable[[str, bool], object]
 
 _ANYWHERE = "anywhere"
+
+
+@dataclass(slots=True, kw_only=True)
+class Dial:
+    """One try of a process to connect: it lasts until `until`, and is given up where it did not end well."""
+
+    ip: str
+    since: float  # the loop's time
+    until: float | None = None
+    is_connected: bool = False
 
 
 class _Gate(SharedStorage):
@@ -75,7 +86,7 @@ StorageGate = cast("type[_Gate]", type("StorageGate", (_Gate,), {name: _passing(
 
 
 class NetworkGate(Network):
-    """A network as one process sees it, with addresses of its own."""
+    """A network as one process sees it, with addresses of its own; `dials` tells what it tried."""
 
     def __init__(self, network: Network, addresses: frozenset[str]) -> None:
         self._network = network
@@ -83,6 +94,7 @@ class NetworkGate(Network):
         self._open: dict[asyncio.Transport, None] = {}
         self._parted: Counter[str] = Counter()  # how often from each address
         self._is_cut = False
+        self.dials: list[Dial] = []
 
     def cut(self) -> None:
         """The process is dead."""
@@ -122,7 +134,19 @@ class NetworkGate(Network):
         *,
         source_address: str | None = None,
     ) -> asyncio.Transport:
-        ip = canonical_ip(address)
+        time = asyncio.get_running_loop().time
+        dial = Dial(ip=canonical_ip(address), since=time())
+        self.dials.append(dial)
+        try:
+            transport = await self._connect(protocol_factory, dial.ip, port, source_address)
+            dial.is_connected = True
+            return transport
+        finally:
+            dial.until = time()
+
+    async def _connect(
+        self, protocol_factory: Callable[[], asyncio.Protocol], ip: str, port: int, source_address: str | None
+    ) -> asyncio.Transport:
         await self._passage(ip)
         try:
             transport = await self._network.connect(protocol_factory, ip, port, source_address=source_address)

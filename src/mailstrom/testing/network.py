@@ -90,6 +90,7 @@ class MemoryNetwork(Network):
         self._pipe_capacity = pipe_capacity
         self._loop = loop
         self._known: dict[tuple[str, int | None], _Host] = {}
+        self._lost: _Host | None = None
         self._open: dict[MemoryTransport, None] = {}
         self._handling: set[asyncio.Task[None]] = set()
         self._ports = count(49152)
@@ -134,10 +135,18 @@ class MemoryNetwork(Network):
         for transport in self._of(ip):
             transport.abort()
 
-    def silence(self, ip: str) -> None:
-        """On the connections with that host nothing arrives any more, at neither end."""
-        for transport in self._of(ip):
+    def silence(self, ip: str | None = None) -> None:
+        """On the connections with that host, or on all, nothing arrives any more, at neither end."""
+        for transport in self._open if ip is None else self._of(ip):
             transport.silence()
+
+    def lose(self, fate: Fate) -> None:
+        """Whoever connects to any host meets this fate, until `restore`; what is open stays so."""
+        self._lost = _Host(fate=fate)
+
+    def restore(self) -> None:
+        """Each host is as it is again."""
+        self._lost = None
 
     # -- what was done with it -------------------------------------------------------------
 
@@ -218,6 +227,8 @@ class MemoryNetwork(Network):
         return [each for each in self._open if each.get_extra_info("sockname")[0] == own]
 
     def _host(self, ip: str, port: int) -> _Host:
+        if self._lost is not None:
+            return self._lost
         nobody = _Host(fate=Fate.REFUSED)
         return self._known.get((ip, port)) or self._known.get((ip, None)) or nobody
 

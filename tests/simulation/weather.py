@@ -1,0 +1,96 @@
+"""What befalls a whole story, by a chance of its own: other stories stay as they are.
+
+a network that is lost     all connections, port 25 alone, or the name servers; for seconds to days
+a burst of mail            to hosts that are down and come back, put everything off, drip, or hang up
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from .plan import DAY, HOUR, LOSSES, MINUTE, DomainPlan, During, HostPlan, MailPlan, Plan
+
+LOST_SHARE, BURST_SHARE = 0.13, 0.12
+LOST_SECS = (20.0, 90.0, 5 * MINUTE, 20 * MINUTE, HOUR, 6 * HOUR, 30 * HOUR)
+DOWN_SECS = (5 * MINUTE, HOUR, 6 * HOUR, DAY)
+DOWN = ("refuse", "unreachable", "black_hole", "black_hole", "never_reads")
+DRIPS = (("greeting", 5.0), ("rcpt", 20.0), ("content", 60.0))
+
+Trouble = Callable[[HostPlan], HostPlan]
+
+
+def weathered(plan: Plan) -> Plan:
+    """The plan, with what befalls it."""
+    chance = random.Random(f"{plan.seed} weather")
+    dice = chance.random()
+    if dice < LOST_SHARE:
+        return _without_network(plan, chance)
+    if dice < LOST_SHARE + BURST_SHARE:
+        return _with_a_burst(plan, chance)
+    return plan
+
+
+def _without_network(plan: Plan, chance: random.Random) -> Plan:
+    """Mail to the same few domains just before, so that they are known, and while it is lost."""
+    losses = []
+    for _ in range(chance.choice([1, 1, 2])):
+        since = chance.choice([0.0, *(mail.at for mail in plan.mails)])
+        secs = chance.choice(LOST_SECS) * chance.uniform(0.7, 1.3)
+        losses.append(During(since=since, until=since + secs, what=chance.choice(list(LOSSES))))
+        domains = chance.sample(plan.domains, min(chance.choice([3, 5, 8]), len(plan.domains)))
+        known_at = [since - chance.uniform(0.0, 100.0) for _ in domains]
+        later_at = [since + chance.choice([0.0, 5.0, 200.0, 0.9 * secs]) * chance.random() for _ in range(10)]
+        plan = _with_mail(plan, domains, [*filter((0.0).__lt__, known_at), *later_at], chance)
+    return replace(plan, lost=tuple(losses))
+
+
+def _with_a_burst(plan: Plan, chance: random.Random) -> Plan:
+    """A lane is troubled, or all are, and much mail comes for it; others have some at that time."""
+    since = chance.choice(plan.mails).at
+    victim = chance.choice(plan.domains)
+    trouble, troubled = chance.choice(
+        [
+            *4 * [(_goes_down(since, chance), victim.mx)],
+            (_greylists, tuple(host.name for host in plan.hosts)),
+            (_drips, victim.mx),
+            (_turns_away, victim.mx),
+        ]
+    )
+    hosts = tuple(trouble(host) if host.name in troubled else host for host in plan.hosts)
+    burst = [since + 90.0 * chance.random() ** 2 for _ in range(chance.choice([8, 15, 30]))]
+    beside = [since + 600.0 * chance.random() for _ in range(5)]
+    plan = _with_mail(replace(plan, hosts=hosts), [victim], burst, chance)
+    return _with_mail(plan, chance.sample(plan.domains, min(3, len(plan.domains))), beside, chance)
+
+
+def _goes_down(since: float, chance: random.Random) -> Trouble:
+    secs = chance.choice(DOWN_SECS) * chance.uniform(0.7, 1.3)
+    down = During(since=max(since - 1.0, 0.0), until=since + secs, what=chance.choice(DOWN))
+    return lambda host: replace(host, down=(*host.down, down))
+
+
+def _greylists(host: HostPlan) -> HostPlan:
+    return replace(host, greylists=True)
+
+
+def _drips(host: HostPlan) -> HostPlan:
+    return replace(host, slow=DRIPS)
+
+
+def _turns_away(host: HostPlan) -> HostPlan:
+    return replace(host, turns_away=True)
+
+
+def _with_mail(
+    plan: Plan, domains: Sequence[DomainPlan], times: Sequence[float], chance: random.Random
+) -> Plan:
+    """A mail at each of these times, for somebody at each of the domains in turn."""
+    first = len(plan.mails)
+    mails = []
+    for number, at in enumerate(times, first):
+        domain = domains[(number - first) % len(domains)]
+        to = tuple(f"m{number}r{each}@{domain.name}" for each in range(chance.choice([1, 1, 1, 3])))
+        mails.append(MailPlan(number=number, at=at, process=chance.randrange(plan.processes), to=to))
+    return replace(plan, mails=(*plan.mails, *mails))
