@@ -18,6 +18,8 @@ INSTANT_SECS = 0.01
 WRITTEN_SECS = 1e-6  # what is written down loses what is less
 ATTEMPTS_KEPT = 50  # at least, of one recipient
 
+NOT_ASKED = "not asked again; "  # so begins the reason where the answer to another one was enough
+
 Pass = tuple[Attempt, ...]
 
 
@@ -111,6 +113,11 @@ def _come_to(event: Event, attempts: Sequence[Attempt]) -> Iterator[Attempt]:
             return
         asked.add(stop)
         yield attempt
+
+
+def is_visit(attempt: Attempt) -> bool:
+    """Somebody was asked, a host or the DNS; else the answer that another delivery had was enough."""
+    return not (attempt.reason or "").startswith(NOT_ASKED)
 
 
 def secs(instant: datetime) -> float:

@@ -13,6 +13,13 @@ ABOUT_THE_RECIPIENT = (Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT)  # not abo
 BY_US = ("the claim was lost", "stopped by us")
 
 
+def no_pass_ends_by_an_error_of_ours(case: Case) -> None:
+    """Whatever befalls us, mailstrom itself does what it was written for."""
+    for event in case.events:
+        reason = "" if event.result is None else event.result.reason or ""
+        assert "internal error" not in reason, f"{reason}: {case}"
+
+
 def tries_never_go_beyond_the_policy(case: Case) -> None:
     """Nobody has more tries than the policy allows; who is released by a person gets another one."""
     if case.plan.tries is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mailstrom.status import Attempt, Cause, Phase
 
-from .case import Case, secs
+from .case import Case, is_visit, secs
 from .plan import LOSSES, MOVED, DomainPlan, During
 from .traffic import Traffic
 
@@ -40,7 +40,7 @@ def the_dns_is_only_blamed_for_trouble_of_its_own(case: Case) -> None:
 def hosts_are_asked_in_the_order_of_the_dns(case: Case, traffic: Traffic) -> None:
     """Each pass goes from host to host as the MX records say, or said within their TTL."""
     for visits in case.passes if case.has_true_times and case.all_attempts_are_there else ():
-        asked = [each for each in visits if each.phase is not Phase.DNS]
+        asked = [each for each in visits if each.phase is not Phase.DNS and is_visit(each)]
         if not asked or _was_frozen(case, asked[0]) or _may_use_an_idle_session(case, asked[0], traffic):
             continue
         went = tuple(dict.fromkeys(each.host for each in asked))
@@ -54,7 +54,7 @@ def hosts_are_asked_in_the_order_of_the_dns(case: Case, traffic: Traffic) -> Non
 
 def _failed_look_ups(case: Case) -> Iterator[Attempt]:
     for attempt in case.recipient.attempts if case.has_true_times else ():
-        if attempt.phase is Phase.DNS and not _was_frozen(case, attempt):
+        if attempt.phase is Phase.DNS and is_visit(attempt) and not _was_frozen(case, attempt):
             yield attempt
 
 

@@ -10,6 +10,9 @@
     audience.py    events against statuses, and what observers hear
     clocks.py      the time that a queue goes by
     limits.py      connections, messages over one of them, work that comes to nothing
+    ramp.py        how many deliveries a lane takes at once
+    unvisited.py   what is said of a host that was not visited
+    network.py     when a network is said to be lost, and what that costs
 
 The rules are the functions of these; here is what they are told, and when they are asked.
 """
@@ -17,7 +20,7 @@ The rules are the functions of these; here is what they are told, and when they 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,7 +28,20 @@ from mailstrom.event import Event
 from mailstrom.status import MessageStatus, RecipientStatus
 from mailstrom.testing.smtp_server import SmtpServer
 
-from . import audience, causes, directions, doubt, limits, obedience, pace, promises, replies
+from . import (
+    audience,
+    causes,
+    directions,
+    doubt,
+    limits,
+    network,
+    obedience,
+    pace,
+    promises,
+    ramp,
+    replies,
+    unvisited,
+)
 from .case import Case
 from .clocks import Clocks
 from .orders import Asked, Orders
@@ -33,6 +49,7 @@ from .plan import Act, MailPlan, Plan
 from .smooth import SmoothWays
 from .taken import Taken, taken_by
 from .traffic import Traffic
+from .witness import Ask, Witness
 
 if TYPE_CHECKING:
     from mailstrom.testing.process import Process
@@ -48,6 +65,7 @@ RULES: tuple[Rule, ...] = (
     doubt.what_was_taken_is_not_denied,
     doubt.a_doubt_stays_until_it_is_delivered,
     doubt.a_crash_is_only_told_where_a_claim_was_lost,
+    causes.no_pass_ends_by_an_error_of_ours,
     causes.tries_never_go_beyond_the_policy,
     causes.each_pass_that_came_to_a_host_counts_as_a_try,
     causes.nobody_is_given_up_before_the_last_try,
@@ -76,10 +94,22 @@ RULES: tuple[Rule, ...] = (
 )
 
 RULES_OF_TRAFFIC: tuple[Callable[[Case, Traffic], None], ...] = (
-    promises.what_is_due_is_tried,
     pace.all_is_over_within_the_time_of_the_policy,
     directions.hosts_are_asked_in_the_order_of_the_dns,
     replies.each_reply_of_a_visit_was_said_then,
+)
+
+RULES_OF_TELLERS: tuple[Callable[[Case, Witness], None], ...] = (
+    unvisited.an_answer_without_a_visit_is_that_of_a_visit,
+    unvisited.nobody_who_could_be_reached_is_said_to_be_down,
+)
+
+RULES_OF_PROCESSES: tuple[Callable[[Witness, Orders], None], ...] = (
+    ramp.each_lane_has_room_for_as_many_as_it_takes,
+    network.a_network_is_only_lost_where_nobody_is_reached,
+    network.a_lost_network_is_back_as_soon_as_somebody_is_reached,
+    network.a_lost_network_spends_no_tries,
+    network.a_lost_network_is_noticed,
 )
 
 
@@ -100,6 +130,7 @@ class Oracle:
         self._last: dict[str, MessageStatus] = {}
         self._seen_at: dict[str, float] = {}
         self._heard: dict[tuple[str | None, str | None], list[Event]] = defaultdict(list)
+        self._witness = Witness(plan)
         self._orders = Orders()
         self._pauses = obedience.Pauses()
         self._clocks = Clocks(self._orders, is_shared=plan.queue != "memory")
@@ -177,6 +208,7 @@ class Oracle:
     def heard(self, name: str, event: Event) -> None:
         """An observer of the process was told."""
         self._heard[event.message_id, event.address].append(event)
+        self._witness.heard(name, event, self._now())
         with self._alarming():
             self._clocks.check(name, event, self._now())
 
@@ -205,8 +237,9 @@ class Oracle:
 
     # --- at the end
 
-    def check_the_end(self) -> None:
-        """What must hold when the queue is at rest."""
+    def check_the_end(self, processes: Iterable[Process], asks: Mapping[str, Sequence[Ask]]) -> None:
+        """What must hold when the queue is at rest, after all that these processes tried and asked the DNS."""
+        self._witness.saw(processes, asks)
         taken = taken_by(self._servers, self._plan)
         ways = SmoothWays(self._plan, self._orders.acts)
         cases = tuple(self._cases(taken))
@@ -214,6 +247,8 @@ class Oracle:
         traffic = Traffic(self._plan, cases, unknown, self._servers)
         for case in cases:
             self._check(case, ways, traffic)
+        for process_rule in RULES_OF_PROCESSES:
+            process_rule(self._witness, self._orders)
         self._check_that_nothing_else_was_taken(taken)
         self._check_what_was_stored()
         limits.sessions_carry_no_more_messages_than_allowed(self._plan, self._servers)
@@ -255,8 +290,11 @@ class Oracle:
     def _check(self, case: Case, ways: SmoothWays, traffic: Traffic) -> None:
         for rule in RULES:
             rule(case)
+        for told_rule in RULES_OF_TELLERS:
+            told_rule(case, self._witness)
         for traffic_rule in RULES_OF_TRAFFIC:
             traffic_rule(case, traffic)
+        promises.what_is_due_is_tried(case, traffic, self._witness)
         pace.who_has_nothing_in_the_way_is_delivered_at_once(case, ways)
         pace.who_has_nothing_in_the_way_needs_one_visit(case, ways)
         heard = self._heard[case.message_id, case.recipient.address]

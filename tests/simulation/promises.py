@@ -10,11 +10,14 @@ from mailstrom.event import Event
 from mailstrom.status import Attempt
 
 from .case import INSTANT_SECS, WRITTEN_SECS, Case, ended_at, secs
-from .plan import HOUR, Act
+from .plan import DAY, HOUR, MINUTE, Act
 from .smooth import HARMLESS, PROMPT_SECS
 from .traffic import BEFORE_IN_TROUBLE_SECS, Traffic
+from .witness import LOOKED_UP_SECS, Witness
 
 ENDED_AFTER_SECS = HOUR  # a try of before that goes on, and what befell the last process
+SPARED_AGAIN_SECS = 10 * MINUTE  # between two passes of which none counts
+SUSPECTED_SECS = 5 * MINUTE  # before a network is said to be lost
 UNSEEN_SECS = HOUR  # what was begun before a claim was lost goes on, and is written down nowhere
 TELLING_SECS = 1.0
 
@@ -27,22 +30,43 @@ class Promise:
     due: float
 
 
-def what_is_due_is_tried(case: Case, traffic: Traffic) -> None:
+def what_is_due_is_tried(case: Case, traffic: Traffic, witness: Witness) -> None:
     """A pass begins by `next_attempt_at`, `send_at`, `release` or `retry_now`, or it is over by then.
 
-    That holds where no process is disturbed, and the lane has room.
+    That holds where no process is disturbed, and the lane has room. Who is spared a try, where the network is
+    lost, is tried again within minutes, and after a day in each process it is a try.
     """
     if not case.has_true_times or not case.all_attempts_are_there:
         return
     slack = BEFORE_IN_TROUBLE_SECS if traffic.is_troubled(case.domain) else PROMPT_SECS
     for promise in _promises(case):
-        by = max(promise.since, promise.due) + slack
+        due = max(promise.since, promise.due)
+        spared_at = _spared_at(case, promise, witness, slack)
+        by = (due if spared_at is None else spared_at + SPARED_AGAIN_SECS) + slack
         if _is_kept(case, promise, by) or _is_disturbed(case, promise, by):
             continue
         if traffic.waits_its_turn(case, by):
             continue
-        has_room = traffic.leaves_room(case.domain, promise.due - TELLING_SECS, by)
+        has_room = traffic.leaves_room(case.domain, (spared_at or promise.due) - TELLING_SECS, by)
         assert not has_room, f"due at {promise.due:g}, and nothing happened by {by:g}: {case}"
+
+
+def _spared_at(case: Case, promise: Promise, witness: Witness, slack: float) -> float | None:
+    """When somebody asked for it in vain last, in a row without long gaps, and spared it the try."""
+    asked = sorted(
+        at
+        for seen in witness.seen.values()
+        for at in witness.asked_at(seen, case.domain)
+        if any(span.since - SUSPECTED_SECS <= at <= span.until for span in seen.offline)
+    )
+    due = max(promise.since, promise.due)
+    most = due + DAY * len(witness.seen)
+    last = None
+    for at in asked:
+        again = slack + (due if last is None else last + SPARED_AGAIN_SECS)
+        if due - LOOKED_UP_SECS <= at <= min(again, most):
+            last = max(at, due)
+    return last
 
 
 def what_has_expired_is_ended(case: Case) -> None:
@@ -50,6 +74,13 @@ def what_has_expired_is_ended(case: Case) -> None:
     expires_at = _expires_at(case)
     if case.has_true_times and case.seen_at > expires_at + ENDED_AFTER_SECS:
         assert case.result.completed, f"expired at {expires_at:g}, and not ended by {case.seen_at:g}: {case}"
+
+
+def due_before(case: Case, at: float) -> float:
+    """When it was due that was told of at that time, or could be had sooner."""
+    before = [each for each in _promises(case) if each.since < at - INSTANT_SECS]
+    last = max(each.since for each in before)
+    return min(each.due for each in before if each.since == last)
 
 
 def _is_kept(case: Case, promise: Promise, by: float) -> bool:

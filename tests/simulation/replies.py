@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mailstrom.status import Attempt, Cause, DeliveryResult, Reply, printable
 
-from .case import Case, Pass, ended_at, secs
+from .case import Case, Pass, ended_at, is_visit, secs
 from .traffic import Traffic
 
 TOLD_SECS = 10.0  # segments that were lost, and come late
@@ -25,6 +25,8 @@ def the_reply_of_a_result_is_that_of_a_visit(case: Case) -> None:
     known: set[Reply | None] = {None}
     for event, visits in case.course:
         known |= {visit.reply for visit in visits}
+        if not all(map(is_visit, visits)):
+            known.add(event.result.reply if event.result else None)  # said to another: see `unvisited.py`
         if event.result is not None:
             assert event.result.reply in known, f"nobody said {event.result.reply}: {event}, of {case}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import tempfile
@@ -16,11 +17,13 @@ from mailstrom.abc import SharedStorage
 from mailstrom.event import Event
 from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.testing.process import Process
+from mailstrom.testing.timeline import SideLoop
 from mailstrom.testing.world import World
 
 from .cast import Cast
 from .oracle import Oracle
 from .plan import CALLS, DAY, Act, MailPlan, Plan
+from .witness import WatchedZone
 
 REST_SECS = 40 * DAY  # by then every queue has come to rest
 LOOK_SECS = 3600.0
@@ -88,6 +91,7 @@ class Story:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan = plan
         self.world = World(seed=plan.seed)
+        self.world.zone = self._zone = WatchedZone(self.world.timeline.time, _running_loop)
         self.log = Log(self.world.timeline.time)
         self._folder = folder
         self._shared: SharedStorage | None = None
@@ -141,7 +145,7 @@ class Story:
             happen()
         self._come_to_rest()
         self._end()
-        self.oracle.check_the_end()
+        self.oracle.check_the_end(self.world.processes, self._zone.asks)
 
     def _until(self, at: float) -> None:
         timeline = self.world.timeline
@@ -311,6 +315,11 @@ def run(plan: Plan) -> Story:
         finally:
             story.world.end()
         return story
+
+
+def _running_loop() -> str:
+    loop = asyncio.get_running_loop()
+    return loop.name if isinstance(loop, SideLoop) else ""
 
 
 def _go_on(process: Process) -> None:

@@ -9,12 +9,13 @@ from mailstrom.status import Attempt, Phase
 from mailstrom.testing.ledger import Session
 from mailstrom.testing.smtp_server import SmtpServer
 
-from .case import Case, ended_at, secs
+from .case import Case, ended_at, is_visit, secs
 from .plan import MINUTE, DomainPlan, MailPlan, Plan
 
 BEFORE_SECS = 2 * MINUTE  # from a claim to its first visit, where the DNS is slow ...
 BEFORE_IN_TROUBLE_SECS = 15 * MINUTE  # ... or idle sessions turn out to be of no use
 AFTER_SECS = 10.0
+FIRST_AT_ONCE = 5  # deliveries in a lane of which nothing is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Traffic:
         self._in_trouble = {host.name for host in plan.hosts if not host.is_healthy}
         visits: dict[object, Visit] = {}
         for case in cases:
-            for attempt in case.recipient.attempts:
+            for attempt in filter(is_visit, case.recipient.attempts):
                 job = case.message_id, case.domain.name, attempt.at, attempt.host
                 visits[job] = self._visit(case, attempt)
         self._visits = [*visits.values(), *self._at_any_time(unknown)]
@@ -56,10 +57,14 @@ class Traffic:
         return bool(domain.faults or self._plan.lost) or not self._in_trouble.isdisjoint(domain.mx)
 
     def leaves_room(self, domain: DomainPlan, since: float, until: float) -> bool:
-        """All that time any worker can begin something more, in the lane of the domain too."""
+        """All that time any worker can begin something more, in the lane of the domain too.
+
+        A lane in trouble may take one delivery at a time.
+        """
         there = [visit for visit in self._visits if visit.since < until and visit.until > since]
         beside = sum(visit.lane == frozenset(domain.mx) for visit in there)
-        return len(there) < self._plan.max_sessions and beside < self._plan.max_sessions_per_lane
+        most = 1 if self.is_troubled(domain) else min(FIRST_AT_ONCE, self._plan.max_sessions_per_lane)
+        return len(there) < self._plan.max_sessions and beside < most
 
     def waits_its_turn(self, case: Case, at: float) -> bool:
         """Others of its message are on their way then, to a host that takes few in one session."""

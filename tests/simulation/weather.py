@@ -25,11 +25,11 @@ def weathered(plan: Plan) -> Plan:
     """The plan, with what befalls it."""
     chance = random.Random(f"{plan.seed} weather")
     dice = chance.random()
-    if dice < LOST_SHARE:
-        return _without_network(plan, chance)
-    if dice < LOST_SHARE + BURST_SHARE:
-        return _with_a_burst(plan, chance)
-    return plan
+    if dice >= LOST_SHARE + BURST_SHARE:
+        return plan
+    if chance.random() < 0.5:
+        plan = replace(plan, acts=())  # nothing else is amiss
+    return _without_network(plan, chance) if dice < LOST_SHARE else _with_a_burst(plan, chance)
 
 
 def _without_network(plan: Plan, chance: random.Random) -> Plan:
@@ -39,7 +39,8 @@ def _without_network(plan: Plan, chance: random.Random) -> Plan:
         since = chance.choice([0.0, *(mail.at for mail in plan.mails)])
         secs = chance.choice(LOST_SECS) * chance.uniform(0.7, 1.3)
         losses.append(During(since=since, until=since + secs, what=chance.choice(list(LOSSES))))
-        domains = chance.sample(plan.domains, min(chance.choice([3, 5, 8]), len(plan.domains)))
+        unrelated = list({frozenset(domain.mx): domain for domain in plan.domains}.values())
+        domains = chance.sample(unrelated, min(chance.choice([3, 5, 8]), len(unrelated)))
         known_at = [since - chance.uniform(0.0, 100.0) for _ in domains]
         later_at = [since + chance.choice([0.0, 5.0, 200.0, 0.9 * secs]) * chance.random() for _ in range(10)]
         plan = _with_mail(plan, domains, [*filter((0.0).__lt__, known_at), *later_at], chance)
@@ -59,9 +60,12 @@ def _with_a_burst(plan: Plan, chance: random.Random) -> Plan:
         ]
     )
     hosts = tuple(trouble(host) if host.name in troubled else host for host in plan.hosts)
-    burst = [since + 90.0 * chance.random() ** 2 for _ in range(chance.choice([8, 15, 30]))]
+    within = chance.choice([0.5, 5.0, 90.0])
+    burst = [since + within * chance.random() for _ in range(chance.choice([8, 15, 30]))]
     beside = [since + 600.0 * chance.random() for _ in range(5)]
-    plan = _with_mail(replace(plan, hosts=hosts), [victim], burst, chance)
+    most = chance.choice([20, 20, plan.max_sessions_per_lane])
+    plan = replace(plan, hosts=hosts, max_sessions_per_lane=most, max_sessions=max(most, plan.max_sessions))
+    plan = _with_mail(plan, [victim], burst, chance)
     return _with_mail(plan, chance.sample(plan.domains, min(3, len(plan.domains))), beside, chance)
 
 

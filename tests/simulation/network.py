@@ -1,0 +1,124 @@
+"""Rules of a network that is lost: when a process says so, how long, and what that costs those who wait.
+
+Three destinations in a row that cannot be reached, one of them known from before (or nobody is), and a minute
+in which nobody at all was reached: that is a lost network, and nothing less. Then no try is counted, but for
+a destination that was spared for a day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from mailstrom.status import Cause
+
+from .case import is_visit
+from .orders import Orders
+from .plan import DAY, HOUR
+from .witness import Lane, Seen, Told, Witness, over_at
+
+DESTINATIONS = 3
+SILENCE_SECS = 60.0
+SPARED_SECS = DAY
+PASS_SECS = HOUR  # the longest that finds nobody
+TELLING_SECS = 2.0
+ROUNDING_SECS = 0.01
+UNSTEADY = ("freeze", "jump")  # nobody knows when such a process heard of things
+
+
+def a_network_is_only_lost_where_nobody_is_reached(witness: Witness, orders: Orders) -> None:
+    """It takes a minute without anybody, and three destinations, one of which was there before."""
+    for seen in _steady(witness, orders):
+        for span in seen.offline:
+            reached_at = seen.reached_at(span.since)
+            since = -math.inf if reached_at is None else reached_at
+            said = f"{seen.name} said at {span.since:g} that the network is lost"
+            is_quiet = since <= span.since - SILENCE_SECS + ROUNDING_SECS
+            assert is_quiet, f"{said}, and had reached somebody at {since:g}"
+            missed = {*_not_connected(witness, seen, since, span.since)}
+            unanswered = {each.name for each in witness.asks_in_vain(seen, since, span.since)}
+            assert len(missed) + len(unanswered) >= DESTINATIONS, (
+                f"{said}, and missed only {missed}, {unanswered}"
+            )
+            lanes = {*missed, *map(witness.lane_named, unanswered)}
+            is_known = any(seen.reached_at(since, witness.ips_of(lane)) is not None for lane in lanes)
+            assert is_known or reached_at is None, f"{said}, and knew nobody of {lanes}"
+
+
+def a_lost_network_is_back_as_soon_as_somebody_is_reached(witness: Witness, orders: Orders) -> None:
+    """Whoever is reached ends it."""
+    for seen in _steady(witness, orders):
+        for span in seen.offline:
+            reached_at = (
+                dial.until
+                for dial in seen.dials
+                if dial.is_connected and dial.until is not None and dial.until > span.since + ROUNDING_SECS
+            )
+            first = min(reached_at, default=math.inf)
+            assert span.until <= first + TELLING_SECS, (
+                f"{seen.name} reached somebody at {first:g}, and says until {span.until:g} that nobody can be"
+            )
+
+
+def a_lost_network_spends_no_tries(witness: Witness, orders: Orders) -> None:
+    """What a process cannot reach while it says that it has no network is no try, for a day."""
+    for seen in _steady(witness, orders):
+        for told in filter(_is_spent_in_vain, seen.told):
+            span = next(
+                (s for s in seen.offline if s.since + TELLING_SECS < told.at < s.until - TELLING_SECS), None
+            )
+            if span is not None and told.at < _spared_since(witness, seen, told) + SPARED_SECS - PASS_SECS:
+                raise AssertionError(f"{seen.name} has no network since {span.since:g}, and counts {told}")
+
+
+def a_lost_network_is_noticed(witness: Witness, orders: Orders) -> None:
+    """After three destinations in a row, one of them known, and a minute without anybody no try counts."""
+    for seen in _steady(witness, orders):
+        lost_since = math.inf
+        row: set[Lane] = set()
+        reached_at = 0.0
+        for told in seen.told:
+            lane = witness.lane_of(told.address)
+            last = seen.reached_at(told.at)
+            if not told.reached_nobody or (last is not None and last > reached_at):
+                row, lost_since = set(), math.inf
+                reached_at = max([last or 0.0, *map(over_at, told.visits)])
+            if not _is_spent_in_vain(told) or not _is_unanswered(witness, told):
+                continue
+            assert not lost_since + TELLING_SECS < told.at < lost_since + SPARED_SECS - PASS_SECS, (
+                f"{seen.name} has reached nobody since {reached_at:g}, knows since {lost_since:g}, and counts {told}"
+            )
+            row.add(lane)
+            knows_one = any(seen.reached_at(told.at, witness.ips_of(each)) is not None for each in row)
+            is_long = told.at > max(reached_at, 0.0) + 2 * SILENCE_SECS
+            if len(row) >= DESTINATIONS and knows_one and is_long:
+                lost_since = min(lost_since, told.at)
+
+
+def _steady(witness: Witness, orders: Orders) -> Iterator[Seen]:
+    if not any(act.what in UNSTEADY for act in orders.acts):
+        yield from witness.seen.values()
+
+
+def _not_connected(witness: Witness, seen: Seen, since: float, until: float) -> Iterator[Lane]:
+    for dial in seen.dials:
+        if not dial.is_connected and dial.until is not None and since <= dial.until <= until:
+            yield from witness.lanes_at(dial.ip)
+
+
+def _is_spent_in_vain(told: Told) -> bool:
+    is_over = told.result.cause not in (None, Cause.TRIES_EXHAUSTED)
+    return told.is_a_try and bool(told.visits) and told.reached_nobody and not is_over
+
+
+def _is_unanswered(witness: Witness, told: Told) -> bool:
+    """No connection, or no answer of the DNS: nobody spoke, not even to say that there is trouble."""
+    return all(is_visit(each) and witness.was_silent(each) for each in told.visits)
+
+
+def _spared_since(witness: Witness, seen: Seen, told: Told) -> float:
+    """When the destination may first have been spared a try, in this process: after it was reached last."""
+    reached_at = seen.reached_at(told.at, witness.ips_of(witness.lane_of(told.address)))
+    since = -math.inf if reached_at is None else reached_at
+    asked = witness.asked_at(seen, witness.domain_of(told.address))
+    return min((at for at in asked if at > since), default=told.at)
