@@ -15,7 +15,7 @@ from mailstrom.status import Cause
 from .case import is_visit
 from .orders import Orders
 from .plan import DAY, HOUR
-from .witness import Lane, Seen, Told, Witness, over_at
+from .witness import NOT_THERE, Lane, Seen, Told, Witness, over_at
 
 DESTINATIONS = 3
 SILENCE_SECS = 60.0
@@ -49,12 +49,7 @@ def a_lost_network_is_back_as_soon_as_somebody_is_reached(witness: Witness, orde
     """Whoever is reached ends it."""
     for seen in _steady(witness, orders):
         for span in seen.offline:
-            reached_at = (
-                dial.until
-                for dial in seen.dials
-                if dial.is_connected and dial.until is not None and dial.until > span.since + ROUNDING_SECS
-            )
-            first = min(reached_at, default=math.inf)
+            first = min((at for at in _reached(seen) if at > span.since + ROUNDING_SECS), default=math.inf)
             assert span.until <= first + TELLING_SECS, (
                 f"{seen.name} reached somebody at {first:g}, and says until {span.until:g} that nobody can be"
             )
@@ -98,6 +93,14 @@ def a_lost_network_is_noticed(witness: Witness, orders: Orders) -> None:
 def _steady(witness: Witness, orders: Orders) -> Iterator[Seen]:
     if not any(act.what in UNSTEADY for act in orders.acts):
         yield from witness.seen.values()
+
+
+def _reached(seen: Seen) -> Iterator[float]:
+    """When it told that somebody is there, and had something to say."""
+    for at, event in seen.heard:
+        visit = event.attempt
+        if event.session_opened or (visit is not None and is_visit(visit) and visit.phase not in NOT_THERE):
+            yield at
 
 
 def _not_connected(witness: Witness, seen: Seen, since: float, until: float) -> Iterator[Lane]:

@@ -81,6 +81,7 @@ def all_is_over_within_the_time_of_the_policy(case: Case, traffic: Traffic) -> N
         + _policys_secs(case)
         + passes * LONGEST_PASS_SECS
         + sum(act.secs for act in case.orders.acts)
+        + sum(loss.until - loss.since + LONGEST_PASS_SECS for loss in case.plan.lost)
     )
     over_at = max(secs(event.at) for event in case.events)
     if not traffic.leaves_room(case.domain, by - PROMPT_SECS, by):

@@ -45,12 +45,13 @@ class Room:
     room: int
     in_vain: int = 0  # calls in a row that found nobody
     cohort: int = 0  # the most of them at once, since the first
+    perhaps_down_since: float = float("inf")
     down_since: float = float("inf")
 
     def begin_anew(self) -> None:
         """Nothing is known of the lane any more, or all is well."""
         self.room = max(self.room, min(FIRST_AT_ONCE, self.most))
-        self.in_vain, self.down_since = 0, float("inf")
+        self.in_vain, self.perhaps_down_since, self.down_since = 0, float("inf"), float("inf")
 
     def found_somebody(self) -> None:
         """One more may come."""
@@ -62,6 +63,8 @@ class Room:
         self.cohort = max(self.cohort, self.room) if self.in_vain else self.room
         self.in_vain += 1
         self.room = max(self.room - 1, 1)
+        if self.in_vain >= UNTIL_DOWN:
+            self.perhaps_down_since = min(self.perhaps_down_since, at)
         if self.in_vain >= max(UNTIL_DOWN, self.cohort):
             self.down_since = min(self.down_since, at)
 
@@ -101,11 +104,13 @@ OPENED, BEGINS, ENDS = 1, 2, 3
 
 def _check_room(seen: Seen, lane: Lane, call: Call, calls: Sequence[Call], room: Room) -> None:
     beside = [each for each in calls if each < call and each.until > call.since + INSTANT_SECS]
-    count = len(beside) + 1
-    assert count <= room.room or room.down_since < call.since, (
-        f"{seen.name} begins with {count} at once at {call.since:g}, room is for {room.room}: {sorted(lane)}"
+    # who asks alone, where nobody is there, asks beside those that were on their way before
+    asks_alone = all(each.since < room.perhaps_down_since + TELLING_SECS for each in beside)
+    has_room = len(beside) < room.room or (asks_alone and room.perhaps_down_since <= call.since)
+    assert has_room, (
+        f"{seen.name} begins with {len(beside) + 1} at once at {call.since:g}, room is for {room.room}: {sorted(lane)}"
     )
-    since_down = [each for each in beside if room.down_since + TELLING_SECS < each.since < call.since]
+    since_down = [each for each in beside if each.since > room.down_since + TELLING_SECS]
     assert not since_down, (
         f"{seen.name} asks with {call.message_id} at {call.since:g} beside {since_down[0].message_id}, and "
         f"nobody is there since {room.down_since:g}: {sorted(lane)}"

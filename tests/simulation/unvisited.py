@@ -53,7 +53,7 @@ def _probes(
     witness: Witness, seen: Seen, case: Case, attempt: Attempt, since: float
 ) -> Iterator[Dial | float]:
     """What may have been heard: of a host that could not be connected with, or that said nothing of use."""
-    until = secs(attempt.at)
+    until = secs(attempt.at) + INSTANT_SECS
     since = max(since, until - FRESH_SECS) - INSTANT_SECS
     if attempt.phase is Phase.DNS:
         yield from (at for at in witness.asked_at(seen, case.domain) if since <= at <= until)
