@@ -233,6 +233,25 @@ def test_a_worker_that_starts_without_a_network_spends_no_tries() -> None:
     simulate(story, config=a_config())
 
 
+def test_a_worker_that_started_without_a_network_has_one_as_soon_as_anybody_is_reached() -> None:
+    """Nobody was reached before: whoever is the first ends it all the same, for all."""
+
+    async def story(sim: LoneEngine) -> None:
+        names = living(sim, COUNT)
+        lose(sim)
+        ids = send_to(sim, *names)
+        await asyncio.sleep(3600)
+        bring_back(sim)
+        await delivered(sim, [a_domain(sim, "new.example", "198.51.100.99", SmtpServer())])
+        began = sim.clock.monotonic()
+        for message_id in ids:
+            assert (await sim.wait(message_id)).succeeded
+        assert sim.clock.monotonic() - began < 1
+        assert told(sim) == [WorkerStatus.OK, WorkerStatus.NETWORK_FAILED, WorkerStatus.OK]
+
+    simulate(story, config=a_config())
+
+
 def test_a_paused_worker_stays_paused_whatever_the_network_does() -> None:
     async def story(sim: LoneEngine) -> None:
         names = living(sim, COUNT)

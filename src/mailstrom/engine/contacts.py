@@ -56,8 +56,9 @@ class Contacts:
     def connected(self, slot: Slot, lane: str) -> None:
         """A connection to a host of the lane was made."""
         had_failed = self._reach.has_failed
+        is_over = self._reach.reached(lane, self._clock.monotonic())
         self._reach.knows(slot.route_key)
-        if self._reach.reached(lane, self._clock.monotonic()):
+        if is_over:
             self.lanes.wake_all()
             if had_failed:
                 _log.warning("the network works again: %s was reached", printable(lane))

@@ -71,11 +71,11 @@ class Reach:
     def reached(self, destination: str, now: float) -> bool:
         """A connection was made there; whether that ends a suspicion."""
         self._reached_at = now
+        was_suspected = self.is_suspected  # by what was known before
         self.knows(destination)
         self._spared.pop(destination, None)
         if not self._row:
             return False
-        was_suspected = self.is_suspected
         self._row.clear()
         self.has_failed = self._has_known = self._is_proved = False
         return was_suspected
