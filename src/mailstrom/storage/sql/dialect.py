@@ -33,6 +33,7 @@ class Dialect:
     each_text: str  # the texts of the JSON array {}, as rows of a subquery
     among: str  # a condition: the column {0} is one of the integers in the JSON array {1}
     nth: str  # the integer at the place {1}, from 0, of the JSON array {0}; NULL where there is none
+    looked_up: str  # behind a table in FROM: for each of its rows one of the table {0} AS {1} where {2} holds
     at_once: bool  # many rows of values are given to one statement as JSON, not one after the other
     rows_of: str  # the JSON array :rows of objects as rows of the table {table}
     each: str  # what the JSON array {} holds, as a table with the one column `value`
@@ -60,6 +61,7 @@ SQLITE = Dialect(
     each_text="SELECT value FROM json_each({})",
     among="{0} IN (SELECT value FROM json_each({1}))",
     nth="json_extract({0}, '$[' || {1} || ']')",
+    looked_up="CROSS JOIN {0} AS {1}",
     at_once=False,
     rows_of="",
     each="json_each({})",
@@ -98,6 +100,7 @@ def postgres(schema: str) -> Dialect:
         each_text="SELECT json_array_elements_text(CAST({} AS json))",
         among="{0} = ANY (CAST(translate({1}, '[]', '{{}}') AS BIGINT[]))",
         nth="CAST(CAST({0} AS json) ->> {1} AS BIGINT)",
+        looked_up="CROSS JOIN LATERAL (SELECT * FROM {0} AS {1} WHERE {2} LIMIT 1) AS {1}",
         at_once=True,
         rows_of=f"json_populate_recordset(CAST(NULL AS {schema}.{{table}}), CAST(:rows AS json))",
         each="json_array_elements(CAST({} AS json))",

@@ -10,7 +10,8 @@ comes to such a recipient holds it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from ...abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, PreparedEmail
 from ...event import EventKind
 from ...message.prepared import DsnOptions
-from ...status import Attempt, Deferred, DeliveryResult
+from ...status import Attempt, Deferred, DeliveryResult, Queued
 from ...status_codec import (
     RESULTS,
     attempt_from_dict,
@@ -38,7 +39,7 @@ MICROSECOND = timedelta(microseconds=1)
 LONG_AGO = -(1 << 62)  # before every instant that is stored
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
-_NO_ATTEMPTS = "[]"
+_NO_ATTEMPTS, _NOTHING = "[]", "{}"
 _NOT_AS_WRITTEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 _ORDERS = frozenset(Order)
@@ -118,21 +119,17 @@ def columns(names: Sequence[str], table: str) -> str:
 
 def message_values(email: PreparedEmail, status: InternalMessageStatus) -> dict[str, object]:
     """A new row of `messages`, but for its `seq`."""
-    envelope = {
-        "reverse_path": email.reverse_path,
-        "needs_smtputf8": email.needs_smtputf8,
-        "needs_8bitmime": email.needs_8bitmime,
-        "dsn": None if email.dsn is None else asdict(email.dsn),
-    }
     return {
         "message_id": status.message_id,
         "sender": email.reverse_path.lower(),
-        "envelope": as_json(envelope),
+        "envelope": _envelope_text(
+            email.reverse_path, email.needs_smtputf8, email.needs_8bitmime, email.dsn
+        ),
         "submitted_at": micros(status.submitted_at),
         "send_at": maybe_micros(status.send_at),
         "expires_at": maybe_micros(status.expires_at),
         "completed_at": maybe_micros(status.completed_at),
-        "metadata": as_json(dict(status.metadata)),
+        "metadata": as_json(dict(status.metadata)) if status.metadata else _NOTHING,
         "idempotency_key": status.idempotency_key,
         "fingerprint": status.fingerprint,
         "remaining": sum(not recipient.result.completed for recipient in status.recipients),
@@ -149,7 +146,7 @@ def message_of(row: Row, recipients: Sequence[InternalRecipientStatus]) -> Inter
         send_at=maybe_instant(send_at),
         completed_at=maybe_instant(completed_at),
         expires_at=maybe_instant(expires_at),
-        metadata=_read(metadata, dict) or {},
+        metadata={} if metadata == _NOTHING else _read(metadata, dict) or {},
         idempotency_key=key,
         fingerprint=fingerprint,
     )
@@ -157,19 +154,36 @@ def message_of(row: Row, recipients: Sequence[InternalRecipientStatus]) -> Inter
 
 def email_of(message_id: str, envelope: str, recipients: str, content: bytes) -> PreparedEmail | None:
     """The email; its recipients are a JSON array of addresses. None: how to send it cannot be read."""
-    return _read(envelope, lambda given: _email_of(message_id, given, recipients, content))
+    try:
+        return PreparedEmail(
+            message_id=message_id,
+            recipients=tuple(json.loads(recipients)),
+            content=bytes(content),
+            **_envelope_of(envelope),
+        )
+    except _NOT_AS_WRITTEN:  # strict: what a newer version asks for would be left out of the transaction
+        return None
 
 
-def _email_of(message_id: str, given: dict[str, Any], recipients: str, content: bytes) -> PreparedEmail:
-    # strict: what a newer version asks for here would be left out of the transaction
-    dsn = given.pop("dsn")
-    return PreparedEmail(
-        message_id=message_id,
-        recipients=tuple(json.loads(recipients)),
-        content=bytes(content),
-        dsn=None if dsn is None else DsnOptions(**{**dsn, "notify": tuple(dsn["notify"])}),
-        **given,
+@lru_cache(maxsize=256)  # most mail of an application has the same
+def _envelope_text(
+    reverse_path: str, needs_smtputf8: bool, needs_8bitmime: bool, dsn: DsnOptions | None
+) -> str:
+    return as_json(
+        {
+            "reverse_path": reverse_path,
+            "needs_smtputf8": needs_smtputf8,
+            "needs_8bitmime": needs_8bitmime,
+            "dsn": None if dsn is None else asdict(dsn),
+        }
     )
+
+
+@lru_cache(maxsize=256)
+def _envelope_of(text: str) -> Mapping[str, Any]:
+    given = json.loads(text)
+    dsn = given["dsn"]
+    return {**given, "dsn": None if dsn is None else DsnOptions(**{**dsn, "notify": tuple(dsn["notify"])})}
 
 
 def recipient_values(recipient: InternalRecipientStatus, place: str) -> dict[str, object]:
@@ -207,12 +221,16 @@ def place_at(recipient: InternalRecipientStatus, now: datetime) -> str:
 
 def recipient_of(row: Row) -> InternalRecipientStatus:
     """The recipient whose columns these are."""
-    recipient, address, route_key, state, result, attempts, due_at, crashes, dot_sent = row
+    return _recipient_of(row, _read_result(row[_RESULT]))
+
+
+def _recipient_of(row: Row, read: DeliveryResult | None) -> InternalRecipientStatus:
+    recipient, address, route_key, state, _, attempts, due_at, crashes, dot_sent = row
     return InternalRecipientStatus(
         recipient=recipient,
         address=address,
         route_key=route_key,
-        result=result_of(result, state),
+        result=read or _unreadable(state),
         attempts=_attempts_of(attempts),
         due_at=maybe_instant(due_at),
         crashes=crashes,
@@ -226,10 +244,10 @@ def standings(dialect: Dialect) -> str:
     Their messages are looked up row by row, whatever a planner thinks of that: they are few.
     """
     t = dialect.prefix
-    of_message = "(SELECT m.{} FROM " + t + "messages AS m WHERE m.seq = r.seq)"
+    message = dialect.looked_up.format(f"{t}messages", "m", "m.seq = r.seq")
     return (
-        f"SELECT {', '.join(map(of_message.format, _OF_MESSAGE))}, {_standing(dialect)}"
-        f" FROM {t}recipients AS r WHERE"
+        f"SELECT {columns(_OF_MESSAGE, 'm')}, {_standing(dialect)}"
+        f" FROM {t}recipients AS r {message} WHERE m.seq = r.seq AND"
     )
 
 
@@ -257,6 +275,7 @@ def standing_of(row: Row) -> Standing:
     """The recipient and how it stands."""
     message_id, fingerprint, expires_at, *standing = row[: -len(RECIPIENT)]
     seq, position, place, owner, token, lease_until, mark, marked_at, is_claimed = standing
+    result = _read_result(row[_RESULT])
     return Standing(
         message_id=message_id,
         fingerprint=fingerprint,
@@ -270,24 +289,47 @@ def standing_of(row: Row) -> Standing:
         mark=mark_of(mark),
         marked_at=maybe_instant(marked_at),
         is_claimed=bool(is_claimed),
-        is_readable=_read_result(row[_RESULT]) is not None,
-        recipient=recipient_of(row[-len(RECIPIENT) :]),
+        is_readable=result is not None,
+        recipient=_recipient_of(row[-len(RECIPIENT) :], result),
     )
 
 
-@lru_cache(maxsize=256)  # thousands of recipients of a message wait with the same result
 def result_text(result: DeliveryResult) -> str:
     """The result as JSON."""
+    at = result.next_attempt_at
+    if at is not None and result == Queued(next_attempt_at=at):
+        return f"{_QUEUED_UNTIL}{at.isoformat()}{_QUEUED_END}"
+    return _result_text(result)
+
+
+@lru_cache(maxsize=256)  # a hundred recipients of a message have the same result
+def _result_text(result: DeliveryResult) -> str:
     return as_json(result_to_dict(result))
+
+
+# What all mail begins with: quicker than JSON, and each message has another instant.
+_QUEUED_UNTIL, _QUEUED_END = _result_text(Queued(next_attempt_at=EPOCH)).split(EPOCH.isoformat())
 
 
 def result_of(text: str, state: str) -> DeliveryResult:
     """The result that `result_text` wrote; where it cannot be read, one in this state that says so."""
-    return _read_result(text) or RESULTS.get(state, Deferred)(reason=UNREADABLE)
+    return _read_result(text) or _unreadable(state)
+
+
+def _unreadable(state: str) -> DeliveryResult:
+    return RESULTS.get(state, Deferred)(reason=UNREADABLE)
+
+
+def _read_result(text: str) -> DeliveryResult | None:
+    if text.startswith(_QUEUED_UNTIL) and text.endswith(_QUEUED_END):
+        at = text[len(_QUEUED_UNTIL) : -len(_QUEUED_END)]
+        with suppress(ValueError):
+            return Queued(next_attempt_at=datetime.fromisoformat(at))
+    return _read_result_of_json(text)
 
 
 @lru_cache(maxsize=256)
-def _read_result(text: str) -> DeliveryResult | None:
+def _read_result_of_json(text: str) -> DeliveryResult | None:
     return _read(text, result_from_dict)
 
 

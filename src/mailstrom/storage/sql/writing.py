@@ -8,12 +8,11 @@ it was the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ...abc import InternalRecipientStatus
-from ..changes import event_of
 from . import rows
 from .dialect import Dialect
 from .many import inserting, updating
@@ -66,11 +65,13 @@ class Writing:
     def write(self, changes: Sequence[Change]) -> Script[None]:
         """Writes them, in the order of their rows, in which everybody locks."""
         changes = sorted(changes, key=lambda change: (change.after.seq, change.after.position))
-        if changes:
-            yield self._update.of([_values(change.after) for change in changes])
+        if not changes:
+            return
+        values = [_values(change.after) for change in changes]
+        yield self._update.of(values)
         if completed := _completed(changes):
             yield self._complete.of(completed)
-        if told := list(_told(changes)):
+        if told := _told(changes, values):
             yield self._tell.of(told)
 
 
@@ -78,15 +79,21 @@ def freed(
     standing: Standing, recipient: InternalRecipientStatus, now: datetime, *, known: bool = False
 ) -> Standing:
     """With the recipient as it is now; no claim has it. `known`: by which one it was settled."""
-    return replace(
-        standing,
-        recipient=recipient,
+    return Standing(  # replace() takes three times as long
+        message_id=standing.message_id,
+        fingerprint=standing.fingerprint,
+        expires_at=standing.expires_at,
+        seq=standing.seq,
+        position=standing.position,
         place=rows.place_at(recipient, now),
         owner=standing.owner if known else None,
         token=standing.token if known else None,
         lease_until=None,
         mark=None,
         marked_at=None,
+        is_claimed=standing.is_claimed,
+        is_readable=standing.is_readable,
+        recipient=recipient,
     )
 
 
@@ -122,15 +129,18 @@ def _completed(changes: Iterable[Change]) -> list[dict[str, object]]:
     ]
 
 
-def _told(changes: Iterable[Change]) -> Iterator[dict[str, object]]:
-    for change in changes:
-        event = event_of(change.after.message_id, change.after.recipient, change.at)
-        if event is None or not (change.told or change.completes):
-            continue
-        yield {
+def _told(
+    changes: Sequence[Change], values: Sequence[Mapping[str, object]]
+) -> list[Mapping[str, object]]:
+    """Their events, as `changes.event_of` has them: the kind is the state, the result as it was written."""
+    return [
+        {
             "seq": change.after.seq,
-            "at": rows.micros(event.at),
-            "kind": str(event.kind),
-            "address": event.address,
-            "result": rows.result_text(change.after.recipient.result),
+            "at": rows.micros(change.at),
+            "kind": written["state"],
+            "address": change.after.recipient.address,
+            "result": written["result"],
         }
+        for change, written in zip(changes, values, strict=True)
+        if (change.told or change.completes) and written["state"] != "queued"
+    ]
