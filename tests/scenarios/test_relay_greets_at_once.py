@@ -113,6 +113,26 @@ def test_a_greeting_that_refuses_is_read_as_what_it_is(greeting: bytes, loop: st
     assert str(failure.verdict.reply) == greeting.decode().strip()
 
 
+class PartsAtOnce(Relay):
+    """Says its greeting and farewell, and hangs up, right behind its handshake."""
+
+    def __call__(self, connection: socket.socket) -> None:
+        tls = TlsByHand(connection, self._context)
+        tls.shake_hands()
+        tls.say(self._greeting)
+        tls.part()
+        tls.flush()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+def test_a_relay_that_hangs_up_behind_its_greeting_has_greeted(version: ssl.TLSVersion, loop: str) -> None:
+    """Row 5: 421 is what it said; that the connection was lost says less."""
+    failure = opened(PartsAtOnce(version, b"421 4.3.2 full\r\n"), loop)
+
+    assert judged(failure) == ("deferred", "4.3.2", Phase.GREETING)
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("more", [b"250 mx\r\n", b"250-mx\r\n250 PIPELINING\r\n", b"2"])
 def test_what_stands_behind_the_greeting_ends_the_session(more: bytes, loop: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 
 
 class TlsByHand:
@@ -29,6 +30,11 @@ class TlsByHand:
     def say(self, octets: bytes) -> None:
         """Puts octets behind what waits to be written."""
         self._tls.write(octets)
+
+    def part(self) -> None:
+        """Puts our farewell behind it."""
+        with suppress(ssl.SSLWantReadError):  # theirs is not waited for
+            self._tls.unwrap()
 
     def flush(self) -> None:
         """Writes all that waits, at once."""

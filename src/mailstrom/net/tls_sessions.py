@@ -5,7 +5,7 @@ and with TLS 1.2 takes one round trip less. So what was verified in the full one
 
 - A session belongs to one context, and so to one demand (verified, or any certificate), to the name that
   was asked for, and to one address and port.
-- It is kept once something was said inside TLS: its handshake was completed then, and a server of TLS 1.3
+- It is kept when something was read inside TLS: its handshake was completed then, and a server of TLS 1.3
   has sent its tickets. It is offered for an hour, or as long as the server says where that is less. To
   resume it does not prolong that: it proves nothing of the certificate anew (RFC 8446 section 4.6.1).
 - A server that knows it no more goes on with a full handshake, which brings another one. Where a handshake
@@ -81,7 +81,7 @@ class TlsSessions:
 
     def keep(self, server: Server, session: ssl.SSLSession, version: str | None) -> None:
         """Has a session that a full handshake made just now stand for this server."""
-        if secs := _lifetime_secs(session, version):
+        if secs := lifetime_secs(session, version):
             self._put(server, Kept(session, self._monotonic() + secs))
 
     def shun(self, server: Server) -> None:
@@ -120,7 +120,7 @@ class ResumingObject(ssl.SSLObject):
 
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         octets = super().read(*args, **kwargs)
-        if octets and self._server is not None:
+        if self._server is not None:
             self._keep(self._server)
         return octets
 
@@ -166,10 +166,9 @@ def resuming(context: ssl.SSLContext, name: str | None, peername: tuple[Any, ...
             sessions.about_to_begin.remove(handshake)
 
 
-def _lifetime_secs(session: ssl.SSLSession, version: str | None) -> float:
+def lifetime_secs(session: ssl.SSLSession, version: str | None) -> float:
     """How long it may be offered; 0: it cannot be resumed."""
-    is_1_3 = version == "TLSv1.3"
-    if session.has_ticket and (session.ticket_lifetime_hint or is_1_3):
-        return min(AGE_LIMIT_SECS, session.ticket_lifetime_hint)  # RFC 8446 4.6.1: 0 is "at once"
-    by_id = bool(session.id) and not is_1_3
-    return AGE_LIMIT_SECS if session.has_ticket or by_id else 0.0  # RFC 5077 3.3: 0 says nothing
+    # RFC 5077 3.3: a hint of 0 says nothing; RFC 8446 4.6.1: it says "not at all"
+    if session.has_ticket and (session.ticket_lifetime_hint or version == "TLSv1.3"):
+        return min(AGE_LIMIT_SECS, session.ticket_lifetime_hint)
+    return AGE_LIMIT_SECS if session.has_ticket or session.id else 0.0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import cache
 
 import pytest
 import trustme
 
 from mailstrom.abc import ResumptionError
-from mailstrom.net.tls_sessions import AGE_LIMIT_SECS, TlsSessions, resuming
+from mailstrom.net.tls_sessions import AGE_LIMIT_SECS, TlsSessions, lifetime_secs, resuming
 
 MX = "mx.dest.example"
 AT = ("192.0.2.25", 25)
@@ -58,18 +59,14 @@ class Client:
         self.context = a_client()
         self.sessions.serve(self.context)
 
-    def resumes(
-        self, server: ssl.SSLContext, at: tuple[str, int] = AT, name: str = MX, says: bytes = b"220 mx\r\n"
-    ) -> bool:
-        """Whether a handshake with this server resumed a session; afterwards the server says something."""
-        return bool(self.connected(server, at, name, says).session_reused)
+    def resumes(self, server: ssl.SSLContext, at: tuple[str, int] = AT, name: str = MX) -> bool:
+        """Whether a connection with this server resumed a session."""
+        return bool(self.connected(server, at, name).session_reused)
 
-    def connected(
-        self, server: ssl.SSLContext, at: tuple[str, int] = AT, name: str = MX, says: bytes = b"220 mx\r\n"
-    ) -> ssl.SSLObject:
+    def connected(self, server: ssl.SSLContext, at: tuple[str, int] = AT, name: str = MX) -> ssl.SSLObject:
         """Our end of a connection with this server."""
         with resuming(self.context, name, at):
-            return Connection(self.context, server, name).shake_hands(says)
+            return Connection(self.context, server, name).shake_hands()
 
 
 class Connection:
@@ -82,7 +79,7 @@ class Connection:
         with pytest.raises(ssl.SSLWantReadError):
             self.ours.do_handshake()
 
-    def shake_hands(self, says: bytes = b"220 mx\r\n") -> ssl.SSLObject:
+    def shake_hands(self) -> ssl.SSLObject:
         """Our end after the handshake, after what the server said, and its farewell."""
         steps: list[Callable[[], object]] = [self._theirs.do_handshake, self.ours.do_handshake]
         while steps:
@@ -93,12 +90,11 @@ class Connection:
                 steps.reverse()
             else:
                 steps.pop(0)
-        self._theirs.write(says)
+        self._theirs.write(b"220 mx\r\n")
         with suppress(ssl.SSLWantReadError):  # it waits for our farewell
             self._theirs.unwrap()
         self._travel()
-        if says:
-            assert self.ours.read(1024) == says
+        assert self.ours.read(1024) == b"220 mx\r\n"
         return self.ours
 
     def _travel(self) -> None:
@@ -131,12 +127,34 @@ def test_nothing_is_kept_of_a_server_that_resumes_nothing() -> None:
     assert len(client.sessions) == 0
 
 
-def test_nothing_is_kept_of_a_server_that_says_nothing() -> None:
-    client, server = Client(), a_server()
+@dataclass(frozen=True, kw_only=True)
+class GivenSession:
+    """What is asked of a session; which lifetime a server says cannot be chosen here."""
 
-    client.resumes(server, says=b"")
+    has_ticket: bool = True
+    ticket_lifetime_hint: int = 0
+    id: bytes = b""
 
-    assert len(client.sessions) == 0
+
+@pytest.mark.parametrize(
+    ("version", "session", "secs"),
+    [
+        ("TLSv1.3", GivenSession(ticket_lifetime_hint=7200), AGE_LIMIT_SECS),
+        ("TLSv1.3", GivenSession(ticket_lifetime_hint=600), 600.0),
+        ("TLSv1.3", GivenSession(ticket_lifetime_hint=0), 0.0),
+        ("TLSv1.3", GivenSession(has_ticket=False), 0.0),
+        ("TLSv1.2", GivenSession(ticket_lifetime_hint=7200), AGE_LIMIT_SECS),
+        ("TLSv1.2", GivenSession(ticket_lifetime_hint=600, id=b"id"), 600.0),
+        ("TLSv1.2", GivenSession(ticket_lifetime_hint=0), AGE_LIMIT_SECS),
+        ("TLSv1.2", GivenSession(has_ticket=False, id=b"id"), AGE_LIMIT_SECS),
+        ("TLSv1.2", GivenSession(has_ticket=False), 0.0),
+    ],
+)
+def test_a_session_is_offered_as_long_as_the_server_says_and_an_hour_at_most(
+    version: str, session: GivenSession, secs: float
+) -> None:
+    """RFC 8446 section 4.6.1: 0 means not at all; RFC 5077 section 3.3: 0 says nothing."""
+    assert lifetime_secs(session, version) == secs  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
