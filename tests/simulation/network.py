@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from mailstrom.status import Cause
+from mailstrom.status import Attempt, Cause
 
 from .case import is_visit
 from .orders import Orders
 from .plan import DAY, HOUR
-from .witness import NOT_THERE, Lane, Seen, Told, Witness, over_at
+from .witness import NOT_THERE, Lane, Seen, Told, Witness, began_at, over_at
 
 DESTINATIONS = 3
 SILENCE_SECS = 60.0
@@ -49,7 +50,7 @@ def a_lost_network_is_back_as_soon_as_somebody_is_reached(witness: Witness, orde
     """Whoever is reached ends it."""
     for seen in _steady(witness, orders):
         for span in seen.offline:
-            first = min((at for at in _reached(seen) if at > span.since + ROUNDING_SECS), default=math.inf)
+            first = min(_reached(seen, span.since + ROUNDING_SECS), default=math.inf)
             assert span.until <= first + TELLING_SECS, (
                 f"{seen.name} reached somebody at {first:g}, and says until {span.until:g} that nobody can be"
             )
@@ -59,35 +60,55 @@ def a_lost_network_spends_no_tries(witness: Witness, orders: Orders) -> None:
     """What a process cannot reach while it says that it has no network is no try, for a day."""
     for seen in _steady(witness, orders):
         for told in filter(_is_spent_in_vain, seen.told):
-            span = next(
-                (s for s in seen.offline if s.since + TELLING_SECS < told.at < s.until - TELLING_SECS), None
-            )
-            if span is not None and told.at < _spared_since(witness, seen, told) + SPARED_SECS - PASS_SECS:
-                raise AssertionError(f"{seen.name} has no network since {span.since:g}, and counts {told}")
+            since = seen.offline_since(told.at, TELLING_SECS)
+            if since is not None and not _was_spared(witness, seen, told):
+                raise AssertionError(f"{seen.name} has no network since {since:g}, and counts {told}")
 
 
 def a_lost_network_is_noticed(witness: Witness, orders: Orders) -> None:
     """After three destinations in a row, one of them known, and a minute without anybody no try counts."""
     for seen in _steady(witness, orders):
-        lost_since = math.inf
-        row: set[Lane] = set()
-        reached_at = 0.0
+        row = Row()
         for told in seen.told:
-            lane = witness.lane_of(told.address)
-            last = seen.reached_at(told.at)
-            if not told.reached_nobody or (last is not None and last > reached_at):
-                row, lost_since = set(), math.inf
-                reached_at = max([last or 0.0, *map(over_at, told.visits)])
+            row.reached_by(seen, told, witness)
             if not _is_spent_in_vain(told) or not _is_unanswered(witness, told):
                 continue
-            assert not lost_since + TELLING_SECS < told.at < lost_since + SPARED_SECS - PASS_SECS, (
-                f"{seen.name} has reached nobody since {reached_at:g}, knows since {lost_since:g}, and counts {told}"
+            is_spent = row.lost_since + TELLING_SECS < told.at and not _was_spared(witness, seen, told)
+            assert not is_spent, (
+                f"{seen.name} has reached nobody since {row.reached_at:g}, "
+                f"knows since {row.lost_since:g}, and counts {told}"
             )
-            row.add(lane)
-            knows_one = any(seen.reached_at(told.at, witness.ips_of(each)) is not None for each in row)
-            is_long = told.at > max(reached_at, 0.0) + 2 * SILENCE_SECS
-            if len(row) >= DESTINATIONS and knows_one and is_long:
-                lost_since = min(lost_since, told.at)
+            row.missed(told, witness)
+
+
+@dataclass(slots=True)
+class Row:
+    """The destinations that were missed since somebody was reached."""
+
+    reached_at: float = 0.0
+    lost_since: float = math.inf
+    missed_lanes: set[Lane] = field(default_factory=set)
+    missed_names: set[str] = field(default_factory=set)
+    known_names: set[str] = field(default_factory=set)  # of domains that were reached before
+
+    def reached_by(self, seen: Seen, told: Told, witness: Witness) -> None:
+        """Begins anew where somebody was reached until then."""
+        if not told.reached_nobody:
+            self.known_names.add(witness.domain_of(told.address).name)
+        last = seen.reached_at(told.at) or 0.0
+        if not told.reached_nobody or last > self.reached_at:
+            self.missed_lanes.clear()
+            self.missed_names.clear()
+            self.lost_since, self.reached_at = math.inf, max([last, *map(over_at, told.visits)])
+
+    def missed(self, told: Told, witness: Witness) -> None:
+        """One more could not be reached."""
+        self.missed_lanes.add(witness.lane_of(told.address))
+        self.missed_names.add(witness.domain_of(told.address).name)
+        knows_one = not self.missed_names.isdisjoint(self.known_names)
+        is_long = told.at > self.reached_at + 2 * SILENCE_SECS
+        if len(self.missed_lanes) >= DESTINATIONS and knows_one and is_long:
+            self.lost_since = min(self.lost_since, told.at)
 
 
 def _steady(witness: Witness, orders: Orders) -> Iterator[Seen]:
@@ -95,12 +116,17 @@ def _steady(witness: Witness, orders: Orders) -> Iterator[Seen]:
         yield from witness.seen.values()
 
 
-def _reached(seen: Seen) -> Iterator[float]:
-    """When it told that somebody is there, and had something to say."""
+def _reached(seen: Seen, since: float) -> Iterator[float]:
+    """When it told that somebody was there since then."""
     for at, event in seen.heard:
-        visit = event.attempt
-        if event.session_opened or (visit is not None and is_visit(visit) and visit.phase not in NOT_THERE):
+        if at > since and (event.session_opened or _is_there(event.attempt, since)):
             yield at
+
+
+def _is_there(visit: Attempt | None, since: float) -> bool:
+    if visit is None or not is_visit(visit) or began_at(visit) < since:
+        return False
+    return visit.phase not in NOT_THERE
 
 
 def _not_connected(witness: Witness, seen: Seen, since: float, until: float) -> Iterator[Lane]:
@@ -119,9 +145,9 @@ def _is_unanswered(witness: Witness, told: Told) -> bool:
     return all(is_visit(each) and witness.was_silent(each) for each in told.visits)
 
 
-def _spared_since(witness: Witness, seen: Seen, told: Told) -> float:
-    """When the destination may first have been spared a try, in this process: after it was reached last."""
+def _was_spared(witness: Witness, seen: Seen, told: Told) -> bool:
+    """The destination may have been spared for a day in this process, since it was reached last."""
     reached_at = seen.reached_at(told.at, witness.ips_of(witness.lane_of(told.address)))
     since = -math.inf if reached_at is None else reached_at
     asked = witness.asked_at(seen, witness.domain_of(told.address))
-    return min((at for at in asked if at > since), default=told.at)
+    return told.at >= min((at for at in asked if at > since), default=told.at) + SPARED_SECS - PASS_SECS

@@ -105,9 +105,10 @@ class Seen:
             if status.name == "NETWORK_FAILED"
         ]
 
-    def is_offline(self, at: float) -> bool:
-        """It said so then, or just before or after."""
-        return any(span.since - 1.0 <= at <= span.until + 1.0 for span in self.offline)
+    def offline_since(self, at: float, margin_secs: float) -> float | None:
+        """Since when it says so, where it does at that time and for a bit before and after."""
+        spans = (span for span in self.offline if span.since + margin_secs < at < span.until - margin_secs)
+        return next((span.since for span in spans), None)
 
     def reached_at(self, until: float, ips: frozenset[str] | None = None) -> float | None:
         """When it last came through to one of these addresses, or to any."""
