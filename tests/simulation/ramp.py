@@ -63,8 +63,8 @@ class Room:
         self.cohort = max(self.cohort, self.room) if self.in_vain else self.room
         self.in_vain += 1
         self.room = max(self.room - 1, 1)
-        if self.in_vain >= UNTIL_DOWN:
-            self.perhaps_down_since = min(self.perhaps_down_since, at)
+        if self.in_vain >= UNTIL_DOWN and at < self.down_since:
+            self.perhaps_down_since = at  # or since one of those before it
         if self.in_vain >= max(UNTIL_DOWN, self.cohort):
             self.down_since = min(self.down_since, at)
 
