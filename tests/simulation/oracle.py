@@ -238,7 +238,7 @@ class Oracle:
     # --- at the end
 
     def check_the_end(self, processes: Iterable[Process], asks: Mapping[str, Sequence[Ask]]) -> None:
-        """What must hold when the queue is at rest, after all that these processes tried and asked the DNS."""
+        """What must hold when the queue is at rest, after all that processes tried and asked the DNS."""
         self._witness.saw(processes, asks)
         taken = taken_by(self._servers, self._plan)
         ways = SmoothWays(self._plan, self._orders.acts)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 
-from .bugs import BUGS, dns, engine, facade, schedule, sending, sql, storage
+from .bugs import BUGS, dns, engine, facade, lanes, schedule, sending, sql, storage
 from .plan import Plan
 from .planning import plan_for
 from .story import run
 from .telling import be_quiet
 
-ROOMS = (engine, sending, dns, schedule, storage, sql, facade)  # importing them has filled BUGS
+ROOMS = (engine, lanes, sending, dns, schedule, storage, sql, facade)  # importing them has filled BUGS
 SEEDS = range(60)
 HANGS_AFTER_SECS = 20.0  # of the processor: a story takes half a second
 

@@ -108,7 +108,8 @@ def _check_room(seen: Seen, lane: Lane, call: Call, calls: Sequence[Call], room:
     asks_alone = all(each.since < room.perhaps_down_since + TELLING_SECS for each in beside)
     has_room = len(beside) < room.room or (asks_alone and room.perhaps_down_since <= call.since)
     assert has_room, (
-        f"{seen.name} begins with {len(beside) + 1} at once at {call.since:g}, room is for {room.room}: {sorted(lane)}"
+        f"{seen.name} begins with {len(beside) + 1} at once at {call.since:g}, "
+        f"room is for {room.room}: {sorted(lane)}"
     )
     since_down = [each for each in beside if each.since > room.down_since + TELLING_SECS]
     assert not since_down, (

@@ -14,6 +14,8 @@ from .witness import Seen, Told, Witness
 
 FRESH_SECS = 10 * MINUTE  # an answer of longer ago holds for nobody
 WELL_SECS = 15 * MINUTE  # for so long it could be reached
+UNTIL_DOWN = 3
+UNHEARD = (Phase.DNS, Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.STARTTLS, Phase.TLS)
 CUTS = ("cut", "partition", "freeze", "outage", "lose_replies")
 
 
@@ -29,6 +31,9 @@ def an_answer_without_a_visit_is_that_of_a_visit(case: Case, witness: Witness) -
         reason = (attempt.reason or "").removeprefix(NOT_ASKED)
         names = [*case.domain.mx, case.domain.name]
         assert any(name in reason for name in names), f"of whom is that said? {attempt}, of {case}"
+        assert attempt.phase in UNHEARD, f"the host had spoken with us: {attempt}, of {case}"
+        count = _found_nobody(witness, seen, case, told)
+        assert count >= UNTIL_DOWN, f"only {count} in a row had found nobody: {attempt}, of {case}"
         assert attempt.ip is None, f"it was not visited: {attempt}, of {case}"
 
 
@@ -69,6 +74,21 @@ def _probes(
             and dial.until <= until
         ):
             yield dial
+
+
+def _found_nobody(witness: Witness, seen: Seen, case: Case, told: Told) -> int:
+    """How many passes in a row had, in that lane, by what this process told."""
+    lane, in_vain = witness.lane_of(case.recipient.address), set()
+    for each in seen.told:
+        if each.at > told.at + INSTANT_SECS:
+            break
+        visits = [visit for visit in each.visits if is_visit(visit)]
+        if witness.lane_of(each.address) != lane or not visits:
+            continue
+        if any(visit.state == "delivered" for visit in visits):
+            in_vain.clear()
+        in_vain.add((each.message_id, visits[0].at))
+    return len(in_vain)
 
 
 def _may_be_troubled(case: Case, at: float) -> bool:

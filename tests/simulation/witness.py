@@ -98,7 +98,7 @@ class Seen:
     def offline(self) -> Sequence[Span]:
         """When it said that it has no network."""
         said = [(at, each.worker_status) for at, each in self.heard if each.worker_status is not None]
-        ends = [at for at, _ in said[1:]] + [float("inf")]
+        ends = [at for at, _ in (*said, (float("inf"), None))][1:]
         return [
             Span(since=at, until=until)
             for (at, status), until in zip(said, ends, strict=True)

@@ -1,6 +1,7 @@
 """Bugs to be planted: each is one method, function or constant of mailstrom, written wrong.
 
-    engine     the worker's loop, its lanes, leases, jobs and results
+    engine     the worker's loop, its slots, leases, jobs and results
+    lanes      their pace, hosts that are down, a network that is lost
     sending    sessions, transactions, the pool, and the way from host to host
     dns        what is kept of its answers, and what is believed
     schedule   verdicts, tries, waits, what is uncertain

@@ -60,8 +60,8 @@ async def the_next_due_time_comes_too_late(right: Any, self: Any) -> float | Non
 
 
 @replaces(Lanes, "__init__")
-def the_lane_limit_is_off_by_one(right: Any, self: Any, per_lane: int, *more: Any) -> None:
-    right(self, per_lane + 1, *more)
+def the_lane_limit_is_off_by_one(right: Any, self: Any, per_lane: int, *more: Any, **named: Any) -> None:
+    right(self, per_lane + 1, *more, **named)
 
 
 @replaces(Lanes, "leave")
@@ -70,8 +70,8 @@ def a_slot_is_never_given_back(right: Any, self: Any, slot: Any) -> None:
 
 
 @replaces(Lanes, "_room")
-def full_lanes_are_not_skipped(right: Any, self: Any, lane: str) -> int:
-    return max(int(right(self, lane)), 1)
+def full_lanes_are_not_skipped(right: Any, self: Any, lane: str, route_key: str) -> int:
+    return max(int(right(self, lane, route_key)), 1)
 
 
 @replaces(Lanes, "move")
