@@ -5,6 +5,7 @@
     ├── retry: RetryPolicy
     ├── timeouts: SmtpTimeouts
     ├── dkim: DkimSigner, any number of them
+    ├── limits: LaneLimits by destination
     └── storage: StorageConfig, or a URL
 
 `from_dict`, `from_toml` and `from_env` read the same from outside; a `Secret` reaches no repr, log or error.
@@ -27,6 +28,7 @@ from .config_delivery import (
     SmtpAuth,
     SmtpTimeouts,
 )
+from .config_limits import LaneLimits, Limits, checked_limits
 from .config_storage import StorageConfig, check_storage
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
@@ -67,6 +69,8 @@ class Config:
     `require_tls`: never in clear. `mode`: "live"; "capture", "console" and "file" do all but the
     socket. `redirect_to` sends everything to one address, `allow_domains` refuses every other, both
     at delivery. `default_from`: for emails without From. `dkim`: who signs, by the domain of From.
+    `limits`: what single destinations bear, by their names (config_limits.py); `provider_limits`: what
+    the large mailbox providers are known to bear (route/providers.py).
     """
 
     helo_name: str | None = None
@@ -92,6 +96,8 @@ class Config:
     lease_secs: float = 60.0  # how long a worker that died keeps its mail from others, where no lock tells
     storage: str | Secret | StorageConfig | None = None  # a URL, "sqlite:///mail.db", is kept as a Secret
     event_loop: EventLoop = "auto"  # the worker's; auto: uvloop where it is installed, else asyncio
+    limits: Mapping[str, LaneLimits] | Limits = ()  # kept as a tuple of pairs
+    provider_limits: bool = True
 
     def __post_init__(self) -> None:
         if self.helo_name is not None:
@@ -103,7 +109,8 @@ class Config:
         check.secs("Config.queue_full_wait_secs", self.queue_full_wait_secs, least=0)
         for name in ("max_sessions", "max_sessions_per_lane", "max_messages_per_session"):
             check.count(f"Config.{name}", getattr(self, name))
-        check.flag("Config.require_tls", self.require_tls)
+        for name in ("require_tls", "provider_limits"):
+            check.flag(f"Config.{name}", getattr(self, name))
         delivery = "RemoteDeliveryConfig(...) or RelayConfig(...) (for a URL: RelayConfig.from_url)"
         check.kind("Config.delivery", self.delivery, (RemoteDeliveryConfig, RelayConfig), delivery)
         check.kind("Config.retry", self.retry, RetryPolicy, "RetryPolicy(...)")
@@ -113,6 +120,8 @@ class Config:
         if self.event_loop == "uvloop" and not check.is_installed("uvloop"):
             raise ConfigError("Config.event_loop: 'uvloop' needs the extra: pip install 'mailstrom[uvloop]'")
         object.__setattr__(self, "dkim", check.signers("Config.dkim", self.dkim))
+        relay = None if self.relay_key is None else self.relay_key.removeprefix("relay:")
+        object.__setattr__(self, "limits", checked_limits("Config.limits", self.limits, relay))
         check_storage("Config.storage", self.storage)
         if self.require_tls and isinstance(self.delivery, RelayConfig) and self.delivery.tls == "none":
             raise ConfigError("Config.require_tls: expected a relay over TLS, got one with tls='none'")
@@ -124,8 +133,9 @@ class Config:
 
         `delivery` is `{"relay": {...}}`, `{"remote": {...}}` or a relay URL; `retry` and
         `timeouts` are tables; `resolver_setup` is a name ("system", "google", ...) or a table.
-        `dkim` is a table, or a list of them; `storage` a URL or a table. For `password`, `private_key`,
-        `url` there may be `..._file` (a path) or `..._env` (a variable). An unknown key is a `ConfigError`.
+        `dkim` is a table, or a list of them; `storage` a URL or a table; `limits` a table of tables. For
+        `password`, `private_key`, `url` there may be `..._file` (a path) or `..._env` (a variable). An
+        unknown key is a `ConfigError`.
         """
         from .config_sources import config_settings, sealed
 
@@ -145,7 +155,8 @@ class Config:
 
         One for each setting of this class, and `RELAY_...`, `REMOTE_...`, `RETRY_...`, `TIMEOUTS_...`,
         `STORAGE_...`, `DKIM_...` (one signer) for those of its parts. Lists are separated by commas.
-        An empty one counts as not set; `MAILSTROM_RELAY_PASSWORD_FILE` names a file.
+        An empty one counts as not set; `MAILSTROM_RELAY_PASSWORD_FILE` names a file. `MAILSTROM_LIMITS` is
+        JSON.
         """
         from .config_environment import environment_tables, sealed_environment
         from .config_sources import config_settings
@@ -158,6 +169,11 @@ class Config:
     def dkim_signers(self) -> tuple[DkimSigner, ...]:
         """`dkim`, as it is kept."""
         return cast("tuple[DkimSigner, ...]", self.dkim)
+
+    @property
+    def limits_by_destination(self) -> Mapping[str, LaneLimits]:
+        """`limits`, as a mapping."""
+        return dict(cast("Limits", self.limits))
 
     @property
     def retry_policy(self) -> RetryPolicy:

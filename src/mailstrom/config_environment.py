@@ -16,6 +16,7 @@ from .errors import ConfigError
 from .schedule.retry import RetryPolicy
 from .secret import Secret
 
+_EXAMPLE = '"*": {"rate": "100/min"}'
 _DKIM_KINDS = {
     "private_key": "Secret",
     "headers": "tuple[str]",
@@ -65,9 +66,10 @@ def _environment_names() -> dict[str, tuple[tuple[str, ...], str, str]]:
         prefix + item.name.upper(): (table, item.name, str(item.type))
         for prefix, table, part in parts
         for item in fields(part)
-        if item.name not in ("delivery", "retry", "timeouts", "dkim", "auth", "storage")
+        if item.name not in ("delivery", "retry", "timeouts", "dkim", "auth", "storage", "limits")
     }
     names["RETRY"] = (), "retry", "str"
+    names["LIMITS"] = (), "limits", "json"
     names["STORAGE"] = ("storage",), "url", "Secret"
     for key in STORAGE_KEYS:
         names.setdefault(f"STORAGE_{key.upper()}", (("storage",), key, "str"))
@@ -88,6 +90,8 @@ def _from_text(name: str, given: Secret, kind: str) -> object:
     text = given.reveal().strip()
     if kind == "bool":
         return _flag(name, text)
+    if kind == "json":
+        return _json(name, text)
     if kind in ("int", "float", "timedelta") and text.lower() != "none":
         return _number(name, text, whole=kind == "int")
     if kind.startswith("tuple["):
@@ -101,6 +105,15 @@ def _flag(name: str, text: str) -> bool:
     if text.lower() in ("false", "0", "no", "off"):
         return False
     raise ConfigError(f"{name}: expected true or false, got {check.shown(text)}")
+
+
+def _json(name: str, text: str) -> object:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ConfigError(f"{name}: expected JSON, such as {{{_EXAMPLE}}}, got {check.shown(text)}") from None
 
 
 def _number(name: str, text: str, *, whole: bool) -> int | float:

@@ -25,6 +25,7 @@ from .config import (
     SmtpAuth,
     SmtpTimeouts,
 )
+from .config_limits import read_limits
 from .config_storage import StorageConfig
 from .errors import ConfigError
 from .schedule.retry import RetryPolicy
@@ -78,6 +79,7 @@ def config_settings(given: object) -> Settings:
         "timeouts": _timeouts,
         "dkim": _dkim,
         "storage": _storage,
+        "limits": read_limits,
     }
     return {key: readers[key](value) if key in readers else value for key, value in settings.items()}
 

@@ -12,7 +12,9 @@ import pytest
 
 import mailstrom
 import mailstrom.dkim
+from mailstrom.config_limits import LaneLimits
 from mailstrom.config_storage import StorageConfig
+from mailstrom.route.providers import PROVIDERS
 from tests.docs.tables import Table, code_spans, tables_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -25,6 +27,7 @@ PARTS = (
     mailstrom.SmtpAuth,
     mailstrom.RetryPolicy,
     mailstrom.SmtpTimeouts,
+    LaneLimits,
     mailstrom.dkim.DkimSigner,
     StorageConfig,
     mailstrom.MemoryStorage,
@@ -91,3 +94,26 @@ def test_a_number_of_seconds_is_a_float(part: type) -> None:
     for name, default in settings_of(part).items():
         if name.endswith("_secs") and default is not None:
             assert isinstance(default, float), name
+
+
+def test_the_table_of_providers_is_the_one_that_is_shipped() -> None:
+    [table] = [each for each in tables_of(PAGE.read_text(encoding="utf-8")) if each.columns[0] == "provider"]
+
+    told = [
+        (
+            _only(code_spans(row["provider"])),
+            tuple(code_spans(row["MX hosts"])),
+            row["`max_sessions`"],
+            row["`max_messages_per_session`"],
+        )
+        for row in table.rows
+    ]
+
+    assert told == [
+        (each.name, each.mx_suffixes, _number(each.max_sessions), _number(each.max_messages_per_session))
+        for each in PROVIDERS
+    ]
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else str(number)

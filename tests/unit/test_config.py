@@ -28,7 +28,9 @@ from mailstrom.config import (
     SmtpAuth,
     SmtpTimeouts,
 )
+from mailstrom.config_limits import LaneLimits
 from mailstrom.errors import ConfigError
+from mailstrom.schedule.rate import Rate
 from mailstrom.schedule.retry import RetryPolicy
 from mailstrom.secret import Secret
 
@@ -72,6 +74,20 @@ WRONG: list[tuple[type, dict[str, object]]] = [
     (Config, {"max_sessions_per_lane": "20"}),
     (Config, {"max_messages_per_session": True}),
     (Config, {"queue_full_wait_secs": -1}),
+    (Config, {"provider_limits": "off"}),
+    (Config, {"limits": None}),
+    (Config, {"limits": "100/min"}),
+    (Config, {"limits": ["gmail.com"]}),
+    (Config, {"limits": {"gmail.com": "100/min"}}),
+    (Config, {"limits": {5: LaneLimits()}}),
+    (Config, {"limits": {"goggle": LaneLimits()}}),
+    (Config, {"limits": {"you@dest.example": LaneLimits()}}),
+    (Config, {"limits": {".": LaneLimits()}}),
+    (Config, {"limits": {"dest.example": LaneLimits(), "Dest.Example.": LaneLimits()}}),
+    (LaneLimits, {"max_sessions": 0}),
+    (LaneLimits, {"max_messages_per_session": 2.5}),
+    (LaneLimits, {"rate": 100}),
+    (LaneLimits, {"rate": "often"}),
     (Config, {"queue_full_wait_secs": float("nan")}),
     (RetryPolicy, {"tries": "3"}),
     (RetryPolicy, {"tries": 0}),
@@ -198,6 +214,27 @@ def test_allowed_domains_are_kept_as_they_stand_in_an_envelope() -> None:
     config = Config(allow_domains=["Dest.Example", "bücher.example", "dot.example."])  # type: ignore[arg-type]
 
     assert config.allow_domains == ("dest.example", "xn--bcher-kva.example", "dot.example")
+
+
+def test_limits_are_kept_by_destination_as_it_stands_in_an_envelope() -> None:
+    few, slow = LaneLimits(max_sessions=2), LaneLimits(rate="5/min, burst 3")
+
+    config = Config(
+        delivery=RelayConfig("mailhog"),
+        limits={".MX.example": few, "bücher.example.": slow, "google": few, "[192.0.2.1]": few,
+                "mailhog": few, "*": slow},
+    )  # fmt: skip
+
+    assert config.limits_by_destination == {
+        "*": slow,
+        ".mx.example": few,
+        "[192.0.2.1]": few,
+        "google": few,
+        "mailhog": few,
+        "xn--bcher-kva.example": slow,
+    }
+    assert slow.rate == Rate(5, 60, 3)
+    assert (dataclasses.replace(config), hash(config)) == (config, hash(dataclasses.replace(config)))
 
 
 @pytest.mark.parametrize(
@@ -361,6 +398,10 @@ def test_equal_secrets_are_equal() -> None:
 FROM_DICT: list[tuple[Mapping[str, object], Config]] = [
     ({}, Config()),
     ({"helo_name": "mail.example", "require_tls": True}, Config(helo_name="mail.example", require_tls=True)),
+    (
+        {"limits": {"google": {"max_sessions": 3, "rate": "5/s"}, "*": LaneLimits(rate="1/s")}},
+        Config(limits={"*": LaneLimits(rate="1/s"), "google": LaneLimits(max_sessions=3, rate="5/s")}),
+    ),
     ({"delivery": "smtps://relay.example"}, Config(delivery=a_relay(tls="implicit"))),
     ({"delivery": {"relay": "smtps://relay.example"}}, Config(delivery=a_relay(tls="implicit"))),
     ({"delivery": {"relay": {"domain_name": "relay.example"}}}, Config(delivery=a_relay())),
@@ -447,6 +488,10 @@ WRONG_DICTS: list[tuple[object, str]] = [
     ({"timeouts": {"dot": 1}}, "'dot'"),
     ({"timeouts": {"dot_sec": 1}}, "did you mean 'dot_secs'?"),
     ({"timeouts": 5}, "Config.timeouts: expected a table"),
+    ({"limits": 5}, "Config.limits: expected LaneLimits(...) by destination"),
+    ({"limits": {"*": {"max_session": 1}}}, "Config.limits['*']: there is no setting 'max_session'; did you"),
+    ({"limits": {"*": {"rate": "often"}}}, "LaneLimits.rate: expected a rate such as '100/min'"),
+    ({"limits": {"goggle": {}}}, "a provider (google, yahoo,"),
     ({"retry": {"trys": 1}}, "did you mean 'tries'?"),
     ({"retry": {"max_age": "1d"}}, "max_age"),
     ({"retry": {"max_age": -1}}, "max_age"),
@@ -626,6 +671,10 @@ FROM_ENV: list[tuple[dict[str, str], Config]] = [
     ),
     ({"MAILSTROM_RETRY": "rfc5321"}, Config(retry=RetryPolicy.rfc5321())),
     ({"MAILSTROM_TIMEOUTS_DOT_SECS": "700"}, Config(timeouts=SmtpTimeouts(dot_secs=700.0))),
+    (
+        {"MAILSTROM_LIMITS": '{"*": {"rate": "100/min"}}', "MAILSTROM_PROVIDER_LIMITS": "off"},
+        Config(limits={"*": LaneLimits(rate="100/min")}, provider_limits=False),
+    ),
 ]
 
 
@@ -665,6 +714,8 @@ def test_a_relays_password_may_stand_in_a_file_that_the_environment_names(tmp_pa
         ("MAILSTROM_SMTP_TIMEOUT_SECS", "1m"),
         ("MAILSTROM_SMTP_TIMEOUT_SECS", "nan"),
         ("MAILSTROM_RETRY", "often"),
+        ("MAILSTROM_LIMITS", "100/min"),
+        ("MAILSTROM_LIMITS", '{"*": {"rat": "100/min"}}'),
         ("MAILSTROM_RELAY_PORT", "587"),
         ("MAILSTROM_REQUIRE_TSL", "true"),
         ("MAILSTROM_HELLO_NAME", "mail.example"),
