@@ -123,7 +123,12 @@ def _reply_to_dict(reply: Reply | None) -> dict[str, Any] | None:
 def _tls_to_dict(tls: TlsUsed | None) -> dict[str, Any] | None:
     if tls is None:
         return None
-    return {"version": tls.version, "cipher": tls.cipher, "verified": tls.verified}
+    return {
+        "version": tls.version,
+        "cipher": tls.cipher,
+        "verified": tls.verified,
+        "resumed": tls.resumed,
+    }
 
 
 def _reply_from_dict(given: Mapping[str, Any] | None) -> Reply | None:

@@ -71,7 +71,7 @@ def every_field_of_a_result_and_an_attempt_comes_back(bench: Bench) -> None:
         port=25,
         phase=Phase.DOT,
         reply=_REPLY,
-        tls=TlsUsed(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", verified="pkix"),
+        tls=TlsUsed(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", verified="pkix", resumed=True),
         state="deferred",
         reason="the reply was lost",
         uncertain=True,
