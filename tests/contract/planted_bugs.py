@@ -46,6 +46,7 @@ SQLITE_BUGS: Bugs = {
         "a claim takes what fell due apart": _sqlite(
             Edit(_PICK, "(r.route_key, r.due_at, r.seq) = (", "(r.route_key, r.seq) = ("),
             Edit(_PICK, "SELECT h.route_key, h.due_at, h.seq", "SELECT h.route_key, h.seq"),
+            Edit(_PICK, "AND r.position >= (", "AND -1 < ("),
         ),
         "no crash is counted ahead": _sqlite(
             Edit("_claiming._write_ahead", "crashes = crashes + 1", "crashes = crashes")
@@ -81,7 +82,6 @@ SQLITE_BUGS: Bugs = {
         ),
         "a turn begins where the turn before began": _sqlite(
             Edit(_PICK, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, h.position) >= ("),
-            Edit(_PICK, "(r.due_at, r.seq, r.position) > (", "(r.due_at, r.seq, r.position) >= ("),
         ),
         "a message to many has one turn in a step": _sqlite(
             Edit(_PICK, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, -h.position) > (")

@@ -4,7 +4,7 @@ A turn is a claim's worth: of what is due for a route key and was not taken in a
 due first, up to `CLAIM_LIMIT` recipients of one message. First each key behind the one that was served
 last has a turn, as the alphabet goes round, then each that has something left has another, and so on.
 Both databases tell rows of a recursion in the order in which they came to be, and find no more of them
-than are asked for: so a step looks into the index once for each key, and twice for each turn.
+than are asked for: so a step looks into the index twice for each key, and three times for each turn.
 
 On PostgreSQL the rows are locked as they are found. What others have locked is passed over: the turn
 goes to what is behind it, or, where nothing is, to nobody.
@@ -39,14 +39,16 @@ class Picking:
     def __init__(self, dialect: Dialect) -> None:
         t, nth = dialect.prefix, dialect.nth
         behind = f"({nth.format('t.found', 0)}, {nth.format('t.found', 1)}, {nth.format('t.found', 2)})"
+        head = f"""
+            SELECT {{}} FROM {t}recipients AS h
+            WHERE h.place = 'ready' AND h.route_key = t.route_key AND h.due_at <= :now
+                AND (h.due_at, h.seq, h.position) > {behind}
+            ORDER BY h.due_at, h.seq, h.position LIMIT 1 {dialect.skip_locked.format("h")}"""
         next_rows = f"""
             SELECT r.due_at, r.seq, r.position FROM {t}recipients AS r
-            WHERE r.place = 'ready' AND (r.route_key, r.due_at, r.seq) = (
-                    SELECT h.route_key, h.due_at, h.seq FROM {t}recipients AS h
-                    WHERE h.place = 'ready' AND h.route_key = t.route_key AND h.due_at <= :now
-                        AND (h.due_at, h.seq, h.position) > {behind}
-                    ORDER BY h.due_at, h.seq, h.position LIMIT 1 {dialect.skip_locked.format("h")})
-                AND (r.due_at, r.seq, r.position) > {behind}
+            WHERE r.place = 'ready'
+                AND (r.route_key, r.due_at, r.seq) = ({head.format("h.route_key, h.due_at, h.seq")})
+                AND r.position >= ({head.format("h.position")})
             ORDER BY r.position LIMIT {CLAIM_LIMIT} {dialect.skip_locked.format("r")}"""
         found = dialect.array_of.format(
             f"min(n.due_at), min(n.seq), max(n.position), {dialect.array_of_all.format('n.position')}"

@@ -41,11 +41,23 @@ def test_no_more_keys_and_turns_are_looked_for_than_are_asked_for() -> None:
     with MemorySqlStorage() as storage:
         storage.store([an_entry(f"{n}", f"u@d{n:03}.example") for n in range(20)])
         few = storage.effort_of(lambda: turns_of(storage, "", count=5))
-        storage.store([an_entry(f"more{n}", f"u@d{n:03}.example") for n in range(1000)])
+        storage.store([an_entry(f"more{n}", f"u@e{n:03}.example") for n in range(1000)])
 
         many = storage.effort_of(lambda: turns_of(storage, "", count=5))
 
     assert many < 1.2 * few
+
+
+def test_the_last_hundred_of_a_message_to_many_are_found_as_quickly_as_the_first() -> None:
+    """Row 59."""
+    with MemorySqlStorage() as storage:
+        storage.store([an_entry("big", *(f"u{n}@dest.example" for n in range(30 * CLAIM_LIMIT)))])
+        first = storage.effort_of(lambda: turns_of(storage, "", count=1))
+        storage.claim_many(NOW, Terms(owner="one", lease=LEASE, limit=28))
+
+        last = storage.effort_of(lambda: turns_of(storage, "", count=1))
+
+    assert last < 1.2 * first
 
 
 @settings(max_examples=60, deadline=None)
