@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from .case import Case
 from .doubt import LEASE_SECS, doubts
 from .plan import Act, DomainPlan, During, HostPlan, Plan
+from .traffic import FIRST_AT_ONCE
 
 PROMPT_SECS = 60.0
 FEW_AT_ONCE_SECS = 60.0  # for a mail to a host that takes it in many transactions, with latency
@@ -24,10 +26,7 @@ class SmoothWays:
         self._plan = plan
         self._hosts = {host.name: host for host in plan.hosts}
         self._disturbances = [act for act in acts if act.what not in HARMLESS]
-        # lanes that hang may take all sessions, and so may look-ups
-        sick = {frozenset(domain.mx) for domain in plan.domains if not self._is_always_well(domain)}
-        slow = sum(bool(domain.faults) for domain in plan.domains)
-        self._has_room = (len(sick) + slow) * plan.max_sessions_per_lane < plan.max_sessions
+        self._has_room = self._taken_by_others() < plan.max_sessions
 
     def delivered_by(self, case: Case) -> float | None:
         """When it has to be delivered at the latest; None: there is no telling."""
@@ -52,6 +51,19 @@ class SmoothWays:
             case.sent_at - AFTERMATH_SECS, case.due + AFTERMATH_SECS
         )
         return is_well and len(best) == 1 and not is_disturbed
+
+    def _taken_by_others(self) -> int:
+        """How many deliveries at most hang at hosts that are not well, or at the DNS, all at once."""
+        deliveries = Counter(
+            name for mail in self._plan.mails for name in {to.rpartition("@")[2] for to in mail.to}
+        )
+        lanes: Counter[frozenset[str]] = Counter()
+        looks_up = 0
+        for domain in self._plan.domains:
+            count = deliveries[domain.name]
+            lanes[frozenset(domain.mx)] += 0 if self._is_always_well(domain) else count
+            looks_up += min(count, self._plan.max_sessions_per_lane, FIRST_AT_ONCE) if domain.faults else 0
+        return looks_up + sum(min(count, self._plan.max_sessions_per_lane) for count in lanes.values())
 
     def _by(self, case: Case) -> float | None:
         around = self._around(case)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mailstrom.testing.gates import NetworkGate
+from mailstrom.testing.gates import Dial, NetworkGate
 from mailstrom.testing.loop import run_virtual
 from mailstrom.testing.network import MemoryNetwork
 from mailstrom.testing.peer import Peer
@@ -72,6 +72,24 @@ async def connects(gate: NetworkGate, ip: str) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def test_a_gate_keeps_each_try_to_connect_with_its_time_and_its_end() -> None:
+    async def story() -> list[Dial]:
+        network = a_network("192.0.2.25")
+        gate = NetworkGate(network, frozenset({"192.0.2.1"}))
+
+        gate.part()
+        await connects(gate, "192.0.2.25")
+        gate.heal()
+        await connects(gate, "192.0.2.25")
+        await network.close()
+        return gate.dials
+
+    assert run_virtual(story()) == [
+        Dial(ip="192.0.2.25", since=0.0, until=60.0),
+        Dial(ip="192.0.2.25", since=60.0, until=60.0, is_connected=True),
+    ]
 
 
 @pytest.mark.parametrize("parted", ["2001:db8::25", "2001:0DB8:0:0::25"])

@@ -156,6 +156,23 @@ def test_a_black_hole_lasts_until_the_caller_gives_up() -> None:
     assert run_virtual(main()) == 30.0
 
 
+def test_while_the_network_is_lost_whoever_listens_is_not_reached() -> None:
+    """Row 62: nobody at all can be reached, and then each host is as it was before."""
+
+    async def main() -> list[Fate]:
+        network = MemoryNetwork()
+        network.listen(MX, 25, greet_and_wait)
+        network.lose(Fate.UNREACHABLE)
+        with pytest.raises(OSError, match="unreachable"):
+            await connected(network)
+        network.restore()
+        await connected(network)
+        await network.close()
+        return [connect.fate for connect in network.connects]
+
+    assert run_virtual(main()) == [Fate.UNREACHABLE, Fate.CONNECTED]
+
+
 def test_a_peer_that_never_reads_pauses_the_writer_and_abort_frees_everything() -> None:
     """Row 15: 20 MB against a zero window."""
 

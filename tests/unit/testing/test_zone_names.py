@@ -42,3 +42,14 @@ def test_the_addresses_of_one_host_are_kept_together() -> None:
     zone.add_address("mx.example.org.", "192.0.2.2")
 
     assert zone.answer("mx.example.org", "A").texts == ("192.0.2.1", "192.0.2.2")
+
+
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "TIMEOUT", "UNREACHABLE"])
+def test_while_there_is_an_outage_that_is_the_answer_to_all(rcode: str) -> None:
+    zone = Zone({"example.org": {"MX": MX}})
+
+    zone.outage = rcode
+    meanwhile = zone.answer("example.org", "MX").rcode
+    zone.outage = None
+
+    assert (meanwhile, zone.answer("example.org", "MX").rcode) == (rcode, "NOERROR")
