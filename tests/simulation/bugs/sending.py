@@ -203,6 +203,6 @@ def who_has_it_goes_on_to_the_next_host(right: Any, self: Any) -> bool:
 
 @replaces(delivery, "_settle_unrouted")
 async def trouble_in_the_dns_fails_the_mail(
-    right: Any, job: Any, recipients: Any, failure: Any, *more: Any
-) -> None:
-    await right(job, recipients, replace(failure, state="failed"), *more)
+    right: Any, job: Any, slot: Any, recipients: Any, failure: Any, *more: Any
+) -> bool:
+    return bool(await right(job, slot, recipients, replace(failure, state="failed"), *more))
