@@ -34,9 +34,12 @@ def storage() -> Iterator[MemorySqlStorage]:
         yield storage
 
 
-def test_a_result_takes_four_statements_however_many_claims_it_ends(storage: MemorySqlStorage) -> None:
-    storage.store([an_entry(f"m{number}", f"u@d{number}.example") for number in range(20)])
-    settlements = [settlement(storage.claimed(), DELIVERED) for _ in range(20)]
+@pytest.mark.parametrize("count", [1, 50])
+def test_results_take_four_statements_however_many_claims_they_end(
+    storage: MemorySqlStorage, count: int
+) -> None:
+    storage.store([an_entry(f"m{number}", f"u@d{number}.example") for number in range(count)])
+    settlements = [settlement(storage.claimed(), DELIVERED) for _ in range(count)]
 
     texts = storage.texts_of(lambda: storage.settle(settlements, NOW))
 
