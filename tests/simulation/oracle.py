@@ -102,6 +102,7 @@ RULES_OF_TRAFFIC: tuple[Callable[[Case, Traffic], None], ...] = (
 RULES_OF_TELLERS: tuple[Callable[[Case, Witness], None], ...] = (
     unvisited.an_answer_without_a_visit_is_that_of_a_visit,
     unvisited.nobody_who_could_be_reached_is_said_to_be_down,
+    ramp.a_lane_that_is_open_takes_more_than_one,
 )
 
 RULES_OF_PROCESSES: tuple[Callable[[Witness, Orders], None], ...] = (

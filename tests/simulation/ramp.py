@@ -15,16 +15,18 @@ from itertools import pairwise
 
 from mailstrom.status import Phase
 
-from .case import INSTANT_SECS, is_visit
+from .case import INSTANT_SECS, Case, is_visit
 from .orders import Orders
 from .plan import MINUTE
+from .promises import due_before
 from .traffic import FIRST_AT_ONCE
-from .witness import Lane, Seen, Witness, began_at, over_at
+from .witness import Lane, Seen, Span, Witness, began_at, over_at
 
 UNTIL_DOWN = 3  # deliveries in a row that found nobody, at least
 KEPT_SECS = 10 * MINUTE  # what was learned longer ago may be forgotten
 GOES_ON_SECS = 60.0  # what begins so shortly after another of its message may be on its way to the next host
 TELLING_SECS = 1.0
+OPENS_WITHIN_SECS = 2 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,6 +78,48 @@ def each_lane_has_room_for_as_many_as_it_takes(witness: Witness, orders: Orders)
     for seen in witness.seen.values():
         for lane, calls in _calls(witness, seen).items():
             _check(witness, seen, lane, calls)
+
+
+def a_lane_that_is_open_takes_more_than_one(case: Case, witness: Witness) -> None:
+    """Who is due does not wait until the end of a long delivery to hosts that are there, and take more."""
+    plan = case.plan
+    most = min(plan.max_sessions_per_lane, plan.max_sessions)
+    if case.orders.acts or plan.lost or plan.processes > 1 or most < 2 or not case.has_true_times:
+        return
+    lane = witness.lane_of(case.recipient.address)
+    for seen in witness.seen.values():
+        opened = [at for at, _, _ in _opened(witness, seen, lane)]
+        for told in seen.told_of(case.message_id, case.recipient.address):
+            begins = [began_at(visit) for visit in told.visits if is_visit(visit)]
+            if begins:
+                _check_that_it_opened(case, seen, _calls(witness, seen), lane, opened, begins[0])
+
+
+def _check_that_it_opened(
+    case: Case,
+    seen: Seen,
+    calls: dict[Lane, list[Call]],
+    lane: Lane,
+    opened: Sequence[float],
+    begins: float,
+) -> None:
+    others = [call for call in calls.get(lane, ()) if call.message_id != case.message_id]
+    due = due_before(case, begins + INSTANT_SECS)
+    busy = [call for some in calls.values() for call in some]
+    for call in others:
+        at = next((at for at in opened if call.since <= at <= call.until), None)
+        if at is None or max(at, due) + OPENS_WITHIN_SECS > call.until or begins < call.until - INSTANT_SECS:
+            continue
+        waits = Span(since=max(at, due), until=call.until)
+        beside = [each for each in others if each is not call and _overlaps(each, waits)]
+        is_full = len([each for each in busy if _overlaps(each, waits)]) >= case.plan.max_sessions
+        assert beside or is_full, (
+            f"{seen.name} has somebody in {sorted(lane)} since {at:g}, and alone until {call.until:g}: {case}"
+        )
+
+
+def _overlaps(call: Call, span: Span) -> bool:
+    return call.since < span.until and call.until > span.since
 
 
 def _check(witness: Witness, seen: Seen, lane: Lane, calls: Sequence[Call]) -> None:
@@ -132,8 +176,8 @@ def _begins(calls: Iterable[Call]) -> Iterator[tuple[float, int, Call | None]]:
 
 
 def _ends(calls: Iterable[Call]) -> Iterator[tuple[float, int, Call | None]]:
-    """Who finds somebody may do so at once."""
-    return ((call.until, ENDS, call) if call.found_nobody else (call.since, OPENED, call) for call in calls)
+    """Over a session that was open somebody is found without a connection being made."""
+    return ((call.until, ENDS if call.found_nobody else OPENED, call) for call in calls)
 
 
 def _opened(witness: Witness, seen: Seen, lane: Lane) -> Iterator[tuple[float, int, Call | None]]:

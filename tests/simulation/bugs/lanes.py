@@ -38,11 +38,6 @@ def one_failure_brings_a_lane_down(right: Any, self: Any) -> bool:
     return bool(self.failures)
 
 
-@replaces(Pace, "is_down")
-def no_lane_is_ever_down(right: Any, self: Any) -> bool:
-    return False
-
-
 @replaces(Contact, "opened")
 def what_a_host_says_of_a_message_is_taken_for_trouble_of_the_host(right: Any, self: Any) -> None:
     """Nothing but a delivery counts for the host then."""
@@ -69,12 +64,6 @@ def an_answer_holds_for_what_falls_due_later(right: Any, self: Any, slot: Any) -
         slot.answer = self._answer
         return True
     return bool(right(self, slot))
-
-
-@replaces(Down, "hears")
-def the_answer_of_the_first_probe_holds_for_ever(right: Any, self: Any, slot: Any, *more: Any) -> None:
-    if self._answer is None:
-        right(self, slot, *more)
 
 
 @replaces(Down, "leaves")
