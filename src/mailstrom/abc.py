@@ -31,6 +31,7 @@ from .records import (
     Ordered,
     Outcome,
     Overview,
+    Priority,
     Selection,
     Settlement,
     Terms,
@@ -62,6 +63,7 @@ __all__ = [
     "Outcome",
     "Overview",
     "PreparedEmail",
+    "Priority",
     "Resolver",
     "Selection",
     "Settlement",
@@ -242,8 +244,10 @@ class SharedStorage(ABC):
 
         Each has up to `CLAIM_LIMIT` recipients of one message with one route key, which fell due together, at
         `now` or before, not leased. Fair over route keys: one with much due mail does not hide another. In a
-        key what fell due first comes first, then what was stored first. A key in `terms.skip`, or that
-        `terms.admits` refuses before a claim, is passed over.
+        key, of ten claims seven are of high priority, two normal, one low; where there is nothing of one, of
+        the highest that there is. In a priority the streams take turns; in a stream what fell due first comes
+        first, then what was stored first. A key in `terms.skip`, or that `terms.admits` refuses before a
+        claim, is passed over.
 
         A claim is written ahead: each recipient's `crashes` is one higher until it is settled or given back.
         Once its lease ended without that, they are claimable again with the crash counted, and with

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .message.address import Addresses
     from .plan import Plan
+    from .records import Priority
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -117,6 +118,8 @@ class AsyncMailstrom:
         expires_at: datetime | None = None,
         idempotency_key: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        stream: str | None = None,
+        priority: Priority | None = None,
         connection: object | None = None,
     ) -> str:
         """The message id, as soon as the email is checked and stored. As `Mailstrom.send_email`.
@@ -134,6 +137,8 @@ class AsyncMailstrom:
             expires_at=expires_at,
             idempotency_key=idempotency_key,
             metadata=metadata,
+            stream=stream,
+            priority=priority,
         )
         ids = await self._store(lambda: [self._mailstrom._open().intake.entry(submission)], connection)
         return ids[0]

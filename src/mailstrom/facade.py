@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .message.address import Addresses
     from .plan import Plan
+    from .records import Priority
 
 EVENTS_AT_ONCE = 1000  # that a storage is asked for
 
@@ -135,6 +136,8 @@ class Mailstrom:
         expires_at: datetime | None = None,
         idempotency_key: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        stream: str | None = None,
+        priority: Priority | None = None,
         connection: object | None = None,
     ) -> str:
         """The message id, as soon as the email is checked and stored; never waits for DNS or SMTP.
@@ -142,6 +145,10 @@ class Mailstrom:
         `recipients` and `return_path` override the envelope (`return_path=""`: the null
         reverse-path). `send_at`, `expires_at`: aware datetimes. The same `idempotency_key`
         returns the first id and sends nothing. `metadata` comes back in the status.
+
+        For one destination, mail of higher `priority` ("high", "normal", "low") goes first, but others are
+        never kept from their turns; within one, each `stream` (a name of yours; else the reverse-path) has
+        its turn, however much waits in another. `Email.bulk()` is "low" by itself.
 
         `connection`: store it in the transaction that this connection of yours is in, beside your
         own rows; it is sent if that commits. Observers are not told of its acceptance.
@@ -157,6 +164,8 @@ class Mailstrom:
             expires_at=expires_at,
             idempotency_key=idempotency_key,
             metadata=metadata,
+            stream=stream,
+            priority=priority,
         )
         return self._send(submission, connection)
 

@@ -32,6 +32,7 @@ __all__ = [
     "Ordered",
     "Outcome",
     "Overview",
+    "Priority",
     "Selection",
     "Settlement",
     "Terms",
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 CLAIM_LIMIT = 100  # recipients of one message in one claim, and RCPT in one transaction
+
+Priority: TypeAlias = Literal["high", "normal", "low"]
 
 Waits: TypeAlias = Sequence[timedelta]  # the waits after one crash, two in a row ...; then none
 
@@ -79,6 +82,8 @@ class InternalMessageStatus:
     #: Tells one store of an email from another; with an idempotency key that of content and envelope, so
     #: that it tells a repeat from a conflict.
     fingerprint: str = ""
+    stream: str = ""  # what takes turns with others of its priority within each route key
+    priority: Priority = "normal"
 
     @property
     def completed(self) -> bool:
@@ -182,8 +187,8 @@ class Selection:
     """Which recipients that are not completed are meant: those to which all of it applies.
 
     `domain` is the part of the recipient's address behind the last @, `destination` the route
-    key; `sender` is the reverse-path. Domains are A-labels in lower case; addresses are
-    compared without case. `held`: held ones only, or none of them.
+    key; `sender` is the reverse-path, `stream` the message's. Domains are A-labels in lower case;
+    addresses are compared without case. `held`: held ones only, or none of them.
     """
 
     message_id: str | None = None
@@ -191,6 +196,7 @@ class Selection:
     domain: str | None = None
     destination: str | None = None
     sender: str | None = None
+    stream: str | None = None
     state: Literal["queued", "deferred"] | None = None
     held: bool | None = None
     submitted_before: datetime | None = None

@@ -20,14 +20,15 @@ class Chosen(TypedDict, total=False):
     """Keywords that choose recipients which are not completed: those to which all of them apply.
 
     `domain` is that of the recipient's address; `destination` is where its mail goes, as the
-    overview of the queue shows it; `sender` is the envelope's ("" for none). `everything=True`
-    alone chooses all.
+    overview of the queue shows it; `sender` is the envelope's ("" for none), `stream` that of `send_email`.
+    `everything=True` alone chooses all.
     """
 
     address: str
     domain: str
     destination: str
     sender: str
+    stream: str
     state: Literal["queued", "deferred"]
     held: bool
     submitted_before: datetime
@@ -68,6 +69,12 @@ def _sender(given: Any) -> str:
     return "" if given == "" else parse_mailbox(given, field="sender").address
 
 
+def _stream(given: Any) -> str:
+    if not isinstance(given, str) or not may_be_stored(given):
+        raise MessageError("stream", given=given, expected="the name of a stream")
+    return given
+
+
 def _state(given: Any) -> Any:
     if given not in ("queued", "deferred"):
         raise MessageError("state", given=given, expected="'queued' or 'deferred'")
@@ -86,6 +93,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "domain": _domain,
     "destination": _destination,
     "sender": _sender,
+    "stream": _stream,
     "state": _state,
     "held": partial(_flag, "held"),
     "submitted_before": partial(aware_instant, "submitted_before"),

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from .abc import InternalMessageStatus, InternalRecipientStatus, PreparedEmail, SharedStorage
 from .config import Config
@@ -16,6 +16,7 @@ from .config_checks import LONGEST_SECS, is_unicode
 from .errors import MailstromError, MessageError, MessageNotFound
 from .message.email import Email
 from .message.prepare import Seal, SealFor, fingerprint, prepare
+from .records import Priority
 from .route.addresses import route_key_for
 from .status import Queued
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 METADATA_LIMIT = 4096  # characters of all keys and values
 KEY_LIMIT = 255  # characters of an idempotency key
+STREAM_LIMIT = 40  # characters
 ID_OCTETS, IDS_AT_ONCE = 12, 100
 CURSOR_LIMIT = 2**63  # what the cursor of an event is below
 
@@ -51,6 +53,8 @@ class Submission:
     expires_at: datetime | None = field(default=None, kw_only=True)
     idempotency_key: str | None = field(default=None, kw_only=True)
     metadata: Mapping[str, str] | None = field(default=None, kw_only=True)
+    stream: str | None = field(default=None, kw_only=True)
+    priority: Priority | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,23 @@ def entry_for(
         idempotency_key=submission.idempotency_key,
         # without a key nothing is compared but whether it is the same store of the same email
         fingerprint=new_id if submission.idempotency_key is None else fingerprint(prepared),
+        stream=_sender(prepared.email.reverse_path) if submission.stream is None else submission.stream,
+        priority=submission.priority or ("low" if _is_bulk(submission.email) else "normal"),
     )
+
+
+def _sender(reverse_path: str) -> str:
+    """The stream of mail that names none: what stands behind a + may be another for each recipient."""
+    local_part, at, domain = reverse_path.lower().rpartition("@")
+    return f"{local_part.partition('+')[0]}{at}{domain}"
+
+
+def _is_bulk(email: Email | Message | bytes) -> bool:
+    """It says so itself, by Precedence; what is finished is not asked."""
+    if isinstance(email, bytes):
+        return False
+    headers = email.headers if isinstance(email, Email) else email.items()
+    return ("precedence", "bulk") in [(name.lower(), str(value).strip().lower()) for name, value in headers]
 
 
 def recipient_for(
@@ -274,6 +294,9 @@ def _check_options(submission: Submission, now: datetime) -> None:
     if expires_at is not None and expires_at <= max(now, send_at or now):
         raise MessageError("expires_at", given=expires_at, expected="an instant after now and after send_at")
     _check_key(submission.idempotency_key)
+    _check_stream(submission.stream)
+    if submission.priority not in (None, *get_args(Priority)):
+        raise MessageError("priority", given=submission.priority, expected="'high', 'normal' or 'low'")
     _check_metadata(submission.metadata)
 
 
@@ -281,6 +304,14 @@ def _check_key(key: object) -> None:
     right = key is None or (isinstance(key, str) and 0 < len(key) <= KEY_LIMIT and key.isprintable())
     if not right:
         raise MessageError("idempotency_key", given=key, expected=f"1 to {KEY_LIMIT} printable characters")
+
+
+def _check_stream(stream: object) -> None:
+    right = stream is None or (
+        isinstance(stream, str) and 0 < len(stream) <= STREAM_LIMIT and stream.isprintable()
+    )
+    if not right:
+        raise MessageError("stream", given=stream, expected=f"1 to {STREAM_LIMIT} printable characters")
 
 
 def _check_metadata(metadata: object) -> None:

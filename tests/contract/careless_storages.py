@@ -20,6 +20,7 @@ from mailstrom.abc import (
 )
 from mailstrom.errors import MailstromError
 from mailstrom.storage.postgres import PostgresStorage
+from mailstrom.storage.sql.rotation import Served
 from mailstrom.storage.sql.script import Batch, Row, Script, Statement, perform
 from mailstrom.storage.sql.storing import Storing
 from mailstrom.storage.sqlite import SqliteStorage
@@ -103,6 +104,14 @@ class BeginsEachStepAnew(SqliteStorage):
 
     def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
         self._last_key = ""
+        return super().claim_many(now, terms)
+
+
+class BeginsEachStepAtTheFirstStream(SqliteStorage):
+    """Forgets which stream of a route key was served last."""
+
+    def claim_many(self, now: datetime, terms: Terms) -> list[Claim]:
+        self._claiming._picking.served = Served()
         return super().claim_many(now, terms)
 
 

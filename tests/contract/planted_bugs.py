@@ -20,7 +20,9 @@ _sqlite = partial(planted, SqliteStorage)
 _postgres = partial(planted, PostgresStorage)
 
 _HELD = "_settling._held"
-_PICK = "_claiming._picking._pick"
+_KEYS = "_claiming._picking._keys"
+_STREAMS = "_claiming._picking._streams"
+_TURNS = "_claiming._picking._turns"
 _COMPLETE = "_settling._writing._complete"
 _FALLEN = "_claiming._make_ready"
 _NEXT = "_waiting._next"
@@ -33,20 +35,24 @@ SQLITE_BUGS: Bugs = {
     },
     "claims": {
         "a skipped route key is claimed": _sqlite(
-            Edit(_PICK, "keys.route_key NOT IN (SELECT value FROM json_each(:skip))", "1 = 1")
+            Edit(_KEYS, "keys.route_key NOT IN (SELECT value FROM json_each(:skip))", "1 = 1")
         ),
         "a claim goes by due time alone": _sqlite(
-            Edit(_PICK, "SELECT route_key FROM due_keys LIMIT :count", "SELECT route_key FROM due_keys"),
-            Edit(_PICK, "LIMIT :count", "ORDER BY json_extract(found, '$[0]') LIMIT :count"),
+            Edit(
+                _KEYS,
+                "SELECT route_key FROM due_keys",
+                "SELECT route_key FROM due_keys ORDER BY (SELECT min(d.due_at) FROM mailstrom_recipients AS d"
+                " WHERE d.place = 'ready' AND d.route_key = due_keys.route_key)",
+            )
         ),
-        "the first key of the alphabet is served until it is empty": _sqlite(Edit(_PICK, ":after", "''")),
+        "the first key of the alphabet is served until it is empty": _sqlite(Edit(_KEYS, ":after", "''")),
         "within a key what was stored first comes first": _sqlite(
-            Edit(_PICK, "ORDER BY h.due_at, h.seq, h.position", "ORDER BY h.seq, h.position")
+            Edit(_TURNS, "ORDER BY h.priority, h.stream, h.due_at, h.seq", "ORDER BY h.seq")
         ),
         "a claim takes what fell due apart": _sqlite(
-            Edit(_PICK, "(r.route_key, r.due_at, r.seq) = (", "(r.route_key, r.seq) = ("),
-            Edit(_PICK, "SELECT h.route_key, h.due_at, h.seq", "SELECT h.route_key, h.seq"),
-            Edit(_PICK, "AND r.position >= (", "AND -1 < ("),
+            Edit(_TURNS, "r.stream, r.due_at, r.seq) = (", "r.stream, r.seq) = ("),
+            Edit(_TURNS, "h.stream, h.due_at, h.seq FROM", "h.stream, h.seq FROM"),
+            Edit(_TURNS, "AND r.position >= (", "AND -1 < ("),
         ),
         "no crash is counted ahead": _sqlite(
             Edit("_claiming._write_ahead", "crashes = crashes + 1", "crashes = crashes")
@@ -81,10 +87,23 @@ SQLITE_BUGS: Bugs = {
             Edit("_claiming._write_ahead", "SET place = 'claimed'", "SET place = 'ready'")
         ),
         "a turn begins where the turn before began": _sqlite(
-            Edit(_PICK, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, h.position) >= ("),
+            Edit(_TURNS, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, h.position) >= ("),
         ),
         "a message to many has one turn in a step": _sqlite(
-            Edit(_PICK, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, -h.position) > (")
+            Edit(_TURNS, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, -h.position) > (")
+        ),
+    },
+    "streams": {
+        "what was stored first comes first, whatever its stream": _sqlite(
+            Edit(_TURNS, "(h.priority, h.stream) = (t.level, t.stream)", "1 = 1"),
+            Edit(_TURNS, "ORDER BY h.priority, h.stream,", "ORDER BY"),
+        ),
+        "each step begins at the first stream": careless.BeginsEachStepAtTheFirstStream,
+        "a stream that waits after a crash takes the turns of others": _sqlite(
+            Edit(_STREAMS, "(d.due_at) <= (:now)", "1 = 1")
+        ),
+        "only ASCII is a name": _sqlite(
+            Edit(_TURNS, "= (t.level, t.stream)", "= (t.level, trim(t.stream, 'ß'))")
         ),
     },
     "leases": {

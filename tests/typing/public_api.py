@@ -80,6 +80,8 @@ def sending(m: Mailstrom, at: datetime, legacy: Message, modern: EmailMessage, f
             expires_at=at,
             idempotency_key="k",
             metadata={"order": "1"},
+            stream="orders",
+            priority="high",
         ),
         str,
     )

@@ -25,6 +25,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
         (None, {"destination": "relay:Mail.example"}, Selection(destination="relay:mail.example")),
         (None, {"sender": "a@x.example"}, Selection(sender="a@x.example")),
         (None, {"sender": ""}, Selection(sender="")),
+        (None, {"stream": "News 7"}, Selection(stream="News 7")),
         (None, {"state": "deferred", "held": False}, Selection(state="deferred", held=False)),
         (None, {"submitted_before": NOON}, Selection(submitted_before=NOON)),
         ("1@x", {"address": "b@y.example"}, Selection(message_id="1@x", address="b@y.example")),
@@ -56,6 +57,8 @@ def test_nothing_at_all_and_everything_but_some_are_refused(message_id: str | No
     [
         ("address", "nobody"),
         ("address", None),
+        ("stream", None),
+        ("stream", "\0"),
         ("domain", "a b"),
         ("domain", 4),
         ("destination", None),

@@ -77,6 +77,8 @@ def message_json(status: InternalMessageStatus, details: Details) -> dict[str, A
         **told,
         "recipients": recipients,
         "sender": details.sender,
+        "stream": status.stream,
+        "priority": status.priority,
         "size": details.size,
         "send_at": iso_text(status.send_at),
         "expires_at": iso_text(status.expires_at),
@@ -124,6 +126,10 @@ def _message_facts(
 ) -> Iterator[tuple[str, str]]:
     yield "state", status.public().state
     yield "sender", one_line(details.sender) or "<>"
+    if status.stream not in ("", details.sender):
+        yield "stream", one_line(status.stream)
+    if status.priority != "normal":
+        yield "priority", status.priority
     if details.size is not None:
         yield "size", counted(details.size, "octet")
     yield "submitted", f"{moment_text(status.submitted_at)} ({age_text(_secs(status.submitted_at, now))} ago)"

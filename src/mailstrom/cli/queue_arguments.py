@@ -15,7 +15,7 @@ from .exit_codes import CommandError, ExitCode
 from .send_arguments import secs_above_zero
 from .storage_option import STORAGE_HELP, add_storage_arguments
 
-SELECTING = ("address", "sender", "destination", "state", "submitted_before")  # beside the domains
+SELECTING = ("address", "sender", "stream", "destination", "state", "submitted_before")  # beside the domains
 MOST_SHOWN = 1_000_000_000
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -224,6 +224,7 @@ def _add_selection(parser: argparse.ArgumentParser, states: Sequence[str]) -> No
     )
     group.add_argument("--address", metavar="ADDRESS", help="of the recipient")
     group.add_argument("--sender", metavar="ADDRESS", help="the envelope sender; <> for none")
+    group.add_argument("--stream", metavar="NAME", help="what it was sent with; else its sender")
     group.add_argument(
         "--destination", metavar="NAME", help="as the overview shows it: a domain, or relay:NAME"
     )

@@ -91,7 +91,11 @@ def _deliver(
 def _submitted(mailstrom: Mailstrom, submission: Submission) -> str:
     try:
         return mailstrom.send_email(
-            submission.email, recipients=submission.recipients, return_path=submission.return_path
+            submission.email,
+            recipients=submission.recipients,
+            return_path=submission.return_path,
+            stream=submission.stream,
+            priority=submission.priority,
         )
     except MessageError as error:
         if error.field == "from_" and error.given == "None":

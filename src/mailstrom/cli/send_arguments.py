@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Self
+from typing import Self, get_args
+
+from ..records import Priority
 
 EXAMPLES = """\
 examples:
@@ -72,6 +74,8 @@ class SendArguments:
     relay_ca_file: str | None = None
     config: str | None = None
     queue_only: bool = False
+    stream: str | None = None
+    priority: Priority | None = None
     storage: str | None = field(default=None, repr=False)  # may hold a password
     helo: str | None = None
     require_tls: bool = False
@@ -182,6 +186,12 @@ def add_delivery(group: argparse._ArgumentGroup) -> None:
 def _add_queue(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--queue-only", action="store_true", help="into the queue of --storage; a worker delivers it"
+    )
+    group.add_argument(
+        "--stream", metavar="NAME", help="takes turns with other streams to its destination (the sender)"
+    )
+    group.add_argument(
+        "--priority", choices=get_args(Priority), help="whose turn comes sooner (normal; low for bulk mail)"
     )
     group.add_argument(
         "--storage",

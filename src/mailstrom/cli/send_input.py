@@ -19,12 +19,18 @@ def submission_for(arguments: SendArguments, streams: Streams) -> Submission:
     """What is sent; raises `CommandError` where the arguments do not fit together."""
     if arguments.composes:
         _check_new_message(arguments)
-        return Submission(_new_email(arguments, streams), return_path=arguments.reverse_path)
+        return _submission(arguments, _new_email(arguments, streams))
     _check_finished_message(arguments)
+    return _submission(arguments, _finished_message(arguments, streams))
+
+
+def _submission(arguments: SendArguments, email: Email | bytes) -> Submission:
     return Submission(
-        _finished_message(arguments, streams),
-        recipients=list(arguments.recipients) or None,
+        email,
+        recipients=list(arguments.recipients) or None,  # a new message takes none
         return_path=arguments.reverse_path,
+        stream=arguments.stream,
+        priority=arguments.priority,
     )
 
 

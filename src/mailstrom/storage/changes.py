@@ -53,6 +53,8 @@ def with_recipients(
         metadata=status.metadata,
         idempotency_key=status.idempotency_key,
         fingerprint=status.fingerprint,
+        stream=status.stream,
+        priority=status.priority,
     )
 
 

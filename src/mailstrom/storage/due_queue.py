@@ -1,9 +1,10 @@
-"""What falls due when, fair over route keys. Pure: no lock, no clock, no storage.
+"""What falls due when, fair over route keys, and within each over streams. Pure: no lock, clock, storage.
 
     ready       route keys with something due, taking turns
     timetable   the other route keys, by when they next have something due
-       └── each route key: its groups, by due time
-              └── each group (one message, one route key): its recipients, by due time
+       └── each route key: its streams, ready by priority and taking turns, or in a timetable
+              └── each stream: its groups, by due time
+                     └── each group (one message, one route key): its recipients, by due time
 
 Each step costs O(log n). Recipients are known by their position in the message; an entry
 whose recipient no longer waits for that time is dropped when it comes up.
@@ -18,6 +19,8 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
+from .turns import PRIORITIES, Stream, levels_at
+
 SWEPT_AT = 64  # entries that do not count, beyond as many as do
 
 Item = TypeVar("Item", bound=Hashable)
@@ -25,6 +28,10 @@ Item = TypeVar("Item", bound=Hashable)
 
 class Waiting(Protocol):
     """A message with recipients that wait."""
+
+    @property
+    def stream(self) -> Stream:
+        """Where they take turns; always the same."""
 
     def is_waiting(self, position: int, due_at: datetime) -> bool:
         """The recipient is not completed, not claimed, and due at that time."""
@@ -54,6 +61,11 @@ class Agenda(Generic[Item]):
         self._due[item] = due_at, self._serial
         heappush(self._heap, (due_at, self._serial, item))
         self._sweep()
+
+    def bring_forward(self, item: Item, due_at: datetime) -> None:
+        """Makes the item due then, unless it is due before."""
+        if item not in self._due or self._due[item][0] > due_at:
+            self.put(item, due_at)
 
     def remove(self, item: Item) -> None:
         """Forgets the item, if it is there."""
@@ -103,12 +115,103 @@ class _Group(Generic[Message]):
         return list(taken)
 
 
+_Head = tuple[datetime, _Group[Message]]  # what is due first, and when
+
+
+class _Route(Generic[Message]):
+    """The groups of one route key. `_Group`s that are empty are dropped on the way, from `groups`, too."""
+
+    __slots__ = ("_groups", "_key", "_ready", "_streams", "_timetable", "_turn")
+
+    def __init__(self, key: str, groups: dict[tuple[str, Message], _Group[Message]]) -> None:
+        self._key = key
+        self._groups = groups
+        self._streams: dict[Stream, Agenda[_Group[Message]]] = {}
+        self._ready: dict[int, OrderedDict[Stream, None]] = {level: OrderedDict() for level in PRIORITIES}
+        self._timetable: Agenda[Stream] = Agenda()
+        self._turn = 0
+
+    def put(self, group: _Group[Message], due_at: datetime) -> None:
+        """The group is due then."""
+        stream = group.message.stream
+        if stream not in self._streams:
+            self._streams[stream] = Agenda()
+        self._streams[stream].put(group, due_at)
+        if stream not in self._ready[stream[0]] and (first := self._streams[stream].first()) is not None:
+            self._timetable.put(stream, first[0])
+
+    def remove(self, group: _Group[Message]) -> None:
+        """Forgets the group."""
+        if (stream := self._streams.get(group.message.stream)) is not None:
+            stream.remove(group)
+
+    def first(self, now: datetime) -> _Head[Message] | None:
+        """Of what is due that whose turn it is; else what falls due first."""
+        self._wake(now)
+        for level in levels_at(self._turn):
+            while (stream := next(iter(self._ready[level]), None)) is not None:
+                head = self._head(stream)
+                if head is not None and head[0] <= now:
+                    return head
+                self._place(stream, now)
+        return self._first_of_timetable()
+
+    def end_turn(self, stream: Stream, now: datetime) -> None:
+        """The next turn is another stream's, if another has something."""
+        self._turn += 1
+        self._place(stream, now)
+
+    def _head(self, stream: Stream) -> _Head[Message] | None:
+        agenda = self._streams[stream]
+        while (first := agenda.first()) is not None:
+            due_at, group = first
+            actual = group.next_due()
+            if actual == due_at:
+                return first
+            if actual is None:
+                agenda.remove(group)
+                del self._groups[self._key, group.message]
+            else:
+                agenda.put(group, actual)
+        return None
+
+    def _place(self, stream: Stream, now: datetime) -> None:
+        """Puts the stream where it belongs: at the end of those that take turns, or to wait."""
+        head = self._head(stream)
+        self._ready[stream[0]].pop(stream, None)
+        if head is None:
+            del self._streams[stream]
+            self._timetable.remove(stream)
+        elif head[0] <= now:
+            self._ready[stream[0]][stream] = None
+        else:
+            self._timetable.put(stream, head[0])
+
+    def _wake(self, now: datetime) -> None:
+        while (first := self._timetable.first()) is not None and first[0] <= now:
+            self._timetable.remove(first[1])
+            self._place(first[1], now)
+
+    def _first_of_timetable(self) -> _Head[Message] | None:
+        while (first := self._timetable.first()) is not None:
+            due_at, stream = first
+            head = self._head(stream)
+            if head is not None and head[0] == due_at:
+                return head
+            if head is None:
+                self._timetable.remove(stream)
+                del self._streams[stream]
+            else:
+                self._timetable.put(stream, head[0])
+        return None
+
+
 class DueQueue(Generic[Message]):
     """The waiting recipients of all messages. Its owner sees to it that one thread is in it at a time."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, Message], _Group[Message]] = {}
-        self._routes: dict[str, Agenda[_Group[Message]]] = {}
+        self._routes: dict[str, _Route[Message]] = {}
         self._ready: OrderedDict[str, None] = OrderedDict()
         self._timetable: Agenda[str] = Agenda()
 
@@ -122,10 +225,10 @@ class DueQueue(Generic[Message]):
             return
         route = self._routes.get(route_key)
         if route is None:
-            route = self._routes[route_key] = Agenda()
+            route = self._routes[route_key] = _Route(route_key, self._groups)
         route.put(group, due_at)
         if route_key not in self._ready:
-            self._schedule(route_key, route)
+            self._timetable.bring_forward(route_key, due_at)
 
     def drop(self, message: Message, route_key: str) -> None:
         """Nobody of the message waits with this route key any more."""
@@ -153,36 +256,24 @@ class DueQueue(Generic[Message]):
         """
         self._wake(now)
         for route_key in [key for key in self._ready if key not in skip]:
-            head = self._head(route_key)
+            head = self._routes[route_key].first(now)
             if head is not None and head[0] <= now:
                 return head[0]
             self._place(route_key, now)
-        return self._first_of_timetable(skip)
+        return self._first_of_timetable(now, skip)
 
     def _take_from(self, route_key: str, now: datetime, limit: int) -> tuple[Message, list[int]] | None:
-        head = self._head(route_key)
+        route = self._routes[route_key]
+        head = route.first(now)
         if head is None or head[0] > now:
             return None
-        return head[1].message, head[1].take(limit)
-
-    def _head(self, route_key: str) -> tuple[datetime, _Group[Message]] | None:
-        """The group of this route key that is due first; what waits no more is dropped on the way."""
-        route = self._routes[route_key]
-        while (first := route.first()) is not None:
-            due_at, group = first
-            actual = group.next_due()
-            if actual == due_at:
-                return first
-            if actual is None:
-                route.remove(group)
-                del self._groups[route_key, group.message]
-            else:
-                route.put(group, actual)
-        return None
+        message, positions = head[1].message, head[1].take(limit)
+        route.end_turn(message.stream, now)
+        return message, positions
 
     def _place(self, route_key: str, now: datetime) -> None:
         """Puts the route key where it belongs: at the end of those that take turns, or to wait."""
-        head = self._head(route_key)
+        head = self._routes[route_key].first(now)
         self._ready.pop(route_key, None)
         if head is None:
             del self._routes[route_key]
@@ -197,12 +288,12 @@ class DueQueue(Generic[Message]):
             self._timetable.remove(first[1])
             self._place(first[1], now)
 
-    def _first_of_timetable(self, skip: Collection[str]) -> datetime | None:
+    def _first_of_timetable(self, now: datetime, skip: Collection[str]) -> datetime | None:
         skipped = []
         found = None
         while (first := self._timetable.first()) is not None:
             due_at, route_key = first
-            head = self._head(route_key)
+            head = self._routes[route_key].first(now)
             if head is not None and head[0] == due_at:
                 if route_key not in skip:
                     found = due_at
@@ -217,8 +308,3 @@ class DueQueue(Generic[Message]):
         for due_at, route_key in skipped:
             self._timetable.put(route_key, due_at)
         return found
-
-    def _schedule(self, route_key: str, route: Agenda[_Group[Message]]) -> None:
-        first = route.first()
-        assert first is not None
-        self._timetable.put(route_key, first[0])

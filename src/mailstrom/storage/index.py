@@ -24,6 +24,7 @@ from heapq import heappop, heappush
 from ..abc import CLAIM_LIMIT, Claim, InternalMessageStatus, InternalRecipientStatus, Order, Trying
 from .changes import is_held, marked
 from .due_queue import DueQueue
+from .turns import Stream, stream_of
 
 KEYS_KEPT = 100_000  # idempotency keys of completed messages that are remembered
 COMPLETED_KEPT = 100_000  # ids of completed messages that are remembered, the latest
@@ -39,6 +40,10 @@ class Message:
     reverse_path: str | None = None  # None: nobody has asked the storage for it yet
     holders: dict[int, Lease] = field(default_factory=dict)  # by position
     writing: threading.Lock = field(default_factory=threading.Lock)
+    stream: Stream = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stream = stream_of(self.status)
 
     def is_waiting(self, position: int, due_at: datetime) -> bool:
         """Due at that time, and no lease holds it."""

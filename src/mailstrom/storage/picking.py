@@ -16,6 +16,8 @@ def picks_message(
         return False
     if selection.submitted_before is not None and status.submitted_at >= selection.submitted_before:
         return False
+    if selection.stream not in (None, status.stream):
+        return False
     return selection.sender is None or is_same_address(selection.sender, reverse_path())
 
 

@@ -66,6 +66,8 @@ def every_field_of_a_status_comes_back(bench: Bench) -> None:
         submitted_at=NOW + timedelta(microseconds=1),
         metadata={"who": 'Jörg\'s "%s" {1}', "": ""},
         idempotency_key="key: ß",
+        stream="stream: ß",
+        priority="high",
         fingerprint="f",
     )
 

@@ -23,7 +23,7 @@ from .storage_kit import (
 
 
 def what_is_stored_comes_back_unchanged(storage: Storage) -> None:
-    email, status = an_entry()
+    email, status = an_entry(stream="a stream", priority="low")
 
     storage.store(email, status)
 

@@ -47,6 +47,7 @@ from .shared_storage_selection import SELECTION_CLAUSES
 from .shared_storage_several import SEVERAL_CLAUSES
 from .shared_storage_steps import STEP_CLAUSES
 from .shared_storage_storing import STORING_CLAUSES
+from .shared_storage_streams import STREAM_CLAUSES
 from .storage_clauses import DURABLE_CLAUSES, STORAGE_CLAUSES
 from .storage_kit import Bench, Transaction
 
@@ -73,6 +74,7 @@ SHARED_CLAUSES: tuple[Clause, ...] = (
     *STORING_CLAUSES,
     *CLAIM_CLAUSES,
     *STEP_CLAUSES,
+    *STREAM_CLAUSES,
     *LEASE_CLAUSES,
     *DOT_CLAUSES,
     *RESULT_CLAUSES,

@@ -19,6 +19,7 @@ from ..abc import (
     Ordered,
     Outcome,
     PreparedEmail,
+    Priority,
     Selection,
     Settlement,
     SharedStorage,
@@ -162,6 +163,8 @@ def an_entry(
     submitted_at: datetime = NOW,
     idempotency_key: str | None = None,
     fingerprint: str = "",
+    stream: str = "",
+    priority: Priority = "normal",
 ) -> Entry:
     """An email and its first status; without addresses to you@dest.example."""
     recipients = addresses or ("you@dest.example",)
@@ -180,6 +183,8 @@ def an_entry(
         metadata={"name": name},
         idempotency_key=idempotency_key,
         fingerprint=fingerprint,
+        stream=stream,
+        priority=priority,
     )
     return email, status
 

@@ -223,7 +223,7 @@ def test_the_tables_of_sqlite_have_a_version_and_need_no_command(queue: str) -> 
     )
     assert ended(queue, "version", command="db")[:2] == (
         ExitCode.OK,
-        f"{place}: the tables are of version 1; this mailstrom works with version 1\n",
+        f"{place}: the tables are of version 2; this mailstrom works with version 2\n",
     )
 
 
@@ -233,7 +233,7 @@ def test_the_version_of_newer_tables_is_told_where_all_else_refuses_them(queue: 
 
     code, told, _ = ended(queue, "version", command="db")
     assert code == ExitCode.OK
-    assert "version 99; this mailstrom works with version 1, and with newer ones that allow it\n" in told
+    assert "version 99; this mailstrom works with version 2, and with newer ones that allow it\n" in told
     assert ended(queue)[0] == ended(queue, "upgrade", command="db")[0] == ExitCode.BAD_CONFIG
 
 

@@ -22,6 +22,7 @@ CASES = [
     (("--address", "You@Dest.example"), Selection(address="You@dest.example")),
     (("--sender", "<>"), Selection(sender="")),
     (("--sender", "<me@sender.example>"), Selection(sender="me@sender.example")),
+    (("--stream", "news"), Selection(stream="news")),
     (("--destination", "relay:smtp.provider.example"), Selection(destination="relay:smtp.provider.example")),
     (("--state", "queued"), Selection(state="queued")),
     (("--state", "deferred"), Selection(state="deferred", held=False)),

@@ -39,6 +39,8 @@ def test_a_new_message_is_made_of_the_options() -> None:
         text="Good day.\n",
         html="<p>Good day.</p>\n",
         return_path="bounces@sender.example",
+        stream="news",
+        priority="low",
     )
 
     submission = submission_for(arguments, streams())
@@ -54,6 +56,7 @@ def test_a_new_message_is_made_of_the_options() -> None:
     )
     assert submission.recipients is None
     assert submission.return_path == "bounces@sender.example"
+    assert (submission.stream, submission.priority) == ("news", "low")
 
 
 def test_the_text_comes_from_standard_input_where_nothing_else_is_said() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstrom.storage.due_queue import Agenda, DueQueue
+from mailstrom.storage.turns import Stream
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -22,6 +23,7 @@ class Waiters:
     """A message whose recipients wait for the times in `due`."""
 
     due: dict[int, datetime] = field(default_factory=dict)
+    stream: Stream = (2, "")
     asked: int = 0
 
     def is_waiting(self, position: int, due_at: datetime) -> bool:
@@ -131,8 +133,9 @@ def test_what_is_dropped_takes_no_room_until_it_would_have_been_due() -> None:
         queue.drop(message, "dest.example")
 
     [route] = queue._routes.values()
+    [stream] = route._streams.values()
 
-    assert (len(queue._groups), len(route._heap) < 100) == (1, True)
+    assert (len(queue._groups), len(stream._heap) < 100) == (1, True)
     assert take(queue, 1) == ("dest.example", [0])
 
 
@@ -175,7 +178,7 @@ STEPS = st.one_of(
 def test_the_queue_agrees_with_a_plain_list(steps: list[tuple[object, ...]]) -> None:
     """What is taken is due, not skipped, of one message and key; nothing due is left out."""
     queue: DueQueue[Waiters] = DueQueue()
-    messages = [Waiters() for _ in range(4)]
+    messages = [Waiters(stream=stream) for stream in ((1, "a"), (2, "a"), (2, "b"), (2, "b"))]
     keys: dict[tuple[int, int], str] = {}
 
     def waiting(skip: set[str]) -> list[datetime]:

@@ -24,7 +24,7 @@ from .. import changes
 from . import rows
 from .dialect import Dialect
 from .emails import Loaded, RecentEmails
-from .picking import Picking, Turn, admitted
+from .picking import Picking, Turn, Wanted, admitted
 from .rows import MICROSECOND, Standing
 from .script import Row, Script, Statement
 from .writing import Change, Writing, freed, stopped
@@ -34,7 +34,7 @@ _log = logging.getLogger("mailstrom.storage")
 MOVED_AT_ONCE = 1000  # rows of each kind, at first; as many again where claims have used them up
 TURNS_AT_ONCE = 200  # or the limit of the step
 
-_Taken = tuple[list[Standing], Loaded]  # what a claim is for
+_Taken = tuple[list[Standing], Loaded]  # what a claim is for, of one turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Granted:
 
     claim: Claim
     loaded: Loaded
+    turn: Turn
 
 
 @dataclass(slots=True)
@@ -54,6 +55,10 @@ class _Step:
     after: str  # the route key whose turn was the last
     passed: set[str]  # route keys
     granted: list[Granted] = field(default_factory=list)
+
+    @property
+    def turns(self) -> list[Turn]:
+        return [each.turn for each in self.granted]
 
     @property
     def keys(self) -> list[str]:
@@ -119,18 +124,21 @@ class Claiming:
                 return True
         return False
 
-    def keep(self, granted: Granted) -> None:
-        """Keeps the email of a claim that is committed, where more of its recipients may follow."""
-        if len(granted.claim.recipients) < len(granted.loaded.email.recipients):
-            self._emails.keep(granted.loaded)
+    def keep(self, granted: Sequence[Granted]) -> None:
+        """Of claims that are committed: whose turn it was, and the emails of which more may follow."""
+        self._picking.served.note([each.turn for each in granted])
+        for each in granted:
+            if len(each.claim.recipients) < len(each.loaded.email.recipients):
+                self._emails.keep(each.loaded)
 
     def _claim_ready(self, step: _Step) -> Script[None]:
         """Claims what is ready, up to the limit."""
         count = step.terms.limit
         while len(step.granted) < step.terms.limit:
-            turns = yield from self._picking.pick(step.now, step.passed, step.after, count)
-            all_went = yield from self._take(turns, step)
-            if all_went and len(turns) < count:
+            wanted = Wanted(count=count, after=step.after, skip=step.passed, granted=step.turns)
+            picked = yield from self._picking.pick(step.now, wanted)
+            all_went = yield from self._take(picked.turns, step)
+            if all_went and picked.is_all:
                 break
             count = max(count, min(2 * count, TURNS_AT_ONCE))  # many may be refused one after the other
 
@@ -138,14 +146,14 @@ class Claiming:
         """Claims for these turns, up to the first that is admitted and comes to nothing; there was none."""
         told = admitted(turns, step.terms, step.keys)
         taken = yield from self._taken([turn for turn, is_admitted in told if is_admitted], step)
-        claimed: list[_Taken] = []
+        claimed: list[tuple[Turn, _Taken]] = []
         all_went = True
         for turn, is_admitted in told:
             step.after = turn.route_key
             if not is_admitted:
                 step.passed.add(turn.route_key)
             elif (each := taken.pop(0)) is not None:
-                claimed.append(each)
+                claimed.append((turn, each))
             else:
                 all_went = False  # what comes behind it was admitted beside a claim that there is not
                 break
@@ -210,15 +218,15 @@ class Claiming:
                 loaded[row[0]] = _loaded(missing[row[0]], row)
         return loaded
 
-    def _grant(self, taken: Sequence[_Taken], step: _Step) -> Script[list[Granted]]:
+    def _grant(self, taken: Sequence[tuple[Turn, _Taken]], step: _Step) -> Script[list[Granted]]:
         tokens = _tokens((yield Statement(self._new_tokens, {"count": len(taken)})), len(taken))
-        if lost := {each.token for free, _ in taken for each in free if each.lease_until is not None}:
+        if lost := {each.token for _, (free, _) in taken for each in free if each.lease_until is not None}:
             yield Statement(self._lose, {"tokens": rows.as_json(list(lost))})
         given = {
             "rows": rows.as_json(
                 [
                     (each.seq, each.position, token, due_at)
-                    for token, (free, _) in zip(tokens, taken, strict=True)
+                    for token, (_, (free, _)) in zip(tokens, taken, strict=True)
                     for each, due_at in _waiting(free, step)
                 ]
             ),
@@ -241,8 +249,9 @@ class Claiming:
                     lease_until=ends,
                 ),
                 loaded,
+                turn,
             )
-            for token, (free, loaded) in zip(tokens, taken, strict=True)
+            for token, (turn, (free, loaded)) in zip(tokens, taken, strict=True)
         ]
 
     def _stands(self, claim: Claim) -> Script[bool]:

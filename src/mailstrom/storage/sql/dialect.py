@@ -32,6 +32,9 @@ class Dialect:
     skip_locked: str  # the same, passing over what others have locked
     each_text: str  # the texts of the JSON array {}, as rows of a subquery
     among: str  # a condition: the column {0} is one of the integers in the JSON array {1}
+    #: One side of a range of an index: where its columns {0} are {1}, those behind them, {2}, are {3} {4}.
+    #: Both must be given. By equations PostgreSQL would take an index for as good that lacks {0}.
+    side: str
     nth: str  # the integer at the place {1}, from 0, of the JSON array {0}; NULL where there is none
     looked_up: str  # behind a table in FROM: for each of its rows one of the table {0} AS {1} where {2} holds
     at_once: bool  # many rows of values are given to one statement as JSON, not one after the other
@@ -60,6 +63,7 @@ SQLITE = Dialect(
     skip_locked="",
     each_text="SELECT value FROM json_each({})",
     among="{0} IN (SELECT value FROM json_each({1}))",
+    side="({0}) = ({1}) AND ({2}) {3} ({4})",
     nth="json_extract({0}, '$[' || {1} || ']')",
     looked_up="CROSS JOIN {0} AS {1}",
     at_once=False,
@@ -99,6 +103,7 @@ def postgres(schema: str) -> Dialect:
         skip_locked="FOR UPDATE OF {} SKIP LOCKED",
         each_text="SELECT json_array_elements_text(CAST({} AS json))",
         among="{0} = ANY (CAST(translate({1}, '[]', '{{}}') AS BIGINT[]))",
+        side="({0}, {2}) {3} ({1}, {4})",
         nth="CAST(CAST({0} AS json) ->> {1} AS BIGINT)",
         looked_up="CROSS JOIN LATERAL (SELECT * FROM {0} AS {1} WHERE {2} LIMIT 1) AS {1}",
         at_once=True,

@@ -1,10 +1,14 @@
-"""What is next, in the order of turns: the candidates of a whole step, found in one statement.
+"""What is next, in the order of turns: the candidates of a whole step, in two statements or three.
 
-A turn is a claim's worth: of what is due for a route key and was not taken in a turn before, what fell
-due first, up to `CLAIM_LIMIT` recipients of one message. First each key behind the one that was served
-last has a turn, as the alphabet goes round, then each that has something left has another, and so on.
-Both databases tell rows of a recursion in the order in which they came to be, and find no more of them
-than are asked for: so a step looks into the index twice for each key, and three times for each turn.
+    1  the next route keys with something due, each with the first and the last of its streams
+    2  the streams of those that have several, behind those that were served last
+    3  so many turns of each as the step may come to; again where one had fewer: see `rotation`
+
+A turn is a claim's worth: of what is due in a stream for a route key and was not taken in a turn before,
+what fell due first, up to `CLAIM_LIMIT` recipients of one message. First each key behind the one that was
+served last has a turn, as the alphabet goes round, then each that has something left has another, and so
+on. Both databases tell rows of a recursion in the order in which they came to be, and find no more of them
+than are asked for: so a step looks into an index a few times for each key, and three times for each turn.
 
 On PostgreSQL the rows are locked as they are found. What others have locked is passed over: the turn
 goes to what is behind it, or, where nothing is, to nobody.
@@ -13,61 +17,122 @@ goes to what is behind it, or, where nothing is, to nobody.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 from ...abc import CLAIM_LIMIT, Terms
 from . import rows
 from .dialect import Dialect
 from .keys import due_keys
-from .script import Script, Statement
+from .rotation import Key, Past, Rotation, Served, Stream, Turn
+from .script import Row, Script, Statement
+
+__all__ = ["Picked", "Picking", "Turn", "Wanted", "admitted"]
+
+NEXT = "\x01"  # behind a name: before every name that comes behind it, for names are printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How many turns, of which route keys."""
+
+    count: int
+    after: str = ""  # those behind it come first
+    skip: Collection[str] = ()
+    granted: Sequence[Turn] = ()  # in this step before
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A claim's worth of rows of one message, which are locked now; none: others are taking them."""
+class Picked:
+    """Turns, and whether there are no more."""
 
-    route_key: str
-    seq: int | None = None
-    positions: tuple[int, ...] = ()
+    turns: Sequence[Turn]
+    is_all: bool
 
 
 class Picking:
-    """The statement that finds turns; it is made once."""
+    """The statements that find turns, which are made once, and whose turn it was."""
 
     def __init__(self, dialect: Dialect) -> None:
-        t, nth = dialect.prefix, dialect.nth
-        behind = f"({nth.format('t.found', 0)}, {nth.format('t.found', 1)}, {nth.format('t.found', 2)})"
-        head = f"""
-            SELECT {{}} FROM {t}recipients AS h
-            WHERE h.place = 'ready' AND h.route_key = t.route_key AND h.due_at <= :now
-                AND (h.due_at, h.seq, h.position) > {behind}
-            ORDER BY h.due_at, h.seq, h.position LIMIT 1 {dialect.skip_locked.format("h")}"""
-        next_rows = f"""
-            SELECT r.due_at, r.seq, r.position FROM {t}recipients AS r
-            WHERE r.place = 'ready'
-                AND (r.route_key, r.due_at, r.seq) = ({head.format("h.route_key, h.due_at, h.seq")})
-                AND r.position >= ({head.format("h.position")})
-            ORDER BY r.position LIMIT {CLAIM_LIMIT} {dialect.skip_locked.format("r")}"""
-        found = dialect.array_of.format(
-            f"min(n.due_at), min(n.seq), max(n.position), {dialect.array_of_all.format('n.position')}"
-        )
-        self._pick = f"""
-            {due_keys(dialect)}, turns (lap, route_key, found) AS (
-                SELECT 0, first.route_key, CAST('[{rows.LONG_AGO},-1,-1]' AS TEXT)
-                FROM (SELECT route_key FROM due_keys LIMIT :count) AS first
-                UNION ALL
-                SELECT t.lap + 1, t.route_key, (
-                    SELECT CASE WHEN count(*) > 0 THEN CAST({found} AS TEXT) END FROM ({next_rows}) AS n)
-                FROM turns AS t WHERE t.found IS NOT NULL)
-            SELECT route_key, found FROM turns WHERE lap = 1 OR (lap > 1 AND found IS NOT NULL)
-            LIMIT :count"""
+        self.served = Served()
+        self._keys = _keys(dialect)
+        self._streams = _streams(dialect)
+        self._turns = _turns(dialect)
 
-    def pick(self, now: datetime, skip: Collection[str], after: str, count: int) -> Script[list[Turn]]:
-        """The next turns, of the route keys behind `after` first; fewer than `count`: there are no more."""
-        given = {"now": rows.micros(now), "skip": rows.as_json(sorted(skip)), "after": after, "count": count}
-        return [_turn(*row) for row in (yield Statement(self._pick, given))]
+    def pick(self, now: datetime, terms: Wanted) -> Script[Picked]:
+        """The next turns."""
+        found = yield Statement(
+            self._keys,
+            {
+                "now": rows.micros(now),
+                "skip": rows.as_json(sorted(terms.skip)),
+                "after": terms.after,
+                "count": terms.count,
+            },
+        )
+        several = yield from self._several(now, [row for row in found if row[1] != row[2]], terms)
+        keys = [several.get(row[0]) or _key_of_one(*row[:2]) for row in found]
+        rotation = Rotation(keys, terms.count)
+        while asked := rotation.wanted():
+            yield from self._find(now, asked)
+        return Picked(rotation.turns, is_all=len(rotation.turns) < terms.count and not rotation.is_cut)
+
+    def _several(self, now: datetime, found: Sequence[Row], terms: Wanted) -> Script[dict[str, Key]]:
+        """By name the keys that have several streams, with those that come next at each level."""
+        if not found:
+            return {}
+        past = self.served.of([row[0] for row in found], terms.granted)
+        most = -(-terms.count // len(found))
+        asked = [(key, *part, most) for key, *ends in found for part in _parts(past[key], *ends)]
+        numbered = rows.as_json([(at, *each) for at, each in enumerate(asked)])
+        told = yield Statement(self._streams, {"now": rows.micros(now), "asked": numbered})
+        names: defaultdict[tuple[str, int], dict[str, None]] = defaultdict(dict)
+        for at, name in sorted(told, key=itemgetter(0)):  # a part after the other
+            key, level, *_ = asked[at]
+            names[key, level][name] = None
+        keys = {key: Key.of(key, turn) for key, (turn, _) in past.items()}
+        for (key, level), each in names.items():
+            keys[key].levels[level].extend(_known(level, list(each), most))
+        return keys
+
+    def _find(self, now: datetime, wanted: Sequence[tuple[Stream, str, int]]) -> Script[None]:
+        """So many turns of each stream for that key, or as many as there are."""
+        asked = [
+            (at, route_key, stream.level, stream.name, number, stream.behind)
+            for at, (stream, route_key, number) in enumerate(wanted)
+        ]
+        found = yield Statement(self._turns, {"now": rows.micros(now), "asked": rows.as_json(asked)})
+        for at, place in found:
+            stream, route_key, _ = wanted[at]
+            _, seq, _, positions = json.loads(place)
+            stream.found.append(Turn(route_key, seq, tuple(positions), None if stream.is_alone else stream))
+            stream.behind = place
+        counts = Counter(at for at, _ in found)
+        for at, (stream, _, number) in enumerate(wanted):
+            stream.is_dry = counts[at] < number
+
+
+def _key_of_one(route_key: str, stream: str) -> Key:
+    level, name = json.loads(stream)
+    return Key.of(route_key, 0, Stream(level, name, is_alone=True))
+
+
+def _parts(past: Past, first: str, last: str) -> Iterator[tuple[int, str]]:
+    """The levels, and from which name on: behind the stream that was served last, then from the first."""
+    for level in range(json.loads(first)[0], json.loads(last)[0] + 1):
+        if (name := past[1].get(level)) is not None:
+            yield level, name + NEXT
+        yield level, ""
+
+
+def _known(level: int, names: Sequence[str], most: int) -> Iterator[Stream]:
+    """The streams of these names, and where there may be more what stands for them."""
+    yield from (Stream(level, name) for name in names[:most])
+    if len(names) >= most:
+        yield Stream(level, "", is_cut=True)
 
 
 def admitted(turns: Sequence[Turn], terms: Terms, granted: Sequence[str]) -> list[tuple[Turn, bool]]:
@@ -90,8 +155,75 @@ def admitted(turns: Sequence[Turn], terms: Terms, granted: Sequence[str]) -> lis
     return told
 
 
-def _turn(route_key: str, found: str | None) -> Turn:
-    if found is None:
-        return Turn(route_key)
-    _, seq, _, positions = json.loads(found)
-    return Turn(route_key, seq, tuple(positions))
+def _keys(dialect: Dialect) -> str:
+    def stream(at_end: str) -> str:
+        found = dialect.array_of.format("r.priority, r.stream")
+        return f"""(SELECT CAST({found} AS TEXT) FROM {dialect.prefix}recipients AS r
+            WHERE r.place = 'ready' AND r.route_key = k.route_key
+            ORDER BY r.priority{at_end}, r.stream{at_end} LIMIT 1)"""
+
+    return f"""
+        {due_keys(dialect)}
+        SELECT k.route_key, {stream("")}, {stream(" DESC")}
+        FROM (SELECT route_key FROM due_keys LIMIT :count) AS k"""
+
+
+def _in_stream(dialect: Dialect, row: str, stream: str, columns: str, behind: str) -> str:
+    """The row is in that stream, these columns are behind that, and it is due."""
+    is_of = f"{row}.priority, {row}.stream", f"{stream}.level, {stream}.stream"
+    first = dialect.side.format(*is_of, columns, ">", behind)
+    return f"{first} AND {dialect.side.format(*is_of, f'{row}.due_at', '<=', ':now')}"
+
+
+def _streams(dialect: Dialect) -> str:
+    t, nth, text = dialect.prefix, dialect.nth, dialect.nth_text
+
+    def following(names: str) -> str:
+        return f"""(SELECT r.stream FROM {t}recipients AS r WHERE r.place = 'ready'
+            AND r.route_key = s.route_key AND r.priority = s.level AND r.stream {names}
+            ORDER BY r.stream LIMIT 1)"""
+
+    in_stream = _in_stream(dialect, "d", "s", "d.due_at", str(rows.LONG_AGO))
+    is_due = f"""(SELECT 1 FROM {t}recipients AS d WHERE d.place = 'ready' AND d.route_key = s.route_key
+        AND {in_stream} ORDER BY d.priority, d.stream, d.due_at LIMIT 1) IS NOT NULL"""
+    return f"""
+        WITH RECURSIVE asked (number, route_key, level, behind, most) AS (
+            SELECT {nth.format("value", 0)}, {text.format("value", 1)}, {nth.format("value", 2)},
+                {text.format("value", 3)}, {nth.format("value", 4)} FROM {dialect.each.format(":asked")}),
+        streams (number, route_key, level, most, stream) AS (
+            SELECT s.number, s.route_key, s.level, s.most, {following(">= s.behind")} FROM asked AS s
+            UNION ALL
+            SELECT s.number, s.route_key, s.level, s.most - CASE WHEN {is_due} THEN 1 ELSE 0 END,
+                {following("> s.stream")}
+            FROM streams AS s WHERE s.stream IS NOT NULL AND s.most > 0)
+        SELECT s.number, s.stream FROM streams AS s WHERE s.stream IS NOT NULL AND s.most > 0 AND {is_due}"""
+
+
+def _turns(dialect: Dialect) -> str:
+    t, nth, text = dialect.prefix, dialect.nth, dialect.nth_text
+    place = ", ".join(nth.format("t.found", at) for at in range(3))
+    turn = "route_key", "priority", "stream", "due_at", "seq"
+    order = rows.columns((*turn[1:], "position"), "h")
+    in_stream = _in_stream(dialect, "h", "t", "h.due_at, h.seq, h.position", place)
+    head = f"""
+        SELECT {{}} FROM {t}recipients AS h
+        WHERE h.place = 'ready' AND h.route_key = t.route_key AND {in_stream}
+        ORDER BY {order} LIMIT 1 {dialect.skip_locked.format("h")}"""
+    next_rows = f"""
+        SELECT r.due_at, r.seq, r.position FROM {t}recipients AS r
+        WHERE r.place = 'ready' AND ({rows.columns(turn, "r")}) = ({head.format(rows.columns(turn, "h"))})
+            AND r.position >= ({head.format("h.position")})
+        ORDER BY r.position LIMIT {CLAIM_LIMIT} {dialect.skip_locked.format("r")}"""
+    found = dialect.array_of.format(
+        f"min(n.due_at), min(n.seq), max(n.position), {dialect.array_of_all.format('n.position')}"
+    )
+    return f"""
+        WITH RECURSIVE turns (lap, number, route_key, level, stream, most, found) AS (
+            SELECT 0, {nth.format("value", 0)}, {text.format("value", 1)}, {nth.format("value", 2)},
+                {text.format("value", 3)}, {nth.format("value", 4)}, {text.format("value", 5)}
+            FROM {dialect.each.format(":asked")}
+            UNION ALL
+            SELECT t.lap + 1, t.number, t.route_key, t.level, t.stream, t.most, (
+                SELECT CASE WHEN count(*) > 0 THEN CAST({found} AS TEXT) END FROM ({next_rows}) AS n)
+            FROM turns AS t WHERE t.found IS NOT NULL AND t.lap < t.most)
+        SELECT number, found FROM turns WHERE lap > 0 AND found IS NOT NULL"""

@@ -119,8 +119,8 @@ class SqlStorage(SharedStorage):
             return (yield from claimed())
 
         committed = self._write(claimed, repeated=claimed_again, synced=self.claims_synced)
+        self._claiming.keep(committed)
         for each in committed:
-            self._claiming.keep(each)
             self._last_key = each.claim.route_key
         return [each.claim for each in committed]
 

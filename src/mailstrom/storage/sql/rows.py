@@ -29,6 +29,7 @@ from ...status_codec import (
     result_to_dict,
 )
 from ..changes import is_held
+from ..turns import PRIORITIES, stream_of
 from .dialect import Dialect
 from .script import Row
 
@@ -55,7 +56,7 @@ _RESULT = RECIPIENT.index("result") - len(RECIPIENT)
 #: Of a message, in the order in which `message_of` takes them.
 MESSAGE = (
     *("message_id", "submitted_at", "send_at", "completed_at", "expires_at"),
-    *("metadata", "idempotency_key", "fingerprint"),
+    *("metadata", "idempotency_key", "fingerprint", "stream", "priority"),
 )
 
 
@@ -132,13 +133,21 @@ def message_values(email: PreparedEmail, status: InternalMessageStatus) -> dict[
         "metadata": as_json(dict(status.metadata)) if status.metadata else _NOTHING,
         "idempotency_key": status.idempotency_key,
         "fingerprint": status.fingerprint,
+        **stream_values(status),
         "remaining": sum(not recipient.result.completed for recipient in status.recipients),
     }
 
 
+def stream_values(status: InternalMessageStatus) -> dict[str, object]:
+    """Where the recipients of a message take turns: in its row, and in each of theirs."""
+    level, stream = stream_of(status)
+    return {"stream": stream, "priority": level}
+
+
 def message_of(row: Row, recipients: Sequence[InternalRecipientStatus]) -> InternalMessageStatus:
     """The status whose columns these are."""
-    message_id, submitted_at, send_at, completed_at, expires_at, metadata, key, fingerprint = row
+    message_id, submitted_at, send_at, completed_at, expires_at, metadata, key, *more = row
+    fingerprint, stream, level = more
     return InternalMessageStatus(
         message_id=message_id,
         recipients=tuple(recipients),
@@ -149,6 +158,8 @@ def message_of(row: Row, recipients: Sequence[InternalRecipientStatus]) -> Inter
         metadata={} if metadata == _NOTHING else _read(metadata, dict) or {},
         idempotency_key=key,
         fingerprint=fingerprint,
+        stream=stream,
+        priority=PRIORITIES.get(level, "normal"),
     )
 
 

@@ -11,6 +11,7 @@ from . import rows
 _MESSAGE = {
     "message_id": "m.message_id = :message_id",
     "sender": "m.sender = :sender",
+    "stream": "m.stream = :stream",
     "before": "m.submitted_at < :before",
 }
 _RECIPIENT = {
@@ -40,6 +41,7 @@ def conditions(selection: Selection) -> Conditions:
     said = {
         "message_id": selection.message_id,
         "sender": _lower(selection.sender),
+        "stream": selection.stream,
         "before": rows.maybe_micros(selection.submitted_before),
         "state": selection.state,
         "destination": selection.destination,

@@ -29,11 +29,11 @@ CHUNK = 1000  # rows in one statement: a message to 100,000 is never in memory a
 
 _MESSAGE = (
     *("message_id", "sender", "envelope", "submitted_at", "send_at", "expires_at"),
-    *("completed_at", "metadata", "idempotency_key", "fingerprint", "remaining"),
+    *("completed_at", "metadata", "idempotency_key", "fingerprint", "remaining", "stream", "priority"),
 )
 _RECIPIENT = (
     *("seq", "position", "place", "route_key", "due_at", "recipient", "address", "mailbox"),
-    *("state", "held", "result", "attempts", "crashes", "dot_sent"),
+    *("state", "held", "result", "attempts", "crashes", "dot_sent", "stream", "priority"),
 )
 
 
@@ -136,10 +136,12 @@ def _is_stored(status: InternalMessageStatus, first: Row | None) -> bool:
 
 def _recipients(new: Sequence[_Numbered]) -> Iterator[dict[str, object]]:
     for seq, (_, status) in new:
+        stream = rows.stream_values(status)
         for position, recipient in enumerate(status.recipients):
             yield {
                 "seq": seq,
                 "position": position,
+                **stream,
                 **rows.identity_values(recipient),
                 **rows.recipient_values(recipient, rows.place_at(recipient, status.submitted_at)),
             }

@@ -45,6 +45,19 @@ def first_tables(dialect: Dialect) -> list[str]:
     return [*tables, *dialect.own_tables, *(_index(dialect, *index) for index in indexes)]
 
 
+def streams(dialect: Dialect) -> list[str]:
+    """Version 2: what a version 1 at work stores has normal priority, and one stream."""
+    added = (f"stream {dialect.word} NOT NULL DEFAULT ''", "priority INTEGER NOT NULL DEFAULT 2")
+    return [
+        *(
+            f"ALTER TABLE {dialect.prefix}{table} ADD COLUMN {column}"
+            for table in ("messages", "recipients")
+            for column in added
+        ),
+        _index(dialect, *_TURNS),
+    ]
+
+
 _TABLES = (
     """CREATE TABLE {t}messages (
         seq {serial},
@@ -120,6 +133,9 @@ _INDEXES = (  # table, what for, columns, of which rows (None: all)
     ("events", "delivered", "id", "kind = 'delivered'"),
     ("notes", "expires_at", "expires_at", None),
 )
+
+# beside `ready`, which finds a route key's due work whatever its stream is
+_TURNS = ("recipients", "turns", "route_key, priority, stream, due_at, seq, position", "place = 'ready'")
 
 _INDEXES_OF_NUMBERS = (
     ("events", "number", "number", "number IS NOT NULL"),

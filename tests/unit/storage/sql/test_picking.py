@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstrom.abc import CLAIM_LIMIT, Claim, Terms
+from mailstrom.records import Priority
+from mailstrom.storage.sql.picking import Wanted
 from mailstrom.testing.storage_kit import LEASE, NOW, addresses_of, an_entry
 from tests.unit.storage.sql.memory import MemorySqlStorage
 
 Admits = Callable[[str, Sequence[str]], bool]
 
-#: For which domain, to how many, how many minutes ago it fell due.
+#: For which domain, to how many, how many minutes ago it fell due, in which stream, of which priority.
 MESSAGES = st.lists(
-    st.tuples(st.sampled_from("abcde"), st.sampled_from([1, 2, CLAIM_LIMIT + 1]), st.integers(-1, 2)),
-    max_size=12,
+    st.tuples(
+        st.sampled_from("aaabcde"),
+        st.sampled_from([1, 2, CLAIM_LIMIT + 1]),
+        st.integers(-1, 2),
+        st.sampled_from(["", "", "s", "t", "u", "v"]),
+        st.sampled_from(get_args(Priority)),
+    ),
+    max_size=16,
 )
+Messages = Sequence[tuple[str, int, int, str, Priority]]
 SKIPPED = st.sets(st.sampled_from(["a.example", "c.example", "e.example"]), max_size=2)
 
 
@@ -63,7 +73,7 @@ def test_the_last_hundred_of_a_message_to_many_are_found_as_quickly_as_the_first
 @settings(max_examples=60, deadline=None)
 @given(MESSAGES, SKIPPED, st.integers(1, 30), st.integers(1, 4), st.integers(1, 9))
 def test_a_step_grants_what_claims_one_by_one_would(
-    messages: list[tuple[str, int, int]], skip: set[str], limit: int, of_each: int, of_all: int
+    messages: Messages, skip: set[str], limit: int, of_each: int, of_all: int
 ) -> None:
     def admits(route_key: str, before: Sequence[str]) -> bool:
         return before.count(route_key) < of_each and (route_key[0] in "ab" or len(before) < of_all)
@@ -79,11 +89,12 @@ def test_a_step_grants_what_claims_one_by_one_would(
 
 def turns_of(storage: MemorySqlStorage, after: str, count: int = 50) -> str:
     """The first letters of the keys whose turns they are."""
-    turns = storage.perform(storage._claiming._picking.pick(NOW, (), after, count))
-    return "".join(turn.route_key[0] for turn in turns)
+    wanted = Wanted(count=count, after=after)
+    picked = storage.perform(storage._claiming._picking.pick(NOW, wanted))
+    return "".join(turn.route_key[0] for turn in picked.turns)
 
 
-def filled(messages: Sequence[tuple[str, int, int]]) -> MemorySqlStorage:
+def filled(messages: Messages) -> MemorySqlStorage:
     storage = MemorySqlStorage()
     storage.store(
         [
@@ -91,8 +102,10 @@ def filled(messages: Sequence[tuple[str, int, int]]) -> MemorySqlStorage:
                 f"{number}",
                 *(f"u{reader}@{key}.example" for reader in range(readers)),
                 due_at=NOW - timedelta(minutes=minutes),
+                stream=stream,
+                priority=priority,
             )
-            for number, (key, readers, minutes) in enumerate(messages)
+            for number, (key, readers, minutes, stream, priority) in enumerate(messages)
         ]
     )
     return storage

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mailstrom.abc import Order, Selection
+from mailstrom.abc import Order, Selection, Terms
 from mailstrom.status import Delivered
 from mailstrom.storage.sql.claiming import Claiming
 from mailstrom.storage.sql.controlling import Controlling
@@ -25,11 +25,14 @@ from mailstrom.storage.sql.writing import Writing
 from mailstrom.testing.storage_kit import LEASE, NOW, an_entry, id_of, settlement
 from tests.unit.storage.sql.memory import MemorySqlStorage
 
+_STEP = Terms(owner="one", lease=LEASE, limit=10)
+
 Call = Callable[[MemorySqlStorage], object]
 
 CALLS: dict[str, Call] = {
     "store": lambda storage: storage.store([an_entry("new")]),
     "claim": lambda storage: storage.claimed(),
+    "claim of several streams": lambda storage: storage.claim_many(NOW, _STEP),
     "claim nothing": lambda storage: storage.claim(NOW, owner="one", lease=LEASE, skip=["dest.example"]),
     "renew": lambda storage: storage.renew([storage.claimed()], LEASE),
     "mark": lambda storage: storage.mark_dot_sent(storage.claimed(), ["you@dest.example"]),
@@ -56,7 +59,7 @@ PARTS = (Claiming, Controlling, Events, Leasing, Notes, Reading, Settling, Stori
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_no_table_is_read_from_end_to_end(call: Call) -> None:
     with MemorySqlStorage() as storage:
-        storage.store([an_entry("one"), an_entry("two")])
+        storage.store([an_entry("one"), an_entry("two", stream="other"), an_entry("three", priority="low")])
         storage.asked.clear()
         call(storage)
 
@@ -72,7 +75,7 @@ def test_the_texts_of_statements_are_made_once() -> None:
 
         texts = [storage.texts_of(storage.claimed) for _ in range(2)]
 
-    assert [one is two for one, two in zip(*texts, strict=True)] == [True] * 6
+    assert [one is two for one, two in zip(*texts, strict=True)] == [True] * 7
 
 
 def test_no_statement_of_postgresql_has_what_its_drivers_take_for_a_parameter() -> None:
@@ -93,5 +96,5 @@ def plan_of(storage: MemorySqlStorage, sql: str) -> list[str]:
 def is_whole_scan(step: str) -> bool:
     """SCAN of a table of ours, unless an index leads through it that holds only what is looked for."""
     scanned = re.match(r"SCAN (mailstrom_(?:messages|recipients|events|bodies)|[mrehd])\b", step)
-    partial = re.search(r"_(open|unreported|ready|later|held|claimed|token|delivered)\b", step)
+    partial = re.search(r"_(open|unreported|ready|turns|later|held|claimed|token|delivered)\b", step)
     return scanned is not None and partial is None

@@ -11,6 +11,7 @@ from mailstrom.storage.sql import schema
 from mailstrom.storage.sql.dialect import SQLITE, postgres
 from mailstrom.storage.sql.script import Statement, perform
 from mailstrom.storage.sql.tables import first_tables
+from mailstrom.testing.storage_kit import an_entry, id_of
 from tests.unit.storage.sql.memory import MemorySqlStorage
 
 
@@ -46,7 +47,8 @@ def test_the_first_upgrade_tells_that_there_was_nothing() -> None:
         "CREATE TABLE queue.schema (version INTEGER PRIMARY KEY, works_from INTEGER NOT NULL)"
     )
     assert [each.params for each in asked if each.sql.startswith("INSERT INTO queue.schema")] == [
-        {"version": 1, "works_from": 1}
+        {"version": 1, "works_from": 1},
+        {"version": 2, "works_from": 1},
     ]
 
 
@@ -55,23 +57,23 @@ def test_newer_tables_are_refused_by_upgrade_and_by_use(storage: MemorySqlStorag
 
     for script in (schema.upgrade(SQLITE), schema.check_installed(SQLITE)):
         with pytest.raises(
-            ConfigError, match=r"of version 99, .* older than version 99 may use .* is of version 1"
+            ConfigError, match=r"of version 99, .* older than version 99 may use .* is of version 2"
         ):
             storage.perform(script)
 
 
 def test_newer_tables_that_allow_it_are_used_and_not_changed(storage: MemorySqlStorage) -> None:
-    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (2, 1), (3, 1)")
+    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (3, 1), (4, 1)")
 
     storage.perform(schema.check_installed(SQLITE))
 
-    assert storage.perform(schema.upgrade(SQLITE)) == storage.perform(schema.installed(SQLITE)) == 3
+    assert storage.perform(schema.upgrade(SQLITE)) == storage.perform(schema.installed(SQLITE)) == 4
 
 
 def test_each_of_the_newer_steps_has_a_say_in_who_may_use_the_tables(storage: MemorySqlStorage) -> None:
-    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (2, 2), (3, 1)")
+    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (3, 3), (4, 1)")
 
-    with pytest.raises(ConfigError, match="older than version 2 may use them"):
+    with pytest.raises(ConfigError, match="older than version 3 may use them"):
         storage.perform(schema.check_installed(SQLITE))
 
 
@@ -90,3 +92,26 @@ def test_on_postgresql_the_recipients_are_vacuumed_early() -> None:
     [recipients] = [sql for sql in first_tables(postgres("queue")) if "TABLE queue.recipients" in sql]
 
     assert "autovacuum_vacuum_scale_factor = 0.01" in recipients
+
+
+def test_mail_that_was_stored_in_version_1_is_one_stream_of_normal_priority(
+    storage: MemorySqlStorage,
+) -> None:
+    storage.store([an_entry("old", stream="gone", priority="low")])
+    for sql in (
+        "DROP INDEX mailstrom_recipients_turns",
+        *(
+            f"ALTER TABLE mailstrom_{table} DROP COLUMN {column}"
+            for table in ("messages", "recipients")
+            for column in ("stream", "priority")
+        ),
+        "DELETE FROM mailstrom_schema WHERE version > 1",
+    ):
+        storage.rows(sql)
+
+    assert storage.perform(schema.upgrade(SQLITE)) == 1
+
+    email, status = an_entry("old")
+    assert storage.retrieve_status(id_of("old")) == status
+    storage.store([an_entry("new", priority="high")])
+    assert [storage.claimed().email.message_id for _ in range(2)] == [id_of("new"), email.message_id]

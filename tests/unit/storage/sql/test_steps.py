@@ -47,7 +47,7 @@ def test_a_step_is_one_transaction(storage: MemorySqlStorage) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])
-def test_a_step_takes_six_statements_however_many_claims_it_grants(
+def test_a_step_takes_seven_statements_however_many_claims_it_grants(
     storage: MemorySqlStorage, limit: int
 ) -> None:
     stored(storage, 60)
@@ -55,7 +55,7 @@ def test_a_step_takes_six_statements_however_many_claims_it_grants(
 
     claims = storage.claim_many(NOW, terms(limit))
 
-    assert (len(claims), len(storage.asked)) == (limit, 6)
+    assert (len(claims), len(storage.asked)) == (limit, 7)
 
 
 def test_a_step_takes_one_statement_more_where_leases_have_ended(storage: MemorySqlStorage) -> None:
@@ -66,7 +66,71 @@ def test_a_step_takes_one_statement_more_where_leases_have_ended(storage: Memory
 
     claims = storage.claim_many(NOW, terms())
 
-    assert (len(claims), len(storage.asked)) == (50, 7)
+    assert (len(claims), len(storage.asked)) == (50, 8)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 50])
+def test_a_step_takes_one_statement_more_where_streams_take_turns(
+    storage: MemorySqlStorage, limit: int
+) -> None:
+    storage.store([an_entry(f"{number}", stream=f"s{number % 7}") for number in range(60)])
+    storage.asked.clear()
+
+    claims = storage.claim_many(NOW, terms(limit))
+
+    assert (len(claims), len(storage.asked)) == (limit, 8)
+
+
+def test_where_streams_end_in_a_step_the_others_are_asked_once_more_for_all_that_is_left(
+    storage: MemorySqlStorage,
+) -> None:
+    storage.store([an_entry(f"{number}", stream="" if number < 60 else f"s{number}") for number in range(70)])
+    storage.asked.clear()
+
+    claims = storage.claim_many(NOW, terms(50))
+
+    assert (len(claims), len(storage.asked)) == (50, 9)
+
+
+def test_more_streams_than_a_key_was_thought_to_need_are_looked_for_where_others_end(
+    storage: MemorySqlStorage,
+) -> None:
+    mail = [("a", number) for number in range(40)] + [("b", number) for number in range(2)]
+    storage.store([an_entry(f"{key}{n}", f"u@{key}.example", stream=f"{n}") for key, n in mail])
+
+    claims = storage.claim_many(NOW, terms(42))
+
+    assert len({claim.email.message_id for claim in claims}) == 42
+
+
+@pytest.mark.parametrize("streams", [1, 10, 1000])
+def test_a_step_costs_as_much_however_much_waits(storage: MemorySqlStorage, streams: int) -> None:
+    """Claims of one route key, after the first that has learnt whose turn it is."""
+    efforts = []
+    for first, last in ((0, 1000), (1000, 5000)):
+        storage.store([an_entry(f"{n}", stream=f"s{n % streams}") for n in range(first, last)])
+        storage.claim_many(NOW, terms(20))
+        efforts.append(storage.effort_of(lambda: storage.claim_many(NOW, terms(20))))
+
+    assert efforts[1] < 1.2 * efforts[0]
+
+
+def test_the_turns_of_streams_go_on_where_the_last_step_ended(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry(f"{name}{n}", stream=name) for n in range(2) for name in "abc"])
+
+    steps = [[claim.email.message_id[0] for claim in storage.claim_many(NOW, terms(2))] for _ in range(3)]
+
+    assert steps == [["a", "b"], ["c", "a"], ["b", "c"]]
+
+
+def test_a_step_whose_commit_fails_ends_the_turn_of_no_stream(storage: MemorySqlStorage) -> None:
+    storage.store([an_entry(f"{name}{n}", stream=name) for n in range(2) for name in "abc"])
+    storage.failing_commits = 1
+
+    with pytest.raises(StorageError, match="disk is full"):
+        storage.claim_many(NOW, terms(2))
+
+    assert [claim.email.message_id[0] for claim in storage.claim_many(NOW, terms(2))] == ["a", "b"]
 
 
 def test_what_one_route_key_is_admitted_for_is_granted_in_one_step(storage: MemorySqlStorage) -> None:
@@ -76,7 +140,7 @@ def test_what_one_route_key_is_admitted_for_is_granted_in_one_step(storage: Memo
     claims = storage.claim_many(NOW, terms(admits=lambda _, before: len(before) < 20))
 
     assert [claim.email.message_id for claim in claims] == [id_of(f"{number}") for number in range(20)]
-    assert len(storage.asked) == 6 + 1  # is there another key?
+    assert len(storage.asked) == 7 + 1  # is there another key?
 
 
 def test_keys_that_are_refused_one_after_the_other_are_asked_for_in_ever_larger_parts(
@@ -88,7 +152,7 @@ def test_keys_that_are_refused_one_after_the_other_are_asked_for_in_ever_larger_
     claims = storage.claim_many(NOW, terms(1, admits=lambda key, _: key == "d99.example"))
 
     assert [claim.route_key for claim in claims] == ["d99.example"]
-    assert [each.params["count"] for each in storage.asked if "turns" in each.sql] == [
+    assert [each.params["count"] for each in storage.asked if "due_keys" in each.sql] == [
         *(1, 2, 4, 8, 16, 32, 64, 128, 200)
     ]
 
