@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any
 
-from .engine.gates import DownGate, Gates, LaneGate, Visit
+from .engine.gates import CapGate, DownGate, Gates, LaneGate, MeterGate, Visit
 from .records import InternalMessageStatus, InternalRecipientStatus, Order, Trying
 from .status import WorkerStatus, one_line
 from .storage.changes import HELD, is_held
@@ -45,6 +45,8 @@ class Gate(StrEnum):
     LANE_HELD = "lane held"  # the relay refused our credentials
     HOST_DOWN = "host down"  # nobody answers in its lane: one delivery at a time asks there
     WORKER_FULL = "worker full"  # Config.max_sessions deliveries are under way
+    RATE_LIMIT = "rate limit"  # as many as its destination's rate allows have begun
+    LANE_LIMIT = "lane limit"  # as many sessions as its destination's limit allows are in use
     LANE_FULL = "lane full"  # as many deliveries are under way in its lane as that takes at its pace
     DUE = "due"  # nothing holds it: next in turn
     DONE = "done"  # delivered or failed: nothing is left to do
@@ -196,7 +198,7 @@ def _worker_holds(gates: Gates, lane: LaneGate | None, now: datetime) -> list[Ho
         holds.append(_held_lane(lane.held_secs, now))
     if lane is not None and lane.down is not None:
         holds.append(_down_lane(lane.lane, lane.down, now))
-    return holds
+    return holds + ([] if lane is None else [_limited(gate, now) for gate in lane.limits])
 
 
 _STORAGE_FAILS = (WorkerStatus.STORAGE_READ_FAILED, WorkerStatus.STORAGE_WRITE_FAILED)
@@ -246,13 +248,24 @@ def _down_lane(lane: str, down: DownGate, now: datetime) -> Hold:
     return Hold(gate=Gate.HOST_DOWN, text=f"{text}, for all others too{heard}")
 
 
+def _limited(gate: CapGate | MeterGate, now: datetime) -> Hold:
+    until = None if gate.secs is None else now + timedelta(seconds=gate.secs)
+    if isinstance(gate, MeterGate):
+        text = f"no more than {gate.rate} go to {gate.name} (Config.limits)"
+        return Hold(gate=Gate.RATE_LIMIT, until=until, text=text)
+    others = "" if until is None else "; other workers use the rest, and are asked again then"
+    where = f"for {gate.name} (Config.limits, provider_limits)"
+    text = f"{gate.in_use} of {gate.most} sessions {where} are in use by this worker{others}"
+    return Hold(gate=Gate.LANE_LIMIT, until=until, text=text)
+
+
 def _turn_holds(gates: Gates, lane: LaneGate | None) -> list[Hold]:
     """Those that open as soon as another delivery ends."""
     holds = []
     if gates.in_hand_limit and gates.in_hand >= gates.in_hand_limit:
         text = f"{gates.in_hand} of {gates.in_hand_limit} deliveries are under way (Config.max_sessions)"
         holds.append(Hold(gate=Gate.WORKER_FULL, text=text))
-    if lane is not None and lane.is_shut:
+    if lane is not None and lane.is_shut and not lane.limits:
         most = "more with each success, up to Config.max_sessions_per_lane"
         where = f"to {lane.lane.removeprefix('key:')} ({most})"
         text = f"{lane.in_use} of {lane.limit} deliveries are under way {where}"

@@ -15,7 +15,7 @@ from .route.left_out import LeftOut
 from .route.mx import RouteFailure
 from .status import one_line
 
-__all__ = ["LeftOut", "Plan", "PlannedHop", "PlannedRoute", "RouteFailure", "TlsDemand"]
+__all__ = ["LeftOut", "Plan", "PlannedHop", "PlannedLimit", "PlannedRoute", "RouteFailure", "TlsDemand"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,19 @@ class PlannedHop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLimit:
+    """A limit of `Config.limits` or of a large provider that holds for a route."""
+
+    setting: str  # of LaneLimits: "max_sessions"
+    value: int | str  # 10, "100/min"
+    counts_with: str | None = None  # the destination, the provider or the lane whose mail counts together
+
+    def __str__(self) -> str:
+        where = "" if self.counts_with is None else f" for {self.counts_with}"
+        return one_line(f"{self.setting} {self.value}{where}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRoute:
     """Recipients whose mail goes the same way: to which hosts, or why to none.
 
@@ -47,6 +60,7 @@ class PlannedRoute:
     hops: tuple[PlannedHop, ...] = ()  # as the first try would visit them, two sessions at most
     left_out: tuple[LeftOut, ...] = ()  # published, and not visited
     failure: RouteFailure | None = None
+    limits: tuple[PlannedLimit, ...] = ()  # beside those that hold everywhere
 
     def __str__(self) -> str:
         if self.failure is not None:
@@ -92,6 +106,10 @@ def _route_to_dict(route: PlannedRoute) -> dict[str, Any]:
             {"host": each.host, "address": each.address, "reason": each.reason} for each in route.left_out
         ],
         "failure": None if route.failure is None else _failure_to_dict(route.failure),
+        "limits": [
+            {"setting": each.setting, "value": each.value, "counts_with": each.counts_with}
+            for each in route.limits
+        ],
     }
 
 

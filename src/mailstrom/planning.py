@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .abc import Clock, InternalRecipientStatus, Resolver
 from .config import Config, RelayConfig
+from .engine.bounds import Bounds, BoundsTable
 from .engine.carriers import own_name
 from .engine.hops import demanded_tls, hop_to
 from .engine.platform import Platform
@@ -24,7 +25,7 @@ from .engine.routing import Router, cancel, router_for
 from .engine.thread import run_inline
 from .engine.triage import DOMAIN_NOT_ALLOWED, is_allowed
 from .engine.world import World
-from .plan import LeftOut, Plan, PlannedHop, PlannedRoute
+from .plan import LeftOut, Plan, PlannedHop, PlannedLimit, PlannedRoute
 from .route.addresses import route_for_pass
 from .route.left_out import Heard, left_for_later, left_out
 from .route.mx import AddressAnswer, Host, MxAnswer, Route, RouteFailure, deferred
@@ -119,6 +120,7 @@ class _LookUps:
         self._resolver = resolver
         self._own_name = asyncio.ensure_future(own_name(config, world))  # may take long
         self._router: Router | None = None
+        self._bounds = BoundsTable(config)
         self._slots = asyncio.Semaphore(ROUTES_AT_ONCE)
 
     async def route(self, route_key: str) -> PlannedRoute:
@@ -138,6 +140,7 @@ class _LookUps:
             lane=whole.lane,
             hops=tuple(_hop(self._config, host) for host in in_pass.hosts),
             left_out=(*missing, *left_for_later(whole, in_pass)),
+            limits=tuple(_limits(self._bounds.of(route_key, whole.lane) or Bounds())),
         )
 
     async def close(self) -> None:
@@ -190,6 +193,15 @@ def _hop(config: Config, host: Host) -> PlannedHop:
     return PlannedHop(
         host=host.name, preference=host.preference, addresses=host.addresses, port=hop.port, tls=tls
     )
+
+
+def _limits(bounds: Bounds) -> Iterator[PlannedLimit]:
+    if (cap := bounds.cap) is not None:
+        yield PlannedLimit(setting="max_sessions", value=cap.most, counts_with=cap.name)
+    if bounds.max_messages_per_session is not None:
+        yield PlannedLimit(setting="max_messages_per_session", value=bounds.max_messages_per_session)
+    if (meter := bounds.meter) is not None:
+        yield PlannedLimit(setting="rate", value=str(meter.rate), counts_with=meter.name)
 
 
 def _unknown(route_key: str, secs: float) -> PlannedRoute:

@@ -21,7 +21,8 @@ from mailstrom import (
     ResolverSetup,
     SmtpAuth,
 )
-from mailstrom.plan import LeftOut, PlannedHop, PlannedRoute, TlsDemand
+from mailstrom.config_limits import LaneLimits
+from mailstrom.plan import LeftOut, PlannedHop, PlannedLimit, PlannedRoute, TlsDemand
 from mailstrom.route.left_out import FOR_LATER
 from mailstrom.testing.dns import Zone
 from mailstrom.testing.dns_server import DnsServer, DnsServerFaults
@@ -83,6 +84,22 @@ def test_hosts_come_in_their_order_and_what_is_left_out_says_why(made: Maker, dn
                 LeftOut(host=".", reason="the root names no host (RFC 7505)"),
             ),
         ),
+    )
+
+
+def test_the_limits_of_a_destination_are_told_with_what_counts_together(
+    made: Maker, dns: ResolverSetup
+) -> None:
+    limits = {"dest.example": LaneLimits(rate="5/min"), "*": LaneLimits(max_sessions=3)}
+
+    with made(remote(dns, limits=limits)) as m:
+        plan = m.plan("you@dest.example")
+
+    assert plan["you@dest.example"].limits == (
+        PlannedLimit(
+            setting="max_sessions", value=3, counts_with="mx1.dest.example,mx2.dest.example"
+        ),
+        PlannedLimit(setting="rate", value="5/min", counts_with="dest.example"),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mailstrom import Deferred, Delivered, DeliveryResult, Phase, Queued, WorkerStatus
 from mailstrom.abc import InternalMessageStatus, InternalRecipientStatus, Order, Trying
-from mailstrom.engine.gates import DownGate, Gates, LaneGate, Visit
+from mailstrom.engine.gates import CapGate, DownGate, Gates, LaneGate, MeterGate, Visit
 from mailstrom.explanation import Gate, Hold, explained
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
@@ -20,6 +20,8 @@ YOU = "you@dest.example"
 AT_WORK = Gates(status=WorkerStatus.OK, in_hand=1, in_hand_limit=500)
 LANE = LaneGate(lane="mx.dest.example", in_use=0, limit=20, is_shut=False)
 FULL = replace(LANE, in_use=20, is_shut=True)
+CAP = CapGate(name="google", in_use=1, most=10, secs=None)
+METER = MeterGate(name="dest.example", rate="5/min", secs=12.0)
 REFUSED = replace(LANE, is_shut=True, held_secs=900.0)
 RESTING = replace(LANE, is_shut=True, rests_secs=300.0)
 DOWN = replace(LANE, down=DownGate(secs=90.0, is_asked=False, heard="mx: timed out"))
@@ -155,6 +157,8 @@ def test_an_order_that_waits_for_the_end_of_a_try_is_told(mark: Order, told: str
         (in_lane(UNPROVED), Gate.LANE_HELD),
         (replace(AT_WORK, in_hand=500), Gate.WORKER_FULL),
         (in_lane(FULL), Gate.LANE_FULL),
+        (in_lane(replace(FULL, limits=(CAP,))), Gate.LANE_LIMIT),
+        (in_lane(replace(FULL, limits=(replace(METER, secs=None),))), Gate.RATE_LIMIT),
     ],
 )
 def test_a_gate_of_the_worker_holds_what_is_due(gates: Gates, gate: Gate) -> None:
@@ -167,6 +171,21 @@ def test_a_worker_that_ends_still_takes_what_it_has_promised_to() -> None:
 
 def test_a_relay_that_refused_us_is_asked_again_at_a_time_that_is_known() -> None:
     assert found(gates=in_lane(REFUSED)) == [(Gate.LANE_HELD, NOW + timedelta(seconds=900))]
+
+
+def test_a_rate_says_when_the_next_may_begin() -> None:
+    [hold] = holds(gates=in_lane(replace(LANE, is_shut=True, limits=(METER,))))
+
+    text = "no more than 5/min go to dest.example (Config.limits)"
+    assert hold == Hold(gate=Gate.RATE_LIMIT, until=NOW + timedelta(seconds=12), text=text)
+
+
+def test_sessions_that_others_use_are_asked_for_again_at_a_time_that_is_known() -> None:
+    [hold] = holds(gates=in_lane(replace(LANE, is_shut=True, limits=(replace(CAP, secs=5.0),))))
+
+    in_use = "1 of 10 sessions for google (Config.limits, provider_limits) are in use by this worker"
+    text = f"{in_use}; other workers use the rest, and are asked again then"
+    assert hold == Hold(gate=Gate.LANE_LIMIT, until=NOW + timedelta(seconds=5), text=text)
 
 
 def test_a_full_lane_says_how_many_are_under_way() -> None:

@@ -116,3 +116,5 @@ def _route_lines(route: PlannedRoute) -> Iterator[Line]:
         yield Line(f"  left out: {one_line(f'{what}: {each.reason}')}")
     if route.lane is not None:
         yield Line(f"  lane {one_line(route.lane)}")
+    if route.limits:
+        yield Line(f"  limits: {one_line(', '.join(str(limit) for limit in route.limits))}")

@@ -19,7 +19,7 @@ from ..smtp.session import OpenFailure
 from ..status import Phase, printable
 from .lanes import Lanes
 from .reach import Reach
-from .slot import Answer, Slot
+from .slot import OF_ONE_KEY, Answer, Slot
 
 _log = logging.getLogger("mailstrom")
 
@@ -105,7 +105,7 @@ class Contacts:
         told_at = self._clock.now()
         answer = Answer(began_at=began.at, told_at=told_at, host=host, verdict=verdict)
         if self.lanes.failed(slot, answer, self._clock.monotonic()):
-            lane, why = printable(slot.lane.removeprefix("key:")), printable(verdict.reason or "")
+            lane, why = printable(slot.lane.removeprefix(OF_ONE_KEY)), printable(verdict.reason or "")
             _log.warning("%s is down: %s; one delivery at a time asks there now", lane, why)
 
 

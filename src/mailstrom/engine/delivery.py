@@ -25,6 +25,7 @@ from ..route.mx import Route, RouteFailure
 from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
 from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, TlsContext, open_session
 from ..status import Attempt, Phase, TlsUsed
+from .bounds import Bounds
 from .contacts import Began, Contact, Contacts
 from .events import Tell
 from .hops import TlsMode, demanded_tls, falls_back_to_clear, hop_to
@@ -84,8 +85,11 @@ class SmtpCarrier:
             return False
         if slot.answer is not None:
             return await settle_unvisited(job, recipients, slot.answer, tools.world.clock.now())
+        bounds = slot.bounds
+        if not await tools.lanes.quotas.admit(slot):
+            return False
         contact = Contact(tools.contacts, slot, began)
-        return await Delivery(job, recipients, route, tools, contact).run()
+        return await Delivery(job, recipients, route, tools, contact, bounds).run()
 
     async def close(self) -> None:
         """Ends the idle sessions and the resolver."""
@@ -110,8 +114,10 @@ class Delivery:
         route: Route,
         tools: Tools,
         contact: Contact,
+        bounds: Bounds | None,
     ) -> None:
         self._job = job
+        self._bounds = bounds or Bounds()
         self._contact = contact
         self._route = route
         self._tools = tools
@@ -159,11 +165,14 @@ class Delivery:
                     yield host.name, ip
 
     async def _use_idle_session(self) -> None:
-        while self._standing and (session := self._tools.pool.take(self._route.lane)) is not None:
+        while self._standing and (session := self._idle_session()) is not None:
             report = await self._converse(session, self._begin(), self._forward_paths())
             if not report.stale:
                 self._contact.opened()
                 return
+
+    def _idle_session(self) -> Session | None:
+        return self._tools.pool.take(self._route.lane, self._bounds)
 
     async def _visit(self, host: str, ip: str, tls: TlsMode, named: Sequence[str]) -> Sequence[str]:
         """Those of the named forward-paths that belong into another session with the same host."""
@@ -193,6 +202,8 @@ class Delivery:
         tools, delivery = self._tools, self._tools.config.delivery
         relay = delivery if isinstance(delivery, RelayConfig) else None
         tools.pool.make_room(tools.lanes.busy)
+        if (cap := self._bounds.cap) is not None:
+            await tools.pool.make_room_in(cap, tools.lanes.quotas.spare(cap))
         return await open_session(
             tools.world.network,
             hop,
@@ -231,7 +242,7 @@ class Delivery:
         if report.left:
             self._tools.pool.end(session)  # it would be one too many beside that which takes them
         else:
-            self._tools.pool.put(self._route.lane, session)
+            self._tools.pool.put(self._route.lane, session, self._bounds)
         if report.stale:
             return report
         if not report.left:

@@ -21,6 +21,25 @@ class DownGate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CapGate:
+    """A limit of sessions that is reached: by this worker, or by all together."""
+
+    name: str  # what counts together
+    in_use: int  # by this worker
+    most: int  # for all workers
+    secs: float | None  # until we ask again whether others have left some; None: when one of ours ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterGate:
+    """A rate that lets nothing more through now."""
+
+    name: str  # what counts together
+    rate: str
+    secs: float | None  # until it does; None: as soon as those that are on their way have begun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneGate:
     """The lane to which a route key is known to lead."""
 
@@ -31,6 +50,7 @@ class LaneGate:
     held_secs: float | None = None  # its host refused our credentials, or has not been asked yet: then 0
     rests_secs: float | None = None  # nobody at all could be reached: until this lane is asked again
     down: DownGate | None = None
+    limits: tuple[CapGate | MeterGate, ...] = ()  # those that are shut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

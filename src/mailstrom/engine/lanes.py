@@ -10,6 +10,7 @@ queue, not in a task.
     down           nobody answers there: one asks, its answer holds for others       down.py
     held           its host refuses our credentials: closed, then one asks
     resting        nobody at all could be reached: closed, then one asks             reach.py
+    limited        no session is left for its destination, or no permit of the rate  quotas.py
 
 Who has no route at all (its DNS does not answer) is in the lane of its key, which may be down as well.
 """
@@ -26,7 +27,8 @@ from .down import Down
 from .gates import DownGate, LaneGate
 from .pace import INITIAL
 from .paces import Paces
-from .slot import Answer, Slot
+from .quotas import Quotas
+from .slot import OF_ONE_KEY, Answer, Slot
 
 __all__ = ["KEYS_KNOWN", "Lanes", "Slot"]
 
@@ -36,7 +38,6 @@ KEYS_KNOWN = 50_000  # route keys whose lane is remembered
 TIDIED_SECS = 10.0
 BELIEVED_SECS = 300.0  # that a key leads to a lane that is down; then it is looked up again
 
-_OF_ONE_KEY = "key:"  # begins the name of a key's own lane; no lane of hosts has a name like that
 _UNTIL_PROVED = float("-inf")  # no hold, but one delivery alone goes first
 
 
@@ -44,13 +45,19 @@ class Lanes:
     """The slots of each lane. Used in the worker's loop only.
 
     `opened` is called when a lane takes more than before. `initial`: how many deliveries a lane takes
-    at first.
+    at first. `quotas`: the limits of single destinations.
     """
 
     def __init__(
-        self, per_lane: int, opened: Callable[[], object] = lambda: None, *, initial: int = INITIAL
+        self,
+        per_lane: int,
+        opened: Callable[[], object] = lambda: None,
+        *,
+        initial: int = INITIAL,
+        quotas: Quotas | None = None,
     ) -> None:
         self._opened = opened
+        self.quotas = quotas or Quotas()
         self._paces = Paces(per_lane, initial)
         self._lane_of: dict[str, str] = {}
         self._keys_of: dict[str, set[str]] = {}
@@ -72,6 +79,7 @@ class Lanes:
         self._learn(route_key, lane)
         self._add(lane)
         slot = Slot(route_key, lane, due_at)
+        self.quotas.enters(slot)
         if (down := self._paces.down(lane)) is not None:
             down.takes(slot)  # if not, it is refused when it comes to `move`
         return slot
@@ -103,12 +111,14 @@ class Lanes:
 
     def admits(self, route_key: str, before: Sequence[str]) -> bool:
         """The lane of this key takes one more beside those that come with the keys before it. Any thread."""
-        lane = self._lane(route_key)
-        return [self._lane(each) for each in before].count(lane) < self._room(lane, route_key)
+        lane, lanes = self._lane(route_key), [self._lane(each) for each in before]
+        if lanes.count(lane) >= self._room(lane, route_key):
+            return False
+        return self.quotas.admits(route_key, lane, zip(before, lanes, strict=True))
 
     def keys_of_full_lanes(self) -> list[str]:
         """Every key that `is_closed`."""
-        lanes = {*self._busy, *self._held_until, *self._resting_until}
+        lanes = {*self._busy, *self._held_until, *self._resting_until, *self.quotas.closed_lanes()}
         return [key for lane in lanes for key in self._closed_keys_of(lane)]
 
     def gate(self, route_key: str, now: float) -> LaneGate | None:
@@ -124,6 +134,7 @@ class Lanes:
             held_secs=_secs_until(self._held_until.get(lane), now),
             rests_secs=_secs_until(self._resting_until.get(lane), now),
             down=_down_gate(self._paces.down(lane), now),
+            limits=self.quotas.gates(route_key, lane, now),
         )
 
     # --- what came of deliveries
@@ -191,18 +202,20 @@ class Lanes:
         """Lets one delivery into each lane whose hold or rest is over: it finds out for the others."""
         closed = (*self._held_until.items(), *self._resting_until.items())
         self._admitting = {lane for lane, until in closed if until <= now and not self._busy[lane]}
+        self.quotas.pass_time(now)
         if now - self._tidied_at >= TIDIED_SECS:
             self._tidied_at = now
             self._tidy(now)
 
     def next_probe(self, now: float) -> float | None:
-        """When the next held or resting lane admits a probe (monotonic)."""
-        closed = (*self._held_until.values(), *self._resting_until.values())
+        """When the next held or resting lane admits a probe, or a limit opens (monotonic)."""
+        closed = (*self._held_until.values(), *self._resting_until.values(), *self.quotas.next_openings())
         return min((until for until in closed if until > now), default=None)
 
     def _tidy(self, now: float) -> None:
         """What is old is not believed any more."""
         self._paces.forget_unused(now, self._busy)
+        self.quotas.forget_idle()
         for lane, down in self._paces.all_down():
             down.forget_answer(now)
             if not _is_of_one_key(lane) and down.is_to_be_looked_up(now, BELIEVED_SECS):
@@ -212,6 +225,8 @@ class Lanes:
 
     def _takes(self, slot: Slot, lane: str, now: float) -> bool:
         """Whether the lane has a place for this slot, beside the others."""
+        if slot.lane != lane and not self.quotas.takes(slot, lane):
+            return False
         others = self._busy[lane] - (slot.lane == lane)
         for closed in (self._held_until, self._resting_until):
             if lane in closed and (closed[lane] > now or others):
@@ -222,6 +237,9 @@ class Lanes:
         return is_first or others < self._paces.room(lane)
 
     def _room(self, lane: str, route_key: str) -> int:
+        return min(self._room_of_hosts(lane, route_key), self.quotas.room(route_key, lane))
+
+    def _room_of_hosts(self, lane: str, route_key: str) -> int:
         if lane in self._held_until or lane in self._resting_until:
             return int(lane in self._admitting)
         down = self._paces.down(lane)
@@ -229,7 +247,7 @@ class Lanes:
 
     def _closed_keys_of(self, lane: str) -> Iterator[str]:
         keys = list(self._keys_of.get(lane, ()))
-        if self._paces.down(lane) is not None:
+        if self._paces.down(lane) is not None or self.quotas.is_by_key:
             return (key for key in keys if self._room(lane, key) <= 0)
         return iter(keys if keys and self._room(lane, keys[0]) <= 0 else ())
 
@@ -238,6 +256,7 @@ class Lanes:
             self._remove(slot)
             slot.lane = lane
             self._add(lane)
+            self.quotas.enters(slot)
 
     def _add(self, lane: str) -> None:
         self._busy[lane] += 1
@@ -247,6 +266,7 @@ class Lanes:
         lane = slot.lane
         if (down := self._paces.down(lane)) is not None:
             down.leaves(slot)
+        self.quotas.leaves(slot)
         self._busy[lane] -= 1
         if not self._busy[lane]:
             del self._busy[lane]
@@ -271,21 +291,26 @@ class Lanes:
             self._forget_idle()
         self._lane_of[route_key] = lane
         self._keys_of.setdefault(lane, set()).add(route_key)
+        self.quotas.learn(route_key, lane)
 
     def _forget_key(self, route_key: str, lane: str) -> None:
         keys = self._keys_of[lane]
         keys.discard(route_key)
         if not keys:
             del self._keys_of[lane]
+            self.quotas.forget(lane)
 
     def _forget_keys(self, lane: str) -> None:
         for key in self._keys_of.pop(lane, ()):
             del self._lane_of[key]
+        self.quotas.forget(lane)
 
     def _forget_idle(self) -> None:
         """What is forgotten is learned again at the next look-up."""
+        limited = self.quotas.closed_lanes()
         for lane in [lane for lane in self._keys_of if not self._busy[lane] and not self._is_shut(lane)]:
-            self._forget_keys(lane)
+            if lane not in limited:
+                self._forget_keys(lane)
 
     def _is_shut(self, lane: str) -> bool:
         """Its keys have to be told to the storage though no delivery is under way."""
@@ -315,11 +340,11 @@ class _ClosedKeys(AbstractSet[str]):
 
 
 def _lane_of_its_own(route_key: str) -> str:
-    return f"{_OF_ONE_KEY}{route_key}"
+    return f"{OF_ONE_KEY}{route_key}"
 
 
 def _is_of_one_key(lane: str) -> bool:
-    return lane.startswith(_OF_ONE_KEY)
+    return lane.startswith(OF_ONE_KEY)
 
 
 def _secs_until(until: float | None, now: float) -> float | None:

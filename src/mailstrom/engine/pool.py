@@ -12,6 +12,8 @@ from collections import defaultdict
 
 from ..config import Config
 from ..smtp.session import Session
+from .bounds import Bounds, Cap
+from .quota_notes import RENEW_SECS
 
 
 class Pool:
@@ -24,41 +26,52 @@ class Pool:
         self._max_sessions = config.max_sessions
         self._idle: defaultdict[str, dict[Session, asyncio.TimerHandle]] = defaultdict(dict)
         self._lane_of: dict[Session, str] = {}  # of each idle session, the longest idle first
+        self._capped: dict[Session, str] = {}  # which limit counts it; the longest idle first
         self._ending: set[asyncio.Task[None]] = set()
 
-    def take(self, lane: str) -> Session | None:
-        """An idle session of the lane that still stands."""
+    def take(self, lane: str, bounds: Bounds) -> Session | None:
+        """An idle session of the lane that still stands, and has room for another message."""
         idle = self._idle.get(lane, {})
         while idle:
             session = next(reversed(idle))
             self._remove(session)
-            if self._is_good(session):
+            if self._is_good(session, bounds):
                 return session
             self.end(session)
         return None
 
-    def put(self, lane: str, session: Session) -> None:
+    def put(self, lane: str, session: Session, bounds: Bounds) -> None:
         """Keeps the session for the lane's next message, or ends it."""
-        if not self._is_good(session):
+        if not self._is_good(session, bounds):
             self.end(session)
             return
-        loop = asyncio.get_running_loop()
-        self._idle[lane][session] = loop.call_later(self._idle_secs, self._retire, session)
+        # so long is a place kept that is not in use: quotas.py
+        secs = self._idle_secs if bounds.cap is None else min(self._idle_secs, RENEW_SECS)
+        self._idle[lane][session] = asyncio.get_running_loop().call_later(secs, self._retire, session)
         self._lane_of[session] = lane
+        if bounds.cap is not None:
+            self._capped[session] = bounds.cap.name
 
     def make_room(self, busy: int) -> None:
         """Ends the longest idle ones that are too many beside `busy` sessions in use."""
         while self._lane_of and busy + len(self._lane_of) > self._max_sessions:
             self._retire(next(iter(self._lane_of)))
 
+    async def make_room_in(self, cap: Cap, most: int) -> None:
+        """Ends the longest idle ones that are more than `most` of those that this limit counts."""
+        counted = [session for session, name in self._capped.items() if name == cap.name]
+        too_many = counted[: max(len(counted) - most, 0)]
+        for session in too_many:
+            self._remove(session)
+        # a host counts a connection until it is closed
+        await asyncio.gather(*(self._ended(session) for session in too_many))
+
     def end(self, session: Session) -> None:
         """Ends a session that is not among the idle ones, politely where it stands."""
         if not session.usable:
             session.abort()
             return
-        task = asyncio.get_running_loop().create_task(session.quit())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._quits(session)
 
     async def close(self) -> None:
         """Ends all of them, politely; a cancelled close aborts them."""
@@ -76,16 +89,30 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _is_good(self, session: Session) -> bool:
+    def _quits(self, session: Session) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(session.quit())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+    async def _ended(self, session: Session) -> None:
+        if session.usable:
+            await asyncio.wait([self._quits(session)])  # it goes on where we are cancelled
+        else:
+            session.abort()
+
+    def _is_good(self, session: Session, bounds: Bounds) -> bool:
         age = asyncio.get_running_loop().time() - session.opened_at
         may_go_on = session.usable and not session.is_used_up
-        return may_go_on and session.messages < self._max_messages and age < self._max_age_secs
+        most = min(self._max_messages, bounds.max_messages_per_session or self._max_messages)
+        return may_go_on and session.messages < most and age < self._max_age_secs
 
     def _retire(self, session: Session) -> None:
         self._remove(session)
         self.end(session)
 
     def _remove(self, session: Session) -> None:
+        self._capped.pop(session, None)
         lane = self._lane_of.pop(session)
         self._idle[lane].pop(session).cancel()
         if not self._idle[lane]:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ..schedule.verdict import Verdict
+
+if TYPE_CHECKING:
+    from .bounds import Bounds
+
+OF_ONE_KEY = "key:"  # begins the name of a key's own lane; no lane of hosts has a name like that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +32,6 @@ class Slot:
     lane: str
     due_at: datetime | None = None
     answer: Answer | None = None  # it is settled by that, without a visit
+    bounds: Bounds | None = None  # the limits that it counts in
+    is_placed: bool = False  # it has one of the sessions
+    is_permitted: bool = False  # it has a permit of the rate

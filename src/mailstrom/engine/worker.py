@@ -35,6 +35,7 @@ from .leases import Leases
 from .marker import Marker
 from .pace import INITIAL
 from .patience import PatientCalls, backoff, sleep
+from .quotas import quotas_for
 from .recorder import Recorder
 from .slot import Slot
 from .triage import sort_out
@@ -73,9 +74,9 @@ class Engine:
         self._serving = False
         self._main: asyncio.Task[Any] | None = None
         self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
-        self._lanes = self._make_lanes()
-        self._contacts = self._make_contacts()
         self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
+        self._lanes = self._make_lanes(owner)
+        self._contacts = self._make_contacts()
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
         self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
         self._marker = Marker(storage, self._calls)
@@ -85,9 +86,11 @@ class Engine:
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)
         self._claimer = self._make_claimer(owner)
 
-    def _make_lanes(self) -> Lanes:
-        most = self._config.max_sessions_per_lane
-        return Lanes(most, self.wake, initial=INITIAL if self._config.mode == "live" else most)
+    def _make_lanes(self, owner: str) -> Lanes:
+        config, clock = self._config, self._world.clock
+        most = config.max_sessions_per_lane
+        quotas = quotas_for(config, self._storage, self._calls, clock, owner, self.wake)
+        return Lanes(most, self.wake, initial=INITIAL if config.mode == "live" else most, quotas=quotas)
 
     def _make_contacts(self) -> Contacts:
         is_relayed = isinstance(self._config.delivery, RelayConfig)
@@ -194,6 +197,7 @@ class Engine:
             await self._serve(carrier)
             if not self._asked.aborted:
                 await carrier.close()
+                await self._lanes.quotas.close()
         finally:
             await carrier.abort()
 
@@ -229,7 +233,8 @@ class Engine:
 
     async def _work_off(self, carrier: Carrier) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each.run()) for each in (self._leases(), self._housekeeping())]
+            beside = (self._leases(), self._housekeeping(), self._lanes.quotas)
+            tasks = [group.create_task(each.run()) for each in beside]
             while True:
                 self._wake.clear()
                 await self._claim_due(group, carrier)

@@ -79,11 +79,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """What may go: `count` now; where that is 0, again after `wait_ns`. `state`: what is to be kept."""
+    """What may go: `count` now, the next block after `wait_ns`. `state`: what is to be kept."""
 
     count: int
     state: int
-    wait_ns: int = 0
+    wait_ns: int
 
 
 def draw(rate: Rate, state: int | None, now_ns: int, most: int | None = None) -> Drawn:
@@ -94,11 +94,10 @@ def draw(rate: Rate, state: int | None, now_ns: int, most: int | None = None) ->
     most = rate.block if most is None else most
     tolerance_ns = rate._tolerance_ns - rate.kept_ns
     expected_ns = now_ns if state is None else max(_believed(rate, state, now_ns), now_ns)
-    ahead_ns = expected_ns - now_ns
-    if ahead_ns > tolerance_ns:
-        return Drawn(count=0, state=expected_ns, wait_ns=ahead_ns - tolerance_ns)
-    count = min(most, (tolerance_ns - ahead_ns) // rate.interval_ns + 1)
-    return Drawn(count=count, state=expected_ns + count * rate.interval_ns)
+    early_ns = expected_ns - now_ns - tolerance_ns
+    count = 0 if early_ns > 0 else min(most, -early_ns // rate.interval_ns + 1)
+    early_ns += (count + rate.block - 1) * rate.interval_ns
+    return Drawn(count=count, state=expected_ns + count * rate.interval_ns, wait_ns=max(early_ns, 0))
 
 
 def _believed(rate: Rate, state: int, now_ns: int) -> int:

@@ -13,7 +13,7 @@ from mailstrom.cli.main import run_command_line
 from mailstrom.cli.page import plain_text
 from mailstrom.cli.plan import exit_code_for, plan_page
 from mailstrom.cli.terminal import Streams
-from mailstrom.plan import LeftOut, Plan, PlannedHop, PlannedRoute, TlsDemand
+from mailstrom.plan import LeftOut, Plan, PlannedHop, PlannedLimit, PlannedRoute, TlsDemand
 from mailstrom.route.mx import RouteFailure, deferred, failed
 
 BUSY = deferred("4.4.3", "MX look-up of dest.example failed")
@@ -57,6 +57,10 @@ def test_a_route_is_a_paragraph_with_its_hosts_in_order_and_what_is_left_out() -
         lane="mx1.test,mx2.test",
         hops=hops,
         left_out=left_out,
+        limits=(
+            PlannedLimit(setting="max_sessions", value=10, counts_with="google"),
+            PlannedLimit(setting="max_messages_per_session", value=50),
+        ),
     )
 
     told = plain_text(plan_page(Plan(mode="live", routes=(route,))))
@@ -71,6 +75,7 @@ def test_a_route_is_a_paragraph_with_its_hosts_in_order_and_what_is_left_out() -
         "  left out: mx1.test [10.0.0.1]: why",
         "  left out: .: so",
         "  lane mx1.test,mx2.test",
+        "  limits: max_sessions 10 for google, max_messages_per_session 50",
     ]
 
 
