@@ -75,6 +75,20 @@ def test_idle_sessions_count_too() -> None:
     assert most_at_once(server.ledger.sessions) == 1
 
 
+def test_a_session_that_is_used_up_has_ended_before_the_next_begins() -> None:
+    """A host counts a connection until it is closed."""
+    server = SmtpServer(delays={"quit": 0.5})
+    limits = {"office365": LaneLimits(max_sessions=1, max_messages_per_session=1)}
+
+    async def story(sim: LoneEngine) -> None:
+        await deliver(sim, send_to(sim, *customers(sim, 2, server) * 3))
+
+    simulate(story, config=a_config(limits=limits))
+
+    assert len(server.ledger.sessions) == 6
+    assert most_at_once(server.ledger.sessions) == 1
+
+
 @pytest.mark.parametrize(
     ("provider_limits", "most"), [(True, 10), (False, 80)], ids=["as shipped", "switched off"]
 )

@@ -240,7 +240,8 @@ class Delivery:
             raise
         self._job.dot_answered()
         if report.left:
-            self._tools.pool.end(session)  # it would be one too many beside that which takes them
+            # it would be one too many beside that which takes them
+            self._tools.pool.end(session, self._bounds.cap)
         else:
             self._tools.pool.put(self._route.lane, session, self._bounds)
         if report.stale:

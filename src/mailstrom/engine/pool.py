@@ -27,7 +27,7 @@ class Pool:
         self._idle: defaultdict[str, dict[Session, asyncio.TimerHandle]] = defaultdict(dict)
         self._lane_of: dict[Session, str] = {}  # of each idle session, the longest idle first
         self._capped: dict[Session, str] = {}  # which limit counts it; the longest idle first
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], str | None] = {}
 
     def take(self, lane: str, bounds: Bounds) -> Session | None:
         """An idle session of the lane that still stands, and has room for another message."""
@@ -37,13 +37,13 @@ class Pool:
             self._remove(session)
             if self._is_good(session, bounds):
                 return session
-            self.end(session)
+            self.end(session, bounds.cap)
         return None
 
     def put(self, lane: str, session: Session, bounds: Bounds) -> None:
         """Keeps the session for the lane's next message, or ends it."""
         if not self._is_good(session, bounds):
-            self.end(session)
+            self.end(session, bounds.cap)
             return
         # so long is a place kept that is not in use: quotas.py
         secs = self._idle_secs if bounds.cap is None else min(self._idle_secs, RENEW_SECS)
@@ -60,18 +60,15 @@ class Pool:
     async def make_room_in(self, cap: Cap, most: int) -> None:
         """Ends the longest idle ones that are more than `most` of those that this limit counts."""
         counted = [session for session, name in self._capped.items() if name == cap.name]
-        too_many = counted[: max(len(counted) - most, 0)]
-        for session in too_many:
-            self._remove(session)
-        # a host counts a connection until it is closed
-        await asyncio.gather(*(self._ended(session) for session in too_many))
+        for session in counted[: max(len(counted) - most, 0)]:
+            self._retire(session)
+        ending = [task for task, name in self._ending.items() if name == cap.name]
+        if min(len(counted), most) + len(ending) > most:
+            await asyncio.wait(ending)  # a host counts a connection until it is closed
 
-    def end(self, session: Session) -> None:
-        """Ends a session that is not among the idle ones, politely where it stands."""
-        if not session.usable:
-            session.abort()
-            return
-        self._quits(session)
+    def end(self, session: Session, cap: Cap | None = None) -> None:
+        """Ends a session that is not among the idle ones, politely where it stands; `cap` counts it."""
+        self._end(session, None if cap is None else cap.name)
 
     async def close(self) -> None:
         """Ends all of them, politely; a cancelled close aborts them."""
@@ -89,17 +86,13 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _quits(self, session: Session) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(session.quit())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        return task
-
-    async def _ended(self, session: Session) -> None:
-        if session.usable:
-            await asyncio.wait([self._quits(session)])  # it goes on where we are cancelled
-        else:
+    def _end(self, session: Session, cap_name: str | None) -> None:
+        if not session.usable:
             session.abort()
+            return
+        task = asyncio.get_running_loop().create_task(session.quit())
+        self._ending[task] = cap_name
+        task.add_done_callback(self._ending.pop)
 
     def _is_good(self, session: Session, bounds: Bounds) -> bool:
         age = asyncio.get_running_loop().time() - session.opened_at
@@ -108,8 +101,9 @@ class Pool:
         return may_go_on and session.messages < most and age < self._max_age_secs
 
     def _retire(self, session: Session) -> None:
+        cap_name = self._capped.get(session)
         self._remove(session)
-        self.end(session)
+        self._end(session, cap_name)
 
     def _remove(self, session: Session) -> None:
         self._capped.pop(session, None)
