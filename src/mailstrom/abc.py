@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .binding import AsyncBinding, Binding, no_binding
 from .event import Event
-from .message.prepared import PreparedEmail
+from .message.prepared import ClaimedEmail, PreparedEmail, StoredEmail
 from .records import (
     CLAIM_LIMIT,
     EVERYTHING,
@@ -52,6 +52,7 @@ __all__ = [
     "Backlog",
     "Binding",
     "Claim",
+    "ClaimedEmail",
     "Clock",
     "Event",
     "InternalMessageStatus",
@@ -70,6 +71,7 @@ __all__ = [
     "SharedStorage",
     "Storage",
     "StorageRunner",
+    "StoredEmail",
     "Terms",
     "Trying",
 ]
@@ -260,6 +262,14 @@ class SharedStorage(ABC):
         """One claim, or None."""
         claims = self.claim_many(now, Terms(owner=owner, lease=lease, skip=skip, backoff=lambda: backoff))
         return claims[0] if claims else None
+
+    def read_content(self, claim: Claim, start: int) -> bytes | None:
+        """Octets of the claim's content from `start` on, which lies within it: one at least, 1 MiB at most.
+
+        Asked only where the claim has a `StoredEmail`, which `claim_many` need not hand out: by default
+        nothing can be read. None where the claim was lost, or octets are missing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} hands out a StoredEmail and has no read_content()")
 
     @abstractmethod
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Literal, TypeAlias
 
-from .message.prepared import PreparedEmail
+from .message.prepared import ClaimedEmail
 from .status import Attempt, DeliveryResult, MessageStatus, RecipientStatus
 
 __all__ = [
@@ -116,6 +116,8 @@ class Terms:
     #: Whether a claim with this route key may be made beside those with the keys that the step grants already
     admits: Callable[[str, Sequence[str]], bool] = _anything
     backoff: Callable[[], Waits] = tuple  # for each claim its own: what dies together comes back apart
+    #: A content with more octets may be left in the storage (`StoredEmail`); None: each comes with its claim
+    content_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ class Claim:
     older token than the storage's changes nothing.
     """
 
-    email: PreparedEmail
+    email: ClaimedEmail
     route_key: str
     recipients: tuple[InternalRecipientStatus, ...]  # as they stood before the claim
     submitted_at: datetime

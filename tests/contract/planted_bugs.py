@@ -134,6 +134,21 @@ SQLITE_BUGS: Bugs = {
             Edit("_settling._writing._update", "dot_sent = :dot_sent", "dot_sent = dot_sent")
         ),
     },
+    "contents": {
+        "a claim that was settled reads on": _sqlite(
+            Edit("_contents._of_claim", "AND r.lease_until IS NOT NULL", "")
+        ),
+        "a claim reads what another of its owner is for": _sqlite(
+            Edit("_contents._of_claim", "r.token = :token AND", "")
+        ),
+        "a read begins at the next block": _sqlite(
+            Edit("_contents._of_claim", "b.start <= :start", "b.start >= :start"),
+            Edit("_contents._of_claim", "ORDER BY b.start DESC", "ORDER BY b.start"),
+        ),
+        "who asks for all of it has the blocks in disorder": _sqlite(
+            Edit("_claiming._contents._all", "ORDER BY b.start", "ORDER BY b.start DESC")
+        ),
+    },
     "dots": {
         "a mark that is refused is made": careless.MarksWhatItRefuses,
         "marks of one call are for all claims of the owner": _sqlite(

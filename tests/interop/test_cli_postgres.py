@@ -16,6 +16,7 @@ from mailstrom import Config, Mailstrom, RelayConfig
 from mailstrom.cli.main import run_command_line
 from mailstrom.cli.terminal import Streams
 from mailstrom.storage.postgres import PostgresStorage
+from mailstrom.storage.sql.schema import VERSION
 from mailstrom.testing.smtp_server import LoopbackServer, SmtpServer
 from tests.builders import HELO, an_email
 from tests.postgres import PostgresServer, query
@@ -39,9 +40,10 @@ def test_the_tables_are_made_once_and_their_version_is_told(database: str) -> No
     after = ended("db", "version", "--storage", database)
 
     assert {each[0] for each in (made, again, after)} == {0}
-    assert of_tables(made[1]) == "made the tables, version 1\n"
-    assert of_tables(again[1]) == "nothing to do: the tables are of version 1\n"
-    assert of_tables(after[1]) == "the tables are of version 1; this mailstrom works with version 1\n"
+    assert of_tables(made[1]) == f"made the tables, version {VERSION}\n"
+    assert of_tables(again[1]) == f"nothing to do: the tables are of version {VERSION}\n"
+    known = f"the tables are of version {VERSION}; this mailstrom works with version {VERSION}\n"
+    assert of_tables(after[1]) == known
 
 
 def test_tables_of_a_newer_mailstrom_are_code_78_and_stay_as_they_are(database: str) -> None:
@@ -54,7 +56,7 @@ def test_tables_of_a_newer_mailstrom_are_code_78_and_stay_as_they_are(database: 
         assert "version 99" in complained
     code, told, _ = ended("db", "version", "--storage", database)
     assert (code, of_tables(told).partition(";")[0]) == (0, "the tables are of version 99")
-    assert told.endswith("this mailstrom works with version 1, and with newer ones that allow it\n")
+    assert told.endswith(f"this mailstrom works with version {VERSION}, and with newer ones that allow it\n")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Asks the storage for work: claims, when the next is due, and how soon to ask again in vain."""
+"""Asks the storage for work: claims, their contents, when the next is due, how soon to ask again in vain."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..abc import Clock, SharedStorage, Terms
+from ..abc import Claim, Clock, SharedStorage, Terms
 from ..records import Waits
 from .hand_over import HandOver
 from .job import Granted
 from .lanes import Lanes
 from .patience import PatientCalls
 
+CONTENT_LIMIT = 128 * 1024  # octets in memory with each claim; more are read while they are sent
 OTHERS_CLAIM_SECS = 0.05  # what looks due and cannot be had is being claimed by another process
 
 
@@ -55,6 +56,11 @@ class Claimer:
     async def claim_once(self) -> Sequence[Granted]:
         """One claim, but raises what the storage raises."""
         return await self._claim(self._calls.once(self._ask, 1))
+
+    async def read_content(self, claim: Claim, start: int) -> bytes | None:
+        """As `SharedStorage.read_content`; raises what the storage raises."""
+        octets: bytes | None = await self._calls.once(self._storage.read_content, claim, start)
+        return octets
 
     async def secs_until_due(self) -> float | None:
         """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us."""
@@ -109,6 +115,7 @@ class Claimer:
             skip=self._lanes.closed_keys,
             admits=self._lanes.admits,
             backoff=self._backoff,
+            content_limit=CONTENT_LIMIT,
         )
         claims = self._storage.claim_many(self._clock.now(), terms)
         return [Granted(claim=claim, asked_at=asked_at) for claim in claims]

@@ -232,7 +232,12 @@ class Delivery:
 
         try:
             report = await self._tools.session_events.deliver(
-                session, self._email, named, before_dot=self._before_dot, between=between
+                session,
+                self._email,
+                named,
+                before_dot=self._before_dot,
+                between=between,
+                read_content=self._job.read_content,
             )
         except BaseException:
             session.abort()

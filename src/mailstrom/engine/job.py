@@ -47,6 +47,7 @@ class Job:
         slot: Slot,
         chance: float,
         now: Callable[[], float],
+        read_content: Callable[[Claim, int], Awaitable[bytes | None]],
         mark_dot_sent: Callable[[Claim, Collection[str]], Awaitable[bool]],
         settle: Callable[[Job, Passed], Awaitable[None]],
         delivered: Callable[[Slot], None],
@@ -67,6 +68,7 @@ class Job:
         self._lease_secs = lease_secs
         self._held_until = granted.asked_at + lease_secs
         self._now = now
+        self._read_content = read_content
         self._mark_dot_sent = mark_dot_sent
         self._settle = settle
         self._delivered = delivered
@@ -82,6 +84,10 @@ class Job:
             return Visit(is_settling=bool(self.settling))
         phase = None if session is None else session.phase
         return Visit(host=hop.host, ip=hop.ip, phase=phase, is_settling=bool(self.settling))
+
+    async def read_content(self, start: int) -> bytes | None:
+        """Octets of a content that was left in the storage, from `start` on; None: the claim was lost."""
+        return await self._read_content(self.claim, start)
 
     async def settle(self, passed: Passed) -> None:
         """Records how the pass ended for these recipients; they are no longer this job's."""

@@ -73,9 +73,12 @@ class LocalCarrier:
     redirect: Redirect | None = None
 
     async def carry(self, job: Job, recipients: Sequence[InternalRecipientStatus]) -> bool:
-        """Settles every recipient as delivered."""
+        """Settles every recipient as delivered; False: the claim was lost before its content was read."""
+        email = await _whole(job)
+        if email is None:
+            return False
         now = self.world.clock.now()
-        self.write(self._email(job.claim.email, [recipient.address for recipient in recipients]))
+        self.write(self._email(email, [recipient.address for recipient in recipients]))
         reason = f"not sent: mode is {self.mode!r}"
         verdict = Verdict(state="delivered", scope=Scope.MESSAGE, phase=Phase.DOT, reason=reason)
         attempt = Attempt(at=now, host=self.mode, phase=Phase.DOT, state="delivered", reason=reason)
@@ -92,6 +95,20 @@ class LocalCarrier:
         if self.redirect is None:
             return replace(email, recipients=tuple(addresses))
         return replace(email, recipients=(self.redirect.address,))
+
+
+async def _whole(job: Job) -> PreparedEmail | None:
+    """Its email, with all of the content in memory."""
+    email = job.claim.email
+    if isinstance(email, PreparedEmail):
+        return email
+    content = bytearray()
+    while len(content) < email.octets:
+        block = await job.read_content(len(content))
+        if block is None:
+            return None
+        content += block
+    return email.with_content(bytes(content))
 
 
 def write_to_console(email: PreparedEmail) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from ..abc import Clock, PreparedEmail
+from ..abc import ClaimedEmail, Clock
 from ..event import Event, EventKind, SessionEnded, SessionOpened, Transaction
 from ..schedule.verdict import Verdict
-from ..smtp.session import BeforeDot, BetweenTransactions, DeliveryReport, Session
+from ..smtp.session import BeforeDot, BetweenTransactions, DeliveryReport, ReadContent, Session
 from .events import Tell
 
 OUTCOMES = ("delivered", "deferred", "failed")  # of a transaction: the first that somebody has
@@ -45,24 +46,24 @@ class SessionEvents:
     async def deliver(
         self,
         session: Session,
-        email: PreparedEmail,
+        email: ClaimedEmail,
         recipients: Sequence[str],
         *,
         before_dot: BeforeDot,
         between: BetweenTransactions,
+        read_content: ReadContent,
     ) -> DeliveryReport:
         """As `Session.deliver`, and tells of each transaction that came to its end."""
+        deliver = partial(session.deliver, email, recipients, read_content=read_content)
         if (tell := self._tell) is None:
-            return await session.deliver(email, recipients, before_dot=before_dot, between=between)
+            return await deliver(before_dot=before_dot, between=between)
 
         def ended(transaction: Transaction) -> None:
             kind, now = EventKind.TRANSACTION, self._clock.now()
             tell(Event(kind=kind, at=now, message_id=email.message_id, transaction=transaction))
 
-        watch = _Watch(session, len(email.content), before_dot, between, ended)
-        report = await session.deliver(
-            email, recipients, before_dot=watch.before_dot, between=watch.between
-        )
+        watch = _Watch(session, email.octets, before_dot, between, ended)
+        report = await deliver(before_dot=watch.before_dot, between=watch.between)
         if not report.stale and not report.left:  # of those before who is left `between` was told
             watch.judged(report.verdicts)
         return report

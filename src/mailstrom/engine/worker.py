@@ -293,9 +293,7 @@ class Engine:
 
     def _room(self) -> int:
         """How many claims may be made now."""
-        if self._asked.is_closed:
-            return 0
-        if self._committer.is_stuck and not self._committer.admits_one:
+        if self._asked.is_closed or (self._committer.is_stuck and not self._committer.admits_one):
             return 0
         limit = self._config.max_sessions
         return min(CLAIMS_AT_ONCE, limit - self._lanes.busy, limit + RECORDED_AT_ONCE - len(self._jobs))
@@ -308,6 +306,7 @@ class Engine:
             slot=self._lanes.enter(granted.claim.route_key, granted.claim.recipients[0].due_at),
             chance=self._world.chance.random(),
             now=self._world.clock.monotonic,
+            read_content=self._claimer.read_content,
             mark_dot_sent=self._marker.mark,
             settle=self._recorder.passed,
             delivered=self._leave_lane,

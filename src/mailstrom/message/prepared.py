@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ..errors import MessageError
 
-__all__ = ["DsnOptions", "PreparedEmail", "checked_dsn"]
+__all__ = ["ClaimedEmail", "DsnOptions", "PreparedEmail", "StoredEmail", "checked_dsn"]
 
 ENVID_LIMIT = 100  # RFC 3461 4.4
 _NOTIFY = frozenset(["NEVER", "SUCCESS", "FAILURE", "DELAY"])
@@ -51,6 +51,43 @@ class PreparedEmail:
     needs_smtputf8: bool = False
     needs_8bitmime: bool = False
     dsn: DsnOptions | None = None
+
+    @property
+    def octets(self) -> int:
+        """How many the content has."""
+        return len(self.content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEmail:
+    """An email whose content was left in the storage; all else is as in a `PreparedEmail`.
+
+    `SharedStorage.read_content` reads it, some octets at a time. `needs_8bitmime` holds wherever
+    the content has such octets: nobody can look.
+    """
+
+    message_id: str
+    reverse_path: str
+    recipients: tuple[str, ...]
+    octets: int  # of the content
+    needs_smtputf8: bool = False
+    needs_8bitmime: bool = False
+    dsn: DsnOptions | None = None
+
+    def with_content(self, content: bytes) -> PreparedEmail:
+        """The same email, its content in memory."""
+        return PreparedEmail(
+            message_id=self.message_id,
+            reverse_path=self.reverse_path,
+            recipients=self.recipients,
+            content=content,
+            needs_smtputf8=self.needs_smtputf8,
+            needs_8bitmime=self.needs_8bitmime,
+            dsn=self.dsn,
+        )
+
+
+ClaimedEmail: TypeAlias = PreparedEmail | StoredEmail
 
 
 def checked_dsn(dsn: object) -> DsnOptions:

@@ -15,7 +15,14 @@ from collections.abc import Iterator
 
 from ..errors import MessageError
 
-__all__ = ["DotStuffer", "check_line_ends", "dot_stuffed", "dot_stuffed_chunks", "whole_chunk"]
+__all__ = [
+    "CHUNK_OCTETS",
+    "DotStuffer",
+    "check_line_ends",
+    "dot_stuffed",
+    "dot_stuffed_chunks",
+    "whole_chunk",
+]
 
 CHUNK_OCTETS = 64 * 1024
 

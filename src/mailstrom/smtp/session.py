@@ -20,23 +20,24 @@ from dataclasses import dataclass, replace
 from mailstrom.abc import Network
 from mailstrom.config import SmtpAuth, SmtpTimeouts
 from mailstrom.errors import MessageError
-from mailstrom.message.prepared import PreparedEmail
-from mailstrom.message.wire import check_line_ends, dot_stuffed_chunks
+from mailstrom.message.prepared import ClaimedEmail, StoredEmail
+from mailstrom.message.wire import dot_stuffed_chunks
 from mailstrom.schedule.verdict import (
     Fault,
     FaultKind,
-    Scope,
     Verdict,
     judge_fault,
 )
-from mailstrom.status import Cause, EnhancedCode, Phase, TlsUsed
+from mailstrom.status import Phase, TlsUsed
 
 from .floor import Floor
 from .habits import Habits
 from .limits import Room, read_limits
 from .opening import Hop, Opener, OpenFailure, Opening, TlsContext, TlsMode
 from .protocol import DialogueError, StrictProtocol
+from .stored_content import ReadContent, write_stored
 from .transaction import LONE_DOT, Step, Transaction
+from .unsendable import unsendable, unsendable_for
 
 __all__ = [
     "BeforeDot",
@@ -44,6 +45,7 @@ __all__ = [
     "Habits",
     "Hop",
     "OpenFailure",
+    "ReadContent",
     "Session",
     "TlsContext",
     "TlsMode",
@@ -61,8 +63,6 @@ BetweenTransactions = Callable[[Mapping[str, Verdict]], Awaitable[None]]
 
 WHOLE_OCTETS = 128 * 1024  # of content, that may be sent before anybody is accepted
 FRESH_SECS = 1.0  # so long a silent connection is taken to stand; an EOF later may say either
-
-UNSENDABLE_CONTENT = EnhancedCode(5, 6, 0)  # RFC 3463 3.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +98,7 @@ class Session:
         self._habits = habits
         self._heard_at = self.opened_at
         self._under_way: Transaction | None = None
+        self._read_content: ReadContent | None = None
         self._timeouts = timeouts
         self._secs_for = {
             Phase.MAIL: timeouts.mail_secs,
@@ -146,17 +147,20 @@ class Session:
 
     async def deliver(
         self,
-        email: PreparedEmail,
+        email: ClaimedEmail,
         recipients: Sequence[str],
         *,
         before_dot: BeforeDot,
         between: BetweenTransactions | None = None,
+        read_content: ReadContent | None = None,
     ) -> DeliveryReport:
         """A verdict for each of up to 100 recipients, after as many transactions as that takes.
 
-        Where the host's LIMITS end that earlier, the others are `left`.
+        Where the host's LIMITS end that earlier, the others are `left`. `read_content` reads what a
+        `StoredEmail` lacks; its exceptions are raised here, and end the session before the final dot.
         """
         began_at = asyncio.get_running_loop().time()
+        self._read_content = read_content
         try:
             verdicts, stale = await self._delivered(email, recipients, before_dot, between)
         except BaseException:
@@ -184,15 +188,15 @@ class Session:
 
     async def _delivered(
         self,
-        email: PreparedEmail,
+        email: ClaimedEmail,
         recipients: Sequence[str],
         before_dot: BeforeDot,
         between: BetweenTransactions | None,
     ) -> tuple[dict[str, Verdict], bool]:
-        if (unsendable := _unsendable(email)) is not None:
-            return dict.fromkeys(recipients, unsendable), False
+        if (verdict := unsendable(email)) is not None:
+            return dict.fromkeys(recipients, verdict), False
         reused, self._used = self._used, True
-        self._protocol.deadline += len(email.content) / self._timeouts.min_rate
+        self._protocol.deadline += email.octets / self._timeouts.min_rate
         if reused and not await self._is_ready_again():
             return dict.fromkeys(recipients, self._lost_before_mail()), True
         verdicts: dict[str, Verdict] = {}
@@ -213,9 +217,9 @@ class Session:
         """Who belongs into the next transaction; all where the session has ended: it answers for them."""
         return self._room.fitting(waiting) if self.usable else waiting
 
-    def _transaction(self, email: PreparedEmail, recipients: Sequence[str]) -> Transaction:
+    def _transaction(self, email: ClaimedEmail, recipients: Sequence[str]) -> Transaction:
         is_fresh = asyncio.get_running_loop().time() - self._heard_at <= FRESH_SECS
-        may_be_whole = is_fresh and self._habits.take_whole and len(email.content) <= WHOLE_OCTETS
+        may_be_whole = is_fresh and self._habits.take_whole and email.octets <= WHOLE_OCTETS
         return Transaction(
             email,
             recipients,
@@ -252,7 +256,7 @@ class Session:
         fault = self._protocol.fault
         return fault is not None and fault.kind is FaultKind.CLOSED
 
-    async def _converse(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
+    async def _converse(self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot) -> None:
         """Runs a transaction to its end, or until the session fails."""
         if not self.usable:
             transaction.fail(self._lost_before_mail())
@@ -264,6 +268,8 @@ class Session:
         except DialogueError as error:
             misfit = error.fault.kind is FaultKind.PROTOCOL
             transaction.fail(judge_fault(error.fault, self.hop.host), misfit=misfit)
+        except MessageError as error:  # in a content that is checked while it is read
+            transaction.fail(unsendable_for(error))
         self._heard_at = asyncio.get_running_loop().time()
         self._needs_reset = transaction.needs_reset
         self.messages += transaction.dot_answered
@@ -273,7 +279,7 @@ class Session:
         else:
             self._protocol.phase = Phase.MAIL
 
-    async def _step(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
+    async def _step(self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot) -> None:
         match transaction.step:
             case Step.WHOLE:
                 await self._whole(transaction, before_dot)
@@ -314,7 +320,7 @@ class Session:
             reply = protocol.take_reply() or await protocol.reply(self._secs_for[awaited.phase])
             transaction.receive(reply.reply)
 
-    async def _content(self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot) -> None:
+    async def _content(self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot) -> None:
         """Writes the content with its final dot, and takes the reply."""
         self._protocol.begin_content()
         await self._write_content(transaction, email, before_dot)
@@ -329,19 +335,29 @@ class Session:
             transaction.receive(reply.reply)
 
     async def _write_content(
-        self, transaction: Transaction, email: PreparedEmail, before_dot: BeforeDot
+        self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot
     ) -> None:
         floor = Floor(self._timeouts)
+        last = await self._write_but_the_last(email, floor)
+        if last is None:
+            return
+        if not await before_dot(tuple(transaction.accepted)):
+            raise self._protocol.give_up(FaultKind.LEASE_LOST)
+        await self._protocol.write_last_block(last, floor.secs_for(len(last)))
+
+    async def _write_but_the_last(self, email: ClaimedEmail, floor: Floor) -> bytes | None:
+        """The last block, with the final dot, which is not written yet; None: a reply is there already."""
+        if isinstance(email, StoredEmail):
+            assert self._read_content is not None
+            return await write_stored(self._protocol, email, self._read_content, floor)
         blocks = dot_stuffed_chunks(email.content)
         block = next(blocks)
         for following in blocks:
             await self._protocol.write_block(block, floor.secs_for(len(block)))
             if self._protocol.has_reply:
-                return
+                return None
             block = following
-        if not await before_dot(tuple(transaction.accepted)):
-            raise self._protocol.give_up(FaultKind.LEASE_LOST)
-        await self._protocol.write_last_block(block, floor.secs_for(len(block)))
+        return block
 
 
 async def open_session(
@@ -374,19 +390,3 @@ async def open_session(
         opener = Opener(opening)
         failure = await opener.run()
     return Session(opener, hop, timeouts, habits or Habits()) if failure is None else failure
-
-
-def _unsendable(email: PreparedEmail) -> Verdict | None:
-    """RFC 5321 2.3.8: content with a bare CR or LF must not be sent, and must not be mended here."""
-    try:
-        check_line_ends(email.content)
-    except MessageError as error:
-        return Verdict(
-            state="failed",
-            scope=Scope.MESSAGE,
-            phase=Phase.DATA,
-            reason=str(error),
-            enhanced_code=UNSENDABLE_CONTENT,
-            cause=Cause.POLICY,
-        )
-    return None

@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
 
-from mailstrom.message.prepared import PreparedEmail
+from mailstrom.message.prepared import ClaimedEmail, PreparedEmail
 from mailstrom.message.wire import whole_chunk
 from mailstrom.schedule.verdict import (
     Fault,
@@ -76,13 +76,13 @@ class Transaction:
     """One message to up to 100 recipients over one session.
 
     `extensions` is what the last EHLO offered. `whole`: everything in one write, which needs
-    PIPELINING and CHUNKING. `verdicts` grows as replies come in; a verdict
+    PIPELINING and CHUNKING, and the content at hand. `verdicts` grows as replies come in; a verdict
     that is there is never replaced, unless the replies turn out to be in disorder.
     """
 
     def __init__(
         self,
-        email: PreparedEmail,
+        email: ClaimedEmail,
         recipients: Sequence[str],
         extensions: Mapping[str, str],
         host: str,
@@ -90,7 +90,7 @@ class Transaction:
         is_relay: bool = False,
         whole: bool = False,
     ) -> None:
-        self.is_whole = whole
+        self.is_whole = whole and isinstance(email, PreparedEmail)
         self.verdicts: dict[str, Verdict] = {}
         self.accepted: list[str] = []  # by their RCPT; their verdict is the dot's
         self.left: list[str] = []  # for another transaction over the same session
@@ -110,7 +110,7 @@ class Transaction:
         self._awaited: deque[Awaited] = deque()
         self._too_many: Reply | None = None  # to the recipients in `left`
         self._lines = deque(self._prepared())
-        first = Step.WHOLE if whole else Step.COMMANDS
+        first = Step.WHOLE if self.is_whole else Step.COMMANDS
         self._step = first if self._lines else Step.DONE
 
     @property
@@ -225,15 +225,15 @@ class Transaction:
         lines += [line for recipient in self._recipients for line in self._rcpt_line(recipient)]
         if len(lines) == 1:
             return []
-        if not self.is_whole:
+        if not (self.is_whole and isinstance(self._email, PreparedEmail)):
             return [*lines, (Awaited(Phase.DATA), command("DATA"))]
         chunk = whole_chunk(self._email.content)
         return [*lines, (Awaited(Phase.DOT), command("BDAT ", b"%d LAST" % len(chunk)) + chunk)]
 
     def _lacking(self) -> Fault | None:
         """What this host does not offer, or not enough of, and the message needs."""
-        if (limit := size_limit(self._extensions)) and len(self._email.content) > limit:
-            detail = f"{len(self._email.content)} octets, {limit} allowed"
+        if (limit := size_limit(self._extensions)) and self._email.octets > limit:
+            detail = f"{self._email.octets} octets, {limit} allowed"
             return Fault(kind=FaultKind.TOO_BIG, phase=Phase.MAIL, detail=detail)
         # RFC 6531 3.1: SMTPUTF8 brings 8BITMIME along, so its lack is the reason where both are lacking
         if self._email_needs_smtputf8() and "SMTPUTF8" not in self._extensions:
@@ -245,7 +245,7 @@ class Transaction:
     def _mail_line(self) -> bytes:
         parameters = []
         if "SIZE" in self._extensions:
-            parameters.append(b"SIZE=%d" % len(self._email.content))  # RFC 1870 5
+            parameters.append(b"SIZE=%d" % self._email.octets)  # RFC 1870 5
         if self._is_8bit():
             parameters.append(b"BODY=8BITMIME")  # RFC 6152 2
         if self._uses_smtputf8():
@@ -270,7 +270,9 @@ class Transaction:
         return [(Awaited(Phase.RCPT, recipient), line)]
 
     def _is_8bit(self) -> bool:
-        return self._email.needs_8bitmime or not self._email.content.isascii()
+        if self._email.needs_8bitmime:
+            return True
+        return isinstance(self._email, PreparedEmail) and not self._email.content.isascii()
 
     def _email_needs_smtputf8(self) -> bool:
         return self._email.needs_smtputf8 or not self._email.reverse_path.isascii()

@@ -32,6 +32,11 @@ from typing import Any, Literal, TypeAlias
 from ..abc import SharedStorage, Storage
 from .shared_storage_cancel import CANCEL_CLAUSES
 from .shared_storage_claims import CLAIM_CLAUSES
+from .shared_storage_contents import (
+    CONTENT_CLAUSES,
+    a_large_content_is_stored_in_the_callers_transaction,
+    a_large_content_is_there_after_a_crash,
+)
 from .shared_storage_crashes import CRASH_CLAUSES, SHARED_CRASH_CLAUSES
 from .shared_storage_dots import DOT_CLAUSES
 from .shared_storage_due import DUE_CLAUSES
@@ -76,6 +81,7 @@ SHARED_CLAUSES: tuple[Clause, ...] = (
     *STEP_CLAUSES,
     *STREAM_CLAUSES,
     *LEASE_CLAUSES,
+    *CONTENT_CLAUSES,
     *DOT_CLAUSES,
     *RESULT_CLAUSES,
     *DUE_CLAUSES,
@@ -90,8 +96,8 @@ SHARED_CLAUSES: tuple[Clause, ...] = (
 
 _NEEDING: Mapping[Need, tuple[Clause, ...]] = {
     "another": (*SEVERAL_CLAUSES, *SHARED_CRASH_CLAUSES),
-    "reopen": CRASH_CLAUSES,
-    "in_transaction": OUTBOX_CLAUSES,
+    "reopen": (*CRASH_CLAUSES, a_large_content_is_there_after_a_crash),
+    "in_transaction": (*OUTBOX_CLAUSES, a_large_content_is_stored_in_the_callers_transaction),
     "overlapping": OVERLAPPING_CLAUSES,
     "status_retention": RETENTION_CLAUSES,
 }

@@ -128,6 +128,17 @@ class Bench:
         [taken] = self.storage.settle([settlement(claim, result)], now)
         return taken
 
+    def content_of(self, claim: Claim) -> bytes | None:
+        """The content of the claim's email, wherever it is; None where it cannot be read."""
+        if isinstance(claim.email, PreparedEmail):
+            return claim.email.content
+        content = b""
+        while len(content) < claim.email.octets:
+            if not (block := self.storage.read_content(claim, len(content))):
+                return None
+            content += block
+        return content
+
     def order(self, order: Order, now: datetime = NOW, *, name: str = "one") -> list[Ordered]:
         """What the order changed of the message that `an_entry(name)` made."""
         return list(self.storage.order(order, Selection(message_id=id_of(name)), now))

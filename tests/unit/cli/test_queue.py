@@ -14,6 +14,7 @@ from mailstrom import MessageStatus
 from mailstrom.cli.exit_codes import ExitCode
 from mailstrom.cli.main import run_command_line
 from mailstrom.cli.terminal import Streams
+from mailstrom.storage.sql.schema import VERSION
 from tests.unit.cli.queue_file import claimed, ended, storage_of
 
 LOOKING = (
@@ -223,7 +224,7 @@ def test_the_tables_of_sqlite_have_a_version_and_need_no_command(queue: str) -> 
     )
     assert ended(queue, "version", command="db")[:2] == (
         ExitCode.OK,
-        f"{place}: the tables are of version 2; this mailstrom works with version 2\n",
+        f"{place}: the tables are of version {VERSION}; this mailstrom works with version {VERSION}\n",
     )
 
 
@@ -233,7 +234,7 @@ def test_the_version_of_newer_tables_is_told_where_all_else_refuses_them(queue: 
 
     code, told, _ = ended(queue, "version", command="db")
     assert code == ExitCode.OK
-    assert "version 99; this mailstrom works with version 2, and with newer ones that allow it\n" in told
+    assert f"version 99; this mailstrom works with version {VERSION}, and with newer ones" in told
     assert ended(queue)[0] == ended(queue, "upgrade", command="db")[0] == ExitCode.BAD_CONFIG
 
 

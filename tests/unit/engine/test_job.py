@@ -41,6 +41,9 @@ def a_job(
 ) -> Job:
     """Whose storage takes so long to note the final dot, and calls `marking` meanwhile."""
 
+    async def read_content(_: Claim, __: int) -> bytes | None:
+        return None
+
     async def mark_dot_sent(claim: Claim, _: Collection[str]) -> bool:
         marking(claim)
         await asyncio.sleep(mark_secs)
@@ -56,6 +59,7 @@ def a_job(
         slot=Slot(claim.route_key, claim.route_key),
         chance=0.0,
         now=clock.monotonic,
+        read_content=read_content,
         mark_dot_sent=mark_dot_sent,
         settle=settle,
         delivered=left,

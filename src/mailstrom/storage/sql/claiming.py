@@ -14,7 +14,7 @@ a route key is not admitted, what was asked of an earlier claim takes effect, so
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from ...abc import Claim, Outcome, Terms
 from ...status import Deferred, printable
 from .. import changes
 from . import rows
+from .contents import Contents
 from .dialect import Dialect
 from .emails import Loaded, RecentEmails
 from .picking import Picking, Turn, Wanted, admitted
@@ -33,6 +34,9 @@ _log = logging.getLogger("mailstrom.storage")
 
 MOVED_AT_ONCE = 1000  # rows of each kind, at first; as many again where claims have used them up
 TURNS_AT_ONCE = 200  # or the limit of the step
+GONE = "the content is gone from the storage"
+
+_CONTENT = 4  # where it stands in a row that `_load` brings
 
 _Taken = tuple[list[Standing], Loaded]  # what a claim is for, of one turn
 
@@ -72,6 +76,7 @@ class Claiming:
         t, nth = dialect.prefix, dialect.nth
         self._writing = Writing(dialect)
         self._emails = RecentEmails()
+        self._contents = Contents(dialect)
         self._picking = Picking(dialect)
         self._make_ready = _make_ready(dialect)
         self._picked = f"""
@@ -82,7 +87,7 @@ class Claiming:
             SELECT m.seq, m.envelope, m.submitted_at, m.send_at, b.content, CAST((
                 SELECT {dialect.array_of_all.format("listed.address")} FROM (
                     SELECT address FROM {t}recipients WHERE seq = m.seq ORDER BY position) AS listed) AS TEXT)
-            FROM {t}messages AS m JOIN {t}bodies AS b ON b.seq = m.seq
+            FROM {t}messages AS m LEFT JOIN {t}bodies AS b ON b.seq = m.seq
             WHERE {dialect.among.format("m.seq", ":seqs")}"""
         self._new_tokens = dialect.new_tokens
         self._write_ahead = f"""
@@ -208,15 +213,35 @@ class Claiming:
         missing: dict[int, Standing] = {}
         for each in those:
             kept = at_hand.get(each.message_id) or self._emails.get(each.message_id, each.fingerprint)
-            if kept is not None:
+            if kept is not None and kept.suits(step.terms.content_limit):
                 loaded[each.seq] = kept
             else:
                 missing[each.seq] = each
-                loaded[each.seq] = "the content is gone from the storage"
+                loaded[each.seq] = GONE
         if missing:
-            for row in (yield Statement(self._load, {"seqs": rows.as_json(list(missing))})):
-                loaded[row[0]] = _loaded(missing[row[0]], row)
+            loaded |= yield from self._read(missing, step.terms.content_limit)
         return loaded
+
+    def _read(self, missing: Mapping[int, Standing], limit: int | None) -> Script[dict[int, Loaded | str]]:
+        found = yield Statement(self._load, {"seqs": rows.as_json(list(missing))})
+        loaded = {row[0]: _loaded(missing[row[0]], row) for row in found if row[_CONTENT] is not None}
+        if len(loaded) < len(found):
+            in_blocks = {row[0]: row for row in found if row[_CONTENT] is None}
+            for seq, octets in (yield from self._contents.sizes(list(in_blocks))).items():
+                loaded[seq] = yield from self._read_blocks(missing[seq], in_blocks[seq], octets, limit)
+        return loaded
+
+    def _read_blocks(
+        self, standing: Standing, row: Row, octets: int, limit: int | None
+    ) -> Script[Loaded | str]:
+        """What has so many octets in blocks: without them where the limit allows that."""
+        stored = _loaded(standing, row)
+        if isinstance(stored, Loaded) and stored.email.octets != octets:
+            return GONE
+        if isinstance(stored, str) or stored.suits(limit):
+            return stored
+        whole = yield from self._contents.whole(standing.seq)
+        return _loaded(standing, (*row[:_CONTENT], whole, *row[_CONTENT + 1 :]))
 
     def _grant(self, taken: Sequence[tuple[Turn, _Taken]], step: _Step) -> Script[list[Granted]]:
         tokens = _tokens((yield Statement(self._new_tokens, {"count": len(taken)})), len(taken))

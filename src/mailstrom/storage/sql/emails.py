@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ...abc import PreparedEmail
+from ...abc import ClaimedEmail, PreparedEmail
 
 KEPT = 4
 OCTETS_KEPT = 16 << 20  # the latest is kept however large it is
@@ -20,7 +20,7 @@ ADDRESS_OCTETS = 100  # about what one takes in memory
 class Loaded:
     """What of a message never changes."""
 
-    email: PreparedEmail
+    email: ClaimedEmail
     fingerprint: str
     submitted_at: datetime
     send_at: datetime | None
@@ -28,7 +28,14 @@ class Loaded:
     @property
     def octets(self) -> int:
         """About what it takes in memory."""
-        return len(self.email.content) + ADDRESS_OCTETS * len(self.email.recipients)
+        content = self.email.octets if isinstance(self.email, PreparedEmail) else 0
+        return content + ADDRESS_OCTETS * len(self.email.recipients)
+
+    def suits(self, content_limit: int | None) -> bool:
+        """A claim on terms with this limit may have it."""
+        if isinstance(self.email, PreparedEmail):
+            return True
+        return content_limit is not None and self.email.octets > content_limit
 
 
 class RecentEmails:

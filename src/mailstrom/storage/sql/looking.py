@@ -31,7 +31,8 @@ class Looking:
         these = f"m.message_id IN ({dialect.each_text.format(':message_ids')})"
         is_claimed = f"r.place = 'claimed' AND r.lease_until > {dialect.lease_now}"
         self._messages = f"""
-            SELECT m.message_id, m.sender, length(b.content)
+            SELECT m.message_id, m.sender, coalesce(
+                length(b.content), (SELECT sum(length(c.content)) FROM {t}blocks AS c WHERE c.seq = m.seq))
             FROM {t}messages AS m LEFT JOIN {t}bodies AS b ON b.seq = m.seq WHERE {these}"""
         self._trying = f"""
             SELECT m.message_id, r.address, r.lease_until - {dialect.lease_now}, r.mark

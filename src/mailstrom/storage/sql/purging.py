@@ -29,6 +29,8 @@ class Purging:
         self._strip = (
             f"""DELETE FROM {t}bodies WHERE {of_these} AND EXISTS (
                 SELECT 1 FROM {t}messages AS m WHERE m.seq = {t}bodies.seq AND m.completed_at IS NOT NULL)""",
+            f"""DELETE FROM {t}blocks WHERE {of_these} AND EXISTS (
+                SELECT 1 FROM {t}messages AS m WHERE m.seq = {t}blocks.seq AND m.completed_at IS NOT NULL)""",
             f"UPDATE {t}messages SET has_body = 0 WHERE {of_these} AND completed_at IS NOT NULL",
         )
         self._thin_out = tuple(
@@ -37,7 +39,7 @@ class Purging:
             for table, key in (("events", "id"), ("recipients", "seq, position"))
         )
         self._delete = tuple(
-            f"DELETE FROM {t}{table} WHERE {of_these}" for table in ("events", "bodies", "messages")
+            f"DELETE FROM {t}{table} WHERE {of_these}" for table in ("events", "bodies", "blocks", "messages")
         )
         self._expired = f"""
             DELETE FROM {t}notes WHERE (namespace, key) IN (

@@ -26,6 +26,7 @@ from ...abc import (
 from ...errors import StorageError
 from ...records import START, Cursor
 from .claiming import Claiming, Granted
+from .contents import Contents
 from .controlling import Controlling
 from .dialect import Dialect
 from .events import Events
@@ -66,6 +67,7 @@ class SqlStorage(SharedStorage):
         self.dialect = dialect
         self._storing = Storing(dialect)
         self._claiming = Claiming(dialect)
+        self._contents = Contents(dialect)
         self._leasing = Leasing(dialect)
         self._settling = Settling(dialect)
         self._waiting = Waiting(dialect)
@@ -123,6 +125,10 @@ class SqlStorage(SharedStorage):
         for each in committed:
             self._last_key = each.claim.route_key
         return [each.claim for each in committed]
+
+    def read_content(self, claim: Claim, start: int) -> bytes | None:
+        """Octets of the claimed email's content from `start` on; None where the claim was lost."""
+        return self._read(lambda: self._contents.read(claim, start))
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim | None]:
         """Each claim with a later `lease_until`, or None where it was lost."""

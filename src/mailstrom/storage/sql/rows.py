@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ...abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, PreparedEmail
 from ...event import EventKind
-from ...message.prepared import DsnOptions
+from ...message.prepared import ClaimedEmail, DsnOptions, StoredEmail
 from ...status import Attempt, Deferred, DeliveryResult, Queued
 from ...status_codec import (
     RESULTS,
@@ -38,6 +38,7 @@ T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 LONG_AGO = -(1 << 62)  # before every instant that is stored
+SMALL_OCTETS = 128 * 1024  # of a content at most, in one row
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 _NO_ATTEMPTS, _NOTHING = "[]", "{}"
@@ -118,14 +119,17 @@ def columns(names: Sequence[str], table: str) -> str:
     return ", ".join(f"{table}.{name}" for name in names)
 
 
+def is_large(content: bytes) -> bool:
+    """It lies in blocks; see `contents`."""
+    return len(content) > SMALL_OCTETS
+
+
 def message_values(email: PreparedEmail, status: InternalMessageStatus) -> dict[str, object]:
     """A new row of `messages`, but for its `seq`."""
     return {
         "message_id": status.message_id,
         "sender": email.reverse_path.lower(),
-        "envelope": _envelope_text(
-            email.reverse_path, email.needs_smtputf8, email.needs_8bitmime, email.dsn
-        ),
+        "envelope": _envelope_of_large(email) if is_large(email.content) else _envelope(email),
         "submitted_at": micros(status.submitted_at),
         "send_at": maybe_micros(status.send_at),
         "expires_at": maybe_micros(status.expires_at),
@@ -163,17 +167,24 @@ def message_of(row: Row, recipients: Sequence[InternalRecipientStatus]) -> Inter
     )
 
 
-def email_of(message_id: str, envelope: str, recipients: str, content: bytes) -> PreparedEmail | None:
-    """The email; its recipients are a JSON array of addresses. None: how to send it cannot be read."""
+def email_of(message_id: str, envelope: str, recipients: str, content: bytes | None) -> ClaimedEmail | None:
+    """The email; its recipients are a JSON array of addresses. None: how to send it cannot be read.
+
+    Without a content it is one whose content lies in blocks.
+    """
     try:
-        return PreparedEmail(
-            message_id=message_id,
-            recipients=tuple(json.loads(recipients)),
-            content=bytes(content),
-            **_envelope_of(envelope),
-        )
+        given = {**_envelope_of(envelope), "recipients": tuple(json.loads(recipients))}
+        in_blocks = given.pop("in_blocks", None)
+        if content is not None:
+            return PreparedEmail(**given, message_id=message_id, content=bytes(content))
+        given["needs_8bitmime"] |= not in_blocks["is_ascii"]
+        return StoredEmail(**given, message_id=message_id, octets=in_blocks["octets"])
     except _NOT_AS_WRITTEN:  # strict: what a newer version asks for would be left out of the transaction
         return None
+
+
+def _envelope(email: PreparedEmail) -> str:
+    return _envelope_text(email.reverse_path, email.needs_smtputf8, email.needs_8bitmime, email.dsn)
 
 
 @lru_cache(maxsize=256)  # most mail of an application has the same
@@ -188,6 +199,12 @@ def _envelope_text(
             "dsn": None if dsn is None else asdict(dsn),
         }
     )
+
+
+def _envelope_of_large(email: PreparedEmail) -> str:
+    """With what is to be known of the content without reading it."""
+    in_blocks = {"octets": email.octets, "is_ascii": email.content.isascii()}
+    return as_json({**json.loads(_envelope(email)), "in_blocks": in_blocks})
 
 
 @lru_cache(maxsize=256)

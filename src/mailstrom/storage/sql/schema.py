@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ...errors import ConfigError
 from .dialect import Dialect
 from .script import Script, Statement
-from .tables import first_tables, streams
+from .tables import first_tables, streams, tables_of_blocks
 
 __all__ = ["VERSION", "check_installed", "installed", "upgrade"]
 
@@ -27,7 +27,11 @@ class Step:
     works_from: int  # the oldest version whose code may use the tables that it leaves
 
 
-STEPS = (Step(statements=first_tables, works_from=1), Step(statements=streams, works_from=1))
+STEPS = (
+    Step(statements=first_tables, works_from=1),
+    Step(statements=streams, works_from=1),
+    Step(statements=tables_of_blocks, works_from=3),  # who does not look there takes the content for gone
+)
 VERSION = len(STEPS)  # that this code works with
 
 

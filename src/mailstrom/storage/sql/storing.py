@@ -15,9 +15,10 @@ from ...abc import InternalMessageStatus, PreparedEmail
 from ...errors import DuplicateMessage, IdempotencyConflict, MailstromError
 from ...event import EventKind
 from . import rows
+from .contents import Contents
 from .dialect import Dialect
 from .many import inserting, listing
-from .script import Batch, Row, Script, Statement
+from .script import Row, Script, Statement
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class Storing:
 
     def __init__(self, dialect: Dialect) -> None:
         t = dialect.prefix
+        self._contents = Contents(dialect)
         listed = listing(dialect, "messages", _MESSAGE)
         # WHERE: without one, SQLite would take ON for a condition of a join
         self._insert_messages = f"""
@@ -52,7 +54,6 @@ class Storing:
         self._first = f"""
             {first} message_id IN ({dialect.each_text.format(":ids")})
             UNION {first} idempotency_key IN ({dialect.each_text.format(":keys")})"""
-        self._insert_body = f"INSERT INTO {t}bodies (seq, content) VALUES (:seq, :content)"
         self._insert_recipients = inserting(dialect, "recipients", _RECIPIENT)
         self._insert_events = f"""
             INSERT INTO {t}events (seq, at, kind)
@@ -101,7 +102,7 @@ class Storing:
 
     def _complete(self, new: Sequence[_Numbered]) -> Script[None]:
         """All that belongs to the new messages beside them."""
-        yield Batch(self._insert_body, [{"seq": seq, "content": email.content} for seq, (email, _) in new])
+        yield from self._contents.store([(seq, email.content) for seq, (email, _) in new])
         for chunk in _chunks(_recipients(new)):
             yield self._insert_recipients.of(chunk)
         yield Statement(self._insert_events, {"seqs": rows.as_json([seq for seq, _ in new])})

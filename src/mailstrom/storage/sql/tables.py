@@ -1,8 +1,9 @@
 """The tables.
 
     messages      a row per message                   bodies    its octets, until they are purged
-    recipients    a row per message and recipient     events    what was told of them
-    notes         small facts with an end             counters, schema    about the tables themselves
+    recipients    a row per message and recipient     blocks    in their place those of a large one
+    notes         small facts with an end             events    what was told of them
+    counters, schema    about the tables themselves
 
 **Why the time of a claim stays flat.** `recipients.place` says where a recipient is:
 
@@ -55,6 +56,18 @@ def streams(dialect: Dialect) -> list[str]:
             for column in added
         ),
         _index(dialect, *_TURNS),
+    ]
+
+
+def tables_of_blocks(dialect: Dialect) -> list[str]:
+    """Version 3: where a content lies that is too large for one row."""
+    return [
+        f"""CREATE TABLE {dialect.prefix}blocks (
+        seq {dialect.number} NOT NULL,
+        start {dialect.number} NOT NULL, -- of its octets in the content, from 0
+        content {dialect.octets} NOT NULL,
+        PRIMARY KEY (seq, start)
+    )"""
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailstrom.abc import PreparedEmail
+from mailstrom.abc import PreparedEmail, StoredEmail
 from mailstrom.storage.sql.emails import ADDRESS_OCTETS, KEPT, OCTETS_KEPT, Loaded, RecentEmails
 from mailstrom.testing.storage_kit import NOW
 
@@ -53,3 +53,17 @@ def test_the_octets_of_all_are_bounded_but_for_the_latest() -> None:
     found.append(kept(emails, range(4)))
 
     assert found == [[2], [3]]
+
+
+def test_a_content_that_was_left_in_the_storage_takes_no_room() -> None:
+    email = StoredEmail(message_id="1", reverse_path="", recipients=(), octets=OCTETS_KEPT)
+
+    assert Loaded(email, "", NOW, None).octets == 0
+
+
+def test_what_was_left_in_the_storage_suits_only_who_leaves_it_there_as_well() -> None:
+    email = StoredEmail(message_id="1", reverse_path="", recipients=(), octets=100)
+    left, whole = Loaded(email, "", NOW, None), loaded(1, octets=100)
+
+    assert [left.suits(limit) for limit in (99, 100, None)] == [True, False, False]
+    assert [whole.suits(limit) for limit in (99, 100, None)] == [True, True, True]

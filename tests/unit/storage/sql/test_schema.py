@@ -49,6 +49,7 @@ def test_the_first_upgrade_tells_that_there_was_nothing() -> None:
     assert [each.params for each in asked if each.sql.startswith("INSERT INTO queue.schema")] == [
         {"version": 1, "works_from": 1},
         {"version": 2, "works_from": 1},
+        {"version": 3, "works_from": 3},
     ]
 
 
@@ -57,23 +58,23 @@ def test_newer_tables_are_refused_by_upgrade_and_by_use(storage: MemorySqlStorag
 
     for script in (schema.upgrade(SQLITE), schema.check_installed(SQLITE)):
         with pytest.raises(
-            ConfigError, match=r"of version 99, .* older than version 99 may use .* is of version 2"
+            ConfigError, match=r"of version 99, .* older than version 99 may use .* is of version 3"
         ):
             storage.perform(script)
 
 
 def test_newer_tables_that_allow_it_are_used_and_not_changed(storage: MemorySqlStorage) -> None:
-    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (3, 1), (4, 1)")
+    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (4, 3), (5, 1)")
 
     storage.perform(schema.check_installed(SQLITE))
 
-    assert storage.perform(schema.upgrade(SQLITE)) == storage.perform(schema.installed(SQLITE)) == 4
+    assert storage.perform(schema.upgrade(SQLITE)) == storage.perform(schema.installed(SQLITE)) == 5
 
 
 def test_each_of_the_newer_steps_has_a_say_in_who_may_use_the_tables(storage: MemorySqlStorage) -> None:
-    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (3, 3), (4, 1)")
+    storage.rows("INSERT INTO mailstrom_schema (version, works_from) VALUES (4, 4), (5, 1)")
 
-    with pytest.raises(ConfigError, match="older than version 3 may use them"):
+    with pytest.raises(ConfigError, match="older than version 4 may use them"):
         storage.perform(schema.check_installed(SQLITE))
 
 
@@ -105,6 +106,7 @@ def test_mail_that_was_stored_in_version_1_is_one_stream_of_normal_priority(
             for table in ("messages", "recipients")
             for column in ("stream", "priority")
         ),
+        "DROP TABLE mailstrom_blocks",
         "DELETE FROM mailstrom_schema WHERE version > 1",
     ):
         storage.rows(sql)
