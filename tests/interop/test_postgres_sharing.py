@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from mailstrom import ConfigError
-from mailstrom.abc import Claim, Event, Order, Selection
+from mailstrom.abc import Claim, Event, Order, Selection, Terms
 from mailstrom.status import Delivered
 from mailstrom.storage.postgres import PostgresStorage
 from mailstrom.storage.sql.schema import VERSION
@@ -83,7 +83,7 @@ def test_workers_that_settle_parts_of_one_message_at_once_complete_it_once(
 def test_a_claim_reads_no_table_from_end_to_end(database: str) -> None:
     """What is finished costs a claim nothing; the planner knows no statistics yet, or good ones."""
     store_and_deliver(database, "finished")
-    multiply_finished(database, 20_000)
+    multiply(database, 20_000)
     read_without = rows_read(database)
 
     store_and_deliver(database, "one")
@@ -96,6 +96,23 @@ def test_a_claim_reads_no_table_from_end_to_end(database: str) -> None:
     assert rows_read(database) - read_by_analyze < 100
 
 
+def test_a_claim_of_a_new_stream_reads_nothing_of_one_that_has_almost_all(database: str) -> None:
+    """The planner has statistics that know of no other stream."""
+    with closing(PostgresStorage(database)) as storage:
+        storage.store([an_entry("much")])
+    multiply(database, 20_000)
+    query(database, "ANALYZE")
+    read_before = rows_read(database)
+
+    with closing(PostgresStorage(database)) as storage:
+        storage.store([an_entry("new", stream="new")])
+        claims = storage.claim_many(NOW, Terms(owner="w", lease=LEASE, limit=2))
+    until(lambda: not others_on(database), 10, "the end of its connections")
+
+    assert [claim.email.message_id for claim in claims] == [id_of("much"), id_of("new")]
+    assert rows_read(database) - read_before < 100
+
+
 def store_and_deliver(database: str, name: str) -> None:
     """A message's way through the queue; at the end all is counted that it has read."""
     with closing(PostgresStorage(database)) as storage:
@@ -105,7 +122,7 @@ def store_and_deliver(database: str, name: str) -> None:
     until(lambda: not others_on(database), 10, "the end of its connections")
 
 
-def multiply_finished(database: str, times: int) -> None:
+def multiply(database: str, times: int) -> None:
     """So many more of the one message that is there, with its recipient."""
     for table, key in (("messages", "message_id"), ("recipients", None)):
         columns = [
