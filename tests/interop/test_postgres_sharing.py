@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -376,10 +377,14 @@ def test_a_newer_schema_that_does_not_is_refused(
 
 def test_an_older_schema_wants_the_upgrade(database: str, opened: Callable[[], PostgresStorage]) -> None:
     opened().upgrade()
-    query(database, "UPDATE mailstrom.schema SET version = version - 100")  # there was none before the first
+    query(database, "DROP TABLE mailstrom.blocks; DELETE FROM mailstrom.schema WHERE version > 2")
 
     with pytest.raises(ConfigError, match="mailstrom db upgrade"):
         opened().is_idle()
+
+    assert opened().upgrade() == 1
+    email, status = an_entry()
+    opened().store([(replace(email, content=b"x" * 1_000_000), status)])
 
 
 def test_two_schemas_are_two_queues(database: str, opened: Callable[[], PostgresStorage]) -> None:
