@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -15,9 +16,10 @@ import psycopg.rows
 import pytest
 
 from mailstrom import DuplicateMessage, IdempotencyConflict, MessageNotFound, SharedStorage
+from mailstrom.abc import Terms
 from mailstrom.errors import ConfigError, StorageError
 from mailstrom.storage.sqlite import SqliteStorage
-from mailstrom.testing.storage_kit import a_keyed, an_entry, id_of
+from mailstrom.testing.storage_kit import LEASE, NOW, a_keyed, an_entry, id_of
 from tests.interop.outbox_callers import Caller
 from tests.interop.outbox_desk import Desk, on_postgres, on_sqlite
 from tests.interop.outbox_kinds import KINDS, Kind
@@ -58,6 +60,20 @@ def test_commit_sends(desk: Desk, kind: Kind) -> None:
     desk.play(kind, story)
 
     assert (desk.sent(), desk.orders()) == ([id_of("one"), id_of("two")], 1)
+
+
+def test_a_large_content_is_stored_whole(desk: Desk, kind: Kind) -> None:
+    email, status = an_entry("large")
+    large = replace(email, content=bytes(range(256)) * 5000), status
+
+    async def story(caller: Caller, storage: SharedStorage) -> None:
+        await caller.insert(1)
+        await caller.send(storage, an_entry("one"), large)
+        await caller.commit()
+        claims = storage.claim_many(NOW, Terms(owner="one", lease=LEASE, limit=2))
+        assert [claim.email for claim in claims] == [an_entry("one")[0], large[0]]
+
+    desk.play(kind, story)
 
 
 def test_commit_sends_what_was_the_first_statement(desk: Desk, kind: Kind) -> None:
