@@ -124,6 +124,9 @@ FOUND_AT = {
     "deferrals_are_not_told": 7,
     "acceptance_is_not_told": 2,
     "events_are_told_in_the_wrong_order": 2,
+    "the_room_of_a_lane_never_shrinks": 78,
+    "a_lane_begins_with_all_its_room": 8,
+    "a_network_is_lost_at_once": 34,
 }
 
 NO_GAP = "nothing comes between mark and dot: storage calls take no time, and octets under way die with us"
@@ -177,6 +180,24 @@ KNOWN_MISSED = {
     "a_hold_is_forgotten_when_the_claim_ends": RARE,
     "a_cancel_denies_what_may_be_delivered": RARE,
     "what_is_held_never_expires": MADE,
+    "a_lane_has_all_its_room_after_one_success": MADE,
+    "one_failure_brings_a_lane_down": MADE,
+    "what_a_host_says_of_a_message_is_taken_for_trouble_of_the_host": MADE,
+    "all_ask_a_host_that_is_down_at_once": MADE,
+    "nobody_asks_a_host_that_is_down": MADE,
+    "an_answer_holds_for_what_falls_due_later": MADE,
+    "a_probe_never_ends": MADE,
+    "one_lane_that_is_down_stands_for_all": MADE,
+    "a_lane_that_was_down_never_opens": MADE,
+    "an_answer_without_a_visit_is_no_try": MADE,
+    "the_answer_of_another_pass_is_believed": MADE,
+    "one_destination_is_the_whole_network": MADE,
+    "dead_destinations_are_a_lost_network": MADE,
+    "a_lost_network_spends_tries": MADE,
+    "a_lost_network_never_ends": MADE,
+    "a_destination_is_spared_for_ever": MADE,
+    "what_rests_is_asked_again_once_a_day": MADE,
+    "what_rests_is_never_asked_again": MADE,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from .made_for_lanes import MADE_FOR_LANES
 from .plan import HOUR, MOVED, Act, DomainPlan, During, HostPlan, MailPlan, Plan
 from .planning import plan_for
 from .planted_bugs import KNOWN_MISSED, MADE, fails
@@ -77,6 +78,7 @@ STORIES: dict[str, Plan] = {
         QUIET, mails=(_mail(0, 10.0), _mail(1, 5000.0)), domains=_during(0.0, 1000.0, "NXDOMAIN")
     ),
     "a_dns_that_fails_denies_the_domain": replace(QUIET, domains=_during(0.0, 9000.0, "SERVFAIL")),
+    **MADE_FOR_LANES,
 }
 
 
