@@ -88,7 +88,7 @@ def a_lane_that_is_open_takes_more_than_one(case: Case, witness: Witness) -> Non
         return
     lane = witness.lane_of(case.recipient.address)
     for seen in witness.seen.values():
-        opened = [at for at, _, _ in _opened(witness, seen, lane)]
+        opened = seen.opened_at(witness.ips_of(lane))
         for told in seen.told_of(case.message_id, case.recipient.address):
             begins = [began_at(visit) for visit in told.visits if is_visit(visit)]
             if begins:
