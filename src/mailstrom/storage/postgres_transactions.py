@@ -36,7 +36,7 @@ _SETTINGS = "; ".join(
     f"SET LOCAL {setting}"
     for setting in ("idle_in_transaction_session_timeout TO '20s'", "lock_timeout TO '10s'", "jit TO off")
 )
-# Who writes names a few rows by their keys: without statistics a planner would read a table whole to join them.
+# Who writes names a few rows by their keys: without statistics a planner would read a table to join them.
 _BY_KEYS = "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off"
 _SYNCED = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_SETTINGS}; {_BY_KEYS}"
 _UNSYNCED = f"{_SYNCED}; SET LOCAL synchronous_commit TO off"
