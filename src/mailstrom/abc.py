@@ -1,6 +1,6 @@
 """Every seam of mailstrom. The docstrings are the contract, and each clause has a test.
 
-    Clock, Network, Resolver     what the engine reads the world through
+    Clock, Network, Resolver     what the engine reads the world through (abc_world.py)
     Storage                      six methods: all that a user's own storage needs
     SharedStorage                what the engine works with; `ExclusiveStorage` lifts a Storage to it
 
@@ -12,8 +12,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .abc_world import Clock, Network, Resolver, ResumptionError
 from .binding import AsyncBinding, Binding, no_binding
 from .event import Event
 from .message.prepared import ClaimedEmail, PreparedEmail, StoredEmail
@@ -39,12 +40,6 @@ from .records import (
     Waits,
 )
 
-if TYPE_CHECKING:
-    import asyncio
-    import ssl
-
-    from .route.mx import AddressAnswer, MxAnswer
-
 __all__ = [
     "CLAIM_LIMIT",
     "EVERYTHING",
@@ -66,6 +61,7 @@ __all__ = [
     "PreparedEmail",
     "Priority",
     "Resolver",
+    "ResumptionError",
     "Selection",
     "Settlement",
     "SharedStorage",
@@ -75,85 +71,6 @@ __all__ = [
     "Terms",
     "Trying",
 ]
-
-
-class Clock(ABC):
-    """Where time is read; nobody else does."""
-
-    @abstractmethod
-    def now(self) -> datetime:
-        """The wall clock: aware UTC. It may jump; only due times and records use it."""
-
-    @abstractmethod
-    def monotonic(self) -> float:
-        """Seconds that never go back. Timers use it; it agrees with the event loop's time."""
-
-
-class ResumptionError(OSError):
-    """A TLS handshake failed in which a kept session was offered; a new connection is offered none."""
-
-
-class Network(ABC):
-    """Where connections are made. Used in the worker's event loop only."""
-
-    @abstractmethod
-    async def connect(
-        self,
-        protocol_factory: Callable[[], asyncio.Protocol],
-        address: str,
-        port: int,
-        *,
-        source_address: str | None = None,
-    ) -> asyncio.Transport:
-        """A connected transport to an IP address, never a name.
-
-        Raises `OSError` (with its errno: ECONNREFUSED, ENETUNREACH, ...). No time limit of its
-        own: the caller cancels. A cancelled call leaves no socket behind.
-        """
-
-    @abstractmethod
-    async def start_tls(
-        self,
-        transport: asyncio.Transport,
-        protocol: asyncio.Protocol,
-        context: ssl.SSLContext,
-        *,
-        server_hostname: str | None,
-        timeout_secs: float,
-    ) -> asyncio.Transport:
-        """The same connection inside TLS; `protocol` hears nothing in clear from now on. Raises `OSError`."""
-
-    @abstractmethod
-    async def resolve_host(self, name: str) -> tuple[str, ...]:
-        """A relay's IP addresses by the system's resolver (hosts file included); raises `OSError`."""
-
-    @abstractmethod
-    async def own_fqdn(self) -> str:
-        """This host's full name as the system knows it; may take long, may have no dot."""
-
-    @abstractmethod
-    async def own_addresses(self) -> frozenset[str]:
-        """The IP addresses of this host's interfaces, as far as they can be known."""
-
-
-class Resolver(ABC):
-    """Where the DNS is asked. An answer is a value, also when it is "no" or "not now".
-
-    Calls may run at once; equal ones are coalesced and answers kept for their TTL. Names are A-labels
-    without a final dot, compared without case. A call ends in time whatever the name servers do.
-    """
-
-    @abstractmethod
-    async def mx(self, domain: str) -> MxAnswer:
-        """The MX records of `domain`, aliases followed."""
-
-    @abstractmethod
-    async def addresses(self, host: str) -> AddressAnswer:
-        """The A and AAAA records of `host`, aliases followed."""
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Ends what is under way; later calls are answered with "not now"."""
 
 
 class Storage(ABC):

@@ -8,11 +8,12 @@ import socket
 
 from ..config import Config
 from .contacts import Contacts
-from .delivery import SmtpCarrier, make_tools
+from .delivery import SmtpCarrier
 from .events import Tell
 from .job import Carrier, MakeCarrier
 from .local import LocalCarrier, Outbox, Write, file_writer, write_to_console
 from .redirect import Redirect
+from .tools import make_tools
 from .world import World
 
 _log = logging.getLogger("mailstrom")

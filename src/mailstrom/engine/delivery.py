@@ -16,52 +16,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
-from ..abc import InternalRecipientStatus, Resolver
-from ..config import Config, RelayConfig
+from ..abc import InternalRecipientStatus
+from ..config import RelayConfig
 from ..route.mx import Route, RouteFailure
 from ..schedule.verdict import Fault, FaultKind, Scope, Verdict, combine, judge_fault
-from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, TlsContext, open_session
+from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, open_session
 from ..status import Attempt, Phase, TlsUsed
 from .bounds import Bounds
-from .contacts import Began, Contact, Contacts
-from .events import Tell
+from .contacts import Began, Contact
 from .hops import TlsMode, demanded_tls, falls_back_to_clear, hop_to
 from .job import Job, Stopped
-from .known_hosts import KnownHosts
-from .lanes import Lanes
-from .pool import Pool
-from .redirect import Redirect
-from .routing import Router, router_for
-from .session_events import SessionEvents
 from .slot import Slot
+from .tools import Tools
 from .triage import DOT_LOST
 from .unvisited import settle_unvisited
-from .world import World
 
 SESSIONS_PER_TRY = 2  # Postfix: smtp_mx_session_limit
 
 _log = logging.getLogger("mailstrom")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What every delivery of one engine shares."""
-
-    config: Config
-    world: World
-    router: Router
-    lanes: Lanes
-    contacts: Contacts
-    pool: Pool
-    session_events: SessionEvents
-    known_hosts: KnownHosts
-    tls_context: TlsContext
-    helo_name: str
-    redirect: Redirect | None
-    resolver: Resolver | None
 
 
 class SmtpCarrier:
@@ -375,30 +350,3 @@ async def _settle_unrouted(
 
 def _no_host(route: Route) -> Verdict:
     raise AssertionError(f"a route without addresses: {route.lane}")
-
-
-async def make_tools(
-    config: Config, world: World, contacts: Contacts, helo_name: str, tell: Tell | None
-) -> Tools:
-    """The tools of a new engine, made in its loop; raises when there is no resolver."""
-    from ..net.tls import TlsContexts
-
-    delivery = config.delivery
-    ca_file = delivery.ca_file if isinstance(delivery, RelayConfig) else None
-    if isinstance(delivery, RelayConfig) and delivery.auth is not None:
-        contacts.lanes.send_one_ahead(delivery.route_key)
-    resolver = None if isinstance(delivery, RelayConfig) else world.make_resolver()
-    return Tools(
-        config=config,
-        world=world,
-        router=router_for(config, world, resolver, helo_name),
-        lanes=contacts.lanes,
-        contacts=contacts,
-        pool=Pool(config),
-        session_events=SessionEvents(world.clock, tell),
-        known_hosts=KnownHosts(),
-        tls_context=TlsContexts(ca_file, world.clock.monotonic),
-        helo_name=helo_name,
-        redirect=Redirect.of(config),
-        resolver=resolver,
-    )

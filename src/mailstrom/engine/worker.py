@@ -76,7 +76,8 @@ class Engine:
         self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
         self._lanes = self._make_lanes(owner)
-        self._contacts = self._make_contacts()
+        is_relayed = isinstance(config.delivery, RelayConfig)
+        self._contacts = Contacts(self._lanes, world.clock, self._network_changed, is_relayed=is_relayed)
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
         self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
         self._marker = Marker(storage, self._calls)
@@ -87,14 +88,9 @@ class Engine:
         self._claimer = self._make_claimer(owner)
 
     def _make_lanes(self, owner: str) -> Lanes:
-        config, clock = self._config, self._world.clock
-        most = config.max_sessions_per_lane
-        quotas = quotas_for(config, self._storage, self._calls, clock, owner, self.wake)
+        config, most = self._config, self._config.max_sessions_per_lane
+        quotas = quotas_for(config, self._storage, self._calls, self._world.clock, owner, self.wake)
         return Lanes(most, self.wake, initial=INITIAL if config.mode == "live" else most, quotas=quotas)
-
-    def _make_contacts(self) -> Contacts:
-        is_relayed = isinstance(self._config.delivery, RelayConfig)
-        return Contacts(self._lanes, self._world.clock, self._network_changed, is_relayed=is_relayed)
 
     def _make_claimer(self, owner: str) -> Claimer:
         return Claimer(
