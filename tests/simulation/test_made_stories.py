@@ -69,6 +69,14 @@ STORIES: dict[str, Plan] = {
         mails=(_mail(0, 10.0),),
         acts=(Act(at=2000.0, what="release"),),
     ),
+    # it dies between the yes of the host and the arrival of that
+    "only_the_first_recipient_is_marked": replace(
+        QUIET,
+        hosts=(replace(FIRST, latency_secs=0.3, slow=(("content", 5.0),)),),
+        domains=(replace(DOMAIN, mx=(FIRST.name,)),),
+        mails=(replace(_mail(0, 10.0), to=("m0r0@d0.example", "m0r1@d0.example")),),
+        acts=(Act(at=17.5, what="kill"),),
+    ),
     "who_is_deferred_is_not_told_the_reply": GREYLISTED,
     "the_reply_is_put_in_other_words": GREYLISTED,
     "answers_of_the_dns_are_kept_for_ever": replace(
