@@ -58,8 +58,10 @@ from mailstrom import (
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REPLY = Reply(code=550, enhanced=EnhancedCode(5, 1, 1), text="No such user")
 OPTIONS = dict.fromkeys(
-    ("recipients", "return_path", "send_at", "expires_at", "idempotency_key", "metadata")
-    + ("stream", "priority")
+    [
+        *("recipients", "return_path", "send_at", "expires_at", "idempotency_key", "metadata"),
+        *("stream", "priority"),
+    ]
 )
 
 
