@@ -166,6 +166,8 @@ class Session:
         except BaseException:
             self.abort()
             raise
+        finally:
+            self._read_content = None
         duration_secs = asyncio.get_running_loop().time() - began_at
         ordered = {recipient: verdicts[recipient] for recipient in recipients if recipient in verdicts}
         left = tuple(recipient for recipient in recipients if recipient not in verdicts)
