@@ -98,7 +98,7 @@ class ReplyParser:
 
     def _next(self) -> ParsedReply | None:
         while (line := self._line()) is not None:
-            if self._code is None and len(line) <= REMEMBERED_LENGTH and line[3:4] == b" ":
+            if self._code is None and _is_said_often(line):
                 return _whole_reply(line)
             code, is_last, text = parse_line(line)
             if self._code not in (None, code):
@@ -131,6 +131,14 @@ class ReplyParser:
         parsed = _parsed(code, self._lines)
         self._code, self._lines, self._size = None, [], 0
         return parsed
+
+
+def _is_said_often(line: bytes) -> bool:
+    """One short line, and no number in it but the codes: what names a message or a client comes once."""
+    if len(line) > REMEMBERED_LENGTH or line[3:4] != b" ":
+        return False
+    text = line[9:]
+    return text.translate(None, b"0123456789") == text
 
 
 @lru_cache(maxsize=REMEMBERED)
