@@ -382,7 +382,7 @@ def test_an_older_schema_wants_the_upgrade(database: str, opened: Callable[[], P
     with pytest.raises(ConfigError, match="mailstrom db upgrade"):
         opened().is_idle()
 
-    assert opened().upgrade() == 1
+    assert opened().upgrade() == 2
     email, status = an_entry()
     opened().store([(replace(email, content=b"x" * 1_000_000), status)])
 

@@ -14,6 +14,7 @@ from mailstrom.engine.job import Job
 from mailstrom.engine.lanes import Lanes
 from mailstrom.engine.leases import Leases
 from mailstrom.engine.recorder import Recorder
+from mailstrom.engine.runtime import Runtime
 from mailstrom.engine.worker import CLAIMS_AT_ONCE, Engine
 
 from . import replaces
@@ -40,7 +41,7 @@ def the_session_limit_is_ignored(right: Any, self: Any) -> int:
     return 0 if self._asked.takes_nothing.is_set() or is_stuck else CLAIMS_AT_ONCE
 
 
-@replaces(Engine, "pause")
+@replaces(Runtime, "pause")
 def a_pause_is_ignored(right: Any, self: Any) -> None:
     pass
 
