@@ -162,6 +162,8 @@ def _place(visit: Visit | None) -> str:
         return ", by another worker or one that is gone"
     if visit.is_settling:
         return ": its result is being recorded"
+    if visit.is_waiting:
+        return ", as soon as its lane has a place"
     if visit.host is None:
         return ": where it goes is being looked up"
     where = f"{visit.host} [{visit.ip}]"

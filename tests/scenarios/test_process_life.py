@@ -63,11 +63,11 @@ def ends_while(server: SmtpServer, wait: str) -> subprocess.CompletedProcess[str
 
 UNTIL_ASKED = """
     import time
-    while not m._life._tenure.runtime._engine or not m._life._tenure.runtime._engine._jobs: time.sleep(0.001)
+    while not m._life._tenure.runtime._engine or not m._life._tenure.runtime._engine._in_hand.jobs: time.sleep(0.001)
     {more}
 """
 UNTIL_DOT = UNTIL_ASKED.format(
-    more="while not [j for j, _ in m._life._tenure.runtime._engine._jobs.values() if j.awaiting_dot]: pass"
+    more="while not [j for j in m._life._tenure.runtime._engine._in_hand.jobs if j.awaiting_dot]: pass"
 )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..abc import Claim, Clock, SharedStorage, Terms
-from ..records import Waits
+from ..abc import Claim, SharedStorage, Terms
+from ..config import Config
+from ..schedule.retry import waits_after_death
 from .hand_over import HandOver
 from .job import Granted
 from .lanes import Lanes
 from .patience import PatientCalls
+from .world import World
 
 CONTENT_LIMIT = 128 * 1024  # octets in memory with each claim; more are read while they are sent
 OTHERS_CLAIM_SECS = 0.05  # what looks due and cannot be had is being claimed by another process
@@ -21,37 +23,34 @@ OTHERS_CLAIM_SECS = 0.05  # what looks due and cannot be had is being claimed by
 class Claimer:
     """The worker's way to its work. Used in the worker's loop only.
 
-    What is granted while the worker is cut off goes to `hand_over`; nothing is asked any more
-    once `unless` is set.
+    `owner` claims. What is granted while the worker is cut off goes to `hand_over`; nothing is asked any
+    more once an `unless` is set.
     """
 
     def __init__(
         self,
+        config: Config,
         storage: SharedStorage,
         calls: PatientCalls,
-        clock: Clock,
+        world: World,
         lanes: Lanes,
         hand_over: HandOver,
-        *,
         owner: str,
-        lease: timedelta,
-        backoff: Callable[[], Waits],
-        unless: asyncio.Event,
     ) -> None:
+        self._policy = config.retry_policy
+        self._lease = timedelta(seconds=config.lease_secs)
         self._storage = storage
         self._calls = calls
-        self._clock = clock
+        self._clock = world.clock
+        self._chance = world.chance
         self._lanes = lanes
         self._hand_over = hand_over
         self._owner = owner
-        self._lease = lease
-        self._backoff = backoff
-        self._unless = unless
         self._in_vain_secs = OTHERS_CLAIM_SECS
 
-    async def claim(self, limit: int) -> Sequence[Granted]:
+    async def claim(self, limit: int, *, unless: asyncio.Event) -> Sequence[Granted]:
         """The next due work, however long the storage fails before; (): there is none to be taken now."""
-        return await self._claim(self._calls.read(self._ask, limit, unless=self._unless))
+        return await self._claim(self._calls.read(self._ask, limit, unless=unless))
 
     async def claim_once(self) -> Sequence[Granted]:
         """One claim, but raises what the storage raises."""
@@ -62,12 +61,12 @@ class Claimer:
         octets: bytes | None = await self._calls.once(self._storage.read_content, claim, start)
         return octets
 
-    async def secs_until_due(self) -> float | None:
+    async def secs_until_due(self, *, unless: asyncio.Event) -> float | None:
         """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
         self._lanes.admit_probes(monotonic)
         due = await self._calls.read(
-            self._storage.next_due, now, self._lanes.closed_keys, unless=self._unless
+            self._storage.next_due, now, self._lanes.closed_keys, unless=unless
         )
         delays = [] if due is None else [max((due - now).total_seconds(), 0.0)]
         if (probe := self._lanes.next_probe(monotonic)) is not None:
@@ -114,7 +113,7 @@ class Claimer:
             limit=limit,
             skip=self._lanes.closed_keys,
             admits=self._lanes.admits,
-            backoff=self._backoff,
+            backoff=lambda: waits_after_death(self._policy, self._chance.random()),
             content_limit=CONTENT_LIMIT,
         )
         claims = self._storage.claim_many(self._clock.now(), terms)

@@ -60,6 +60,7 @@ class Visit:
     host: str | None = None  # None: not known yet
     ip: str | None = None
     phase: Phase | None = None  # of an open session
+    is_waiting: bool = False  # for a place in its lane
     is_settling: bool = False  # its result is on its way into the storage
 
 

@@ -44,7 +44,6 @@ class Job:
         granted: Granted,
         *,
         lease_secs: float,
-        slot: Slot,
         chance: float,
         now: Callable[[], float],
         read_content: Callable[[Claim, int], Awaitable[bytes | None]],
@@ -56,7 +55,8 @@ class Job:
         self.begun = False
         self.stopped = False
         self.goes_last = False  # where it is given back: behind what else is due in its lane
-        self.slot: Slot | None = slot
+        self.leaves_more = False  # than was settled as completed: something is due again
+        self.slot: Slot | None = None  # while it is tried
         self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
         self.awaiting_dot: frozenset[str] = frozenset()
@@ -81,7 +81,7 @@ class Job:
         """Where it is being tried."""
         hop, session = self._hop, self._session
         if hop is None:
-            return Visit(is_settling=bool(self.settling))
+            return Visit(is_waiting=not self.begun, is_settling=bool(self.settling))
         phase = None if session is None else session.phase
         return Visit(host=hop.host, ip=hop.ip, phase=phase, is_settling=bool(self.settling))
 
@@ -99,6 +99,7 @@ class Job:
         Not so where the lease may be over: what is sent would be claimed again before it is recorded.
         """
         self.settling, self.kept = outcomes, kept
+        self.leaves_more |= not all(outcome.result.completed for outcome in outcomes)
         if len(outcomes) == len(self.open) and self._holds_lease():
             self.leave_lane()
 

@@ -7,6 +7,7 @@ full or held lane are named to the storage, which passes them over: their mail w
 queue, not in a task.
 
     in its pace    room for a few, more with each success                            pace.py, paces.py
+    ahead of it    claims wait for a place where it sends fast                   ahead.py
     down           nobody answers there: one asks, its answer holds for others       down.py
     held           its host refuses our credentials: closed, then one asks
     resting        nobody at all could be reached: closed, then one asks             reach.py
@@ -23,6 +24,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import TypeVar
 
+from .ahead import Ahead
 from .down import Down
 from .gates import DownGate, LaneGate
 from .pace import INITIAL
@@ -45,7 +47,7 @@ class Lanes:
     """The slots of each lane. Used in the worker's loop only.
 
     `opened` is called when a lane takes more than before. `initial`: how many deliveries a lane takes
-    at first. `quotas`: the limits of single destinations.
+    at first. `quotas`: the limits of single destinations. `ahead`: who waits for a place, if anybody may.
     """
 
     def __init__(
@@ -55,23 +57,21 @@ class Lanes:
         *,
         initial: int = INITIAL,
         quotas: Quotas | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._opened = opened
         self.quotas = quotas or Quotas()
+        self.ahead = ahead or Ahead(lambda: 0.0, per_place=0)
         self._paces = Paces(per_lane, initial)
         self._lane_of: dict[str, str] = {}
         self._keys_of: dict[str, set[str]] = {}
         self._busy: Counter[str] = Counter()
+        self.busy = 0  # slots that are taken, in all lanes
         self._held_until: dict[str, float] = {}
         self._resting_until: dict[str, float] = {}
         self._admitting: set[str] = set()  # held and resting lanes that wait for the one to go first
         self._tidied_at = 0.0
         self.closed_keys: AbstractSet[str] = _ClosedKeys(self)  # of lanes that take no more work now
-
-    @property
-    def busy(self) -> int:
-        """Slots that are taken, in all lanes."""
-        return self._busy.total()
 
     def enter(self, route_key: str, due_at: datetime | None = None) -> Slot:
         """A slot for a claim with this key, which fell due then."""
@@ -94,9 +94,20 @@ class Lanes:
         self._go(slot, lane)
         return True
 
-    def leave(self, slot: Slot) -> None:
-        """Gives the slot back."""
+    def leave(self, slot: Slot) -> bool:
+        """Gives the slot back; False where the lane takes no more claims all the same."""
+        lane, is_bound = slot.lane, slot.bounds is not None
+        self.ahead.sent(lane)
         self._remove(slot)
+        return is_bound or self._is_special(lane) or self._room_of_hosts(lane, slot.route_key) > 0
+
+    def lane_of(self, route_key: str) -> str:
+        """The lane to which the key leads, as far as is known."""
+        return self._lane(route_key)
+
+    def has_place(self, lane: str) -> bool:
+        """Whoever waits for this lane may begin: there is a place, or `move` tells what to do instead."""
+        return self._is_special(lane) or self._busy[lane] < self._paces.room(lane)
 
     def stray(self, slot: Slot) -> None:
         """Where its key leads is not known now: the slot counts in the key's own lane."""
@@ -215,6 +226,7 @@ class Lanes:
     def _tidy(self, now: float) -> None:
         """What is old is not believed any more."""
         self._paces.forget_unused(now, self._busy)
+        self.ahead.forget_unused(self._busy)
         self.quotas.forget_idle()
         for lane, down in self._paces.all_down():
             down.forget_answer(now)
@@ -242,8 +254,16 @@ class Lanes:
     def _room_of_hosts(self, lane: str, route_key: str) -> int:
         if lane in self._held_until or lane in self._resting_until:
             return int(lane in self._admitting)
-        down = self._paces.down(lane)
-        return self._paces.room(lane) - self._busy[lane] if down is None else down.room(route_key)
+        if (down := self._paces.down(lane)) is not None:
+            return down.room(route_key)
+        places = self._paces.room(lane)
+        free = places - self._busy[lane]
+        return free if self.quotas.bind(route_key, lane) else self.ahead.room(lane, places, free)
+
+    def _is_special(self, lane: str) -> bool:
+        """Its places are not those of its pace."""
+        is_closed = lane in self._held_until or lane in self._resting_until
+        return is_closed or self._paces.down(lane) is not None
 
     def _closed_keys_of(self, lane: str) -> Iterator[str]:
         keys = list(self._keys_of.get(lane, ()))
@@ -259,6 +279,7 @@ class Lanes:
             self.quotas.enters(slot)
 
     def _add(self, lane: str) -> None:
+        self.busy += 1
         self._busy[lane] += 1
         self._admitting.discard(lane)
 
@@ -267,6 +288,7 @@ class Lanes:
         if (down := self._paces.down(lane)) is not None:
             down.leaves(slot)
         self.quotas.leaves(slot)
+        self.busy -= 1
         self._busy[lane] -= 1
         if not self._busy[lane]:
             del self._busy[lane]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from ..abc import Clock, SharedStorage
 from ..status import printable
+from .in_hand import InHand
 from .job import Job
 from .patience import PatientCalls
 
@@ -18,33 +19,28 @@ _log = logging.getLogger("mailstrom")
 
 
 class Leases:
-    """Prolongs the leases of the jobs in hand. Used in the worker's loop only.
-
-    `at_work` is set while there are any.
-    """
+    """Prolongs the leases of the jobs in hand. Used in the worker's loop only."""
 
     def __init__(
         self,
         storage: SharedStorage,
         calls: PatientCalls,
         clock: Clock,
-        lease: timedelta,
-        in_hand: Callable[[], Sequence[Job]],
-        at_work: asyncio.Event,
+        lease_secs: float,
+        in_hand: InHand,
     ) -> None:
         self._storage = storage
         self._calls = calls
         self._clock = clock
-        self._lease = lease
+        self._lease = timedelta(seconds=lease_secs)
         self._in_hand = in_hand
-        self._at_work = at_work
 
     async def run(self) -> None:
         """Now and then, until it is cancelled."""
         while True:
-            await self._at_work.wait()
+            await self._in_hand.is_some.wait()
             await asyncio.sleep(self._lease.total_seconds() / HEARTBEATS)
-            if jobs := self._in_hand():
+            if jobs := self._in_hand.jobs:
                 await self._renew(jobs)
 
     async def _renew(self, jobs: Sequence[Job]) -> None:

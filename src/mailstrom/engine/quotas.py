@@ -65,6 +65,10 @@ class Quotas:
         """How many claims more with this key may come to the lane."""
         return min((limit.room for limit in self._of(route_key, lane)), default=ANY_NUMBER)
 
+    def bind(self, route_key: str, lane: str) -> bool:
+        """Some limit holds for this key in the lane."""
+        return self._bounds(route_key, lane) is not None
+
     def admits(self, route_key: str, lane: str, before: Iterable[tuple[str, str]]) -> bool:
         """One more may come beside those that come with the keys before it, to their lanes."""
         limits = self._of(route_key, lane)

@@ -1,7 +1,7 @@
 """The worker's loop: claim what is due, try it, settle what came of it.
 
     storage ──claim──► Job ──carry──► hosts       claimer.py, leases.py
-       ▲                │
+       ▲                │                           ahead.py, in_hand.py
        └────settle──────┘                         marker.py, recorder.py, committer.py; hand_over.py
 
 One `Engine` runs in one event loop. Its public methods are called in that loop; the facade
@@ -14,12 +14,14 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from ..abc import Claim, SharedStorage
 from ..config import Config, RelayConfig
-from ..schedule.retry import longest_wait, waits_after_death
+from ..schedule.retry import longest_wait
 from ..status import WorkerStatus
+from .ahead import Ahead
 from .announce import Announcer
 from .asked import Asked
 from .claimer import Claimer
@@ -29,6 +31,7 @@ from .events import Board, Tell
 from .gates import Gates
 from .hand_over import HandOver
 from .housekeeping import Housekeeping
+from .in_hand import InHand
 from .job import Carrier, Granted, Job, MakeCarrier
 from .lanes import Lanes
 from .leases import Leases
@@ -63,47 +66,41 @@ class Engine:
     ) -> None:
         self.status = WorkerStatus.NOT_STARTED
         self._config = config
-        self._policy = config.retry_policy
         self._storage = storage
         self._world = world
         self._make_carrier = make_carrier
         self._board = board
         self._asked = Asked()
         self._wake = asyncio.Event()
-        self._at_work = asyncio.Event()
+        self._is_full = False  # no claim could be made when that was asked last
         self._serving = False
         self._main: asyncio.Task[Any] | None = None
-        self._jobs: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._calls = PatientCalls(world.run_storage, self._in_trouble, self._recovered)
         self._lanes = self._make_lanes(owner)
         is_relayed = isinstance(config.delivery, RelayConfig)
         self._contacts = Contacts(self._lanes, world.clock, self._network_changed, is_relayed=is_relayed)
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
-        self._committer = Committer(storage, self._calls, world.clock, self.wake, tell)
+        self._committer = Committer(storage, self._calls, world.clock, self._committed, tell)
         self._marker = Marker(storage, self._calls)
         self._recorder = Recorder(
-            self._policy, storage, world.clock, self._calls, self._committer, self._announcer
+            config.retry_policy, storage, world.clock, self._calls, self._committer, self._announcer
         )
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)
-        self._claimer = self._make_claimer(owner)
+        self._claimer = Claimer(config, storage, self._calls, world, self._lanes, self._hand_over, owner)
+        self._in_hand = InHand(
+            self._lanes,
+            max_sessions=config.max_sessions,
+            may_begin=lambda: not (self._asked.is_closed or self._committer.is_stuck),
+            ended=self._end_job,
+        )
+        self._leases = Leases(storage, self._calls, world.clock, config.lease_secs, self._in_hand)
 
     def _make_lanes(self, owner: str) -> Lanes:
         config, most = self._config, self._config.max_sessions_per_lane
         quotas = quotas_for(config, self._storage, self._calls, self._world.clock, owner, self.wake)
-        return Lanes(most, self.wake, initial=INITIAL if config.mode == "live" else most, quotas=quotas)
-
-    def _make_claimer(self, owner: str) -> Claimer:
-        return Claimer(
-            self._storage,
-            self._calls,
-            self._world.clock,
-            self._lanes,
-            self._hand_over,
-            owner=owner,
-            lease=timedelta(seconds=self._config.lease_secs),
-            backoff=lambda: waits_after_death(self._policy, self._world.chance.random()),
-            unless=self._asked.takes_nothing,
-        )
+        initial = INITIAL if config.mode == "live" else most
+        ahead = Ahead(self._world.clock.monotonic)
+        return Lanes(most, self.wake, initial=initial, quotas=quotas, ahead=ahead)
 
     # --- called by the facade, in the loop
 
@@ -129,7 +126,7 @@ class Engine:
     def gates(self, message_id: str, route_keys: Collection[str]) -> Gates:
         """What may hold this message up, and how far its tries have come."""
         asked, now = self._asked, self._world.clock.monotonic()
-        of_it = [job for job in self._in_hand() if job.claim.email.message_id == message_id]
+        of_it = [job for job in self._in_hand.jobs if job.claim.email.message_id == message_id]
         lanes = {key: self._lanes.gate(key, now) for key in route_keys}
         return Gates(
             status=self.status,
@@ -151,10 +148,7 @@ class Engine:
     def abort_before_dot(self) -> None:
         """Gives up every delivery that has not sent its final dot; waits for the other replies."""
         self._asked.take_due = False
-        for job, task in list(self._jobs.values()):
-            job.stop()
-            if job.may_be_cut_off:
-                task.cancel()
+        self._in_hand.stop()
         self._end()
 
     def abort(self) -> None:
@@ -222,6 +216,8 @@ class Engine:
             try:
                 await self._work_off(carrier)
             finally:
+                for claim in self._in_hand.take_waiting():
+                    self._hand_over.add_claim(claim)
                 # a task of its own: time limits do not work well in one that was cancelled
                 await asyncio.ensure_future(self._hand_over.run())
                 for task in recording:
@@ -229,49 +225,46 @@ class Engine:
 
     async def _work_off(self, carrier: Carrier) -> None:
         async with asyncio.TaskGroup() as group:
-            beside = (self._leases(), self._housekeeping(), self._lanes.quotas)
+            beside = (self._leases, self._housekeeping(), self._lanes.quotas)
             tasks = [group.create_task(each.run()) for each in beside]
-            while True:
-                self._wake.clear()
-                await self._claim_due(group, carrier)
-                if self._asked.stopping and not self._jobs and not self._wake.is_set():
-                    break  # nothing has ended, and made room, since it was asked for work
-                await self._sleep()
+            with self._in_hand.beginning(group, partial(self._work, carrier)):
+                while True:
+                    self._wake.clear()
+                    await self._claim_due()
+                    if self._asked.stopping and not self._in_hand and not self._wake.is_set():
+                        break  # nothing has ended, and made room, since it was asked for work
+                    await self._sleep()
             for task in tasks:
                 task.cancel()
-
-    def _leases(self) -> Leases:
-        lease = timedelta(seconds=self._config.lease_secs)
-        return Leases(self._storage, self._calls, self._world.clock, lease, self._in_hand, self._at_work)
-
-    def _in_hand(self) -> list[Job]:
-        return [job for job, _ in self._jobs.values()]
 
     def _housekeeping(self) -> Housekeeping:
         return Housekeeping(
             self._storage,
             self._calls,
             self._world.clock,
-            longest_wait(self._policy),
-            is_busy=lambda: bool(self._jobs),
+            longest_wait(self._config.retry_policy),
+            is_busy=self._in_hand.is_some.is_set,
             found_work=self.wake,
         )
 
-    async def _claim_due(self, group: asyncio.TaskGroup, carrier: Carrier) -> None:
+    async def _claim_due(self) -> None:
         """Claims until nothing is due that we may take, or there is no room."""
+        if self._asked.is_closed:
+            await self._give_back(self._in_hand.take_waiting())
+        self._in_hand.begin_waiting()
         while (room := self._room()) > 0:
             granted = await self._claim(room)
             if self._asked.is_closed:  # since we asked
                 await self._give_back([each.claim for each in granted])
                 return
             for each in granted:
-                self._begin(each, group, carrier)
+                self._begin(each)
             if len(granted) < room:
                 return
 
     async def _claim(self, limit: int) -> Sequence[Granted]:
         if not self._committer.is_stuck:
-            return await self._claimer.claim(limit)
+            return await self._claimer.claim(limit, unless=self._asked.takes_nothing)
         try:
             return await self._claimer.claim_once()
         except Exception:
@@ -289,17 +282,18 @@ class Engine:
 
     def _room(self) -> int:
         """How many claims may be made now."""
-        if self._asked.is_closed or (self._committer.is_stuck and not self._committer.admits_one):
-            return 0
-        limit = self._config.max_sessions
-        return min(CLAIMS_AT_ONCE, limit - self._lanes.busy, limit + RECORDED_AT_ONCE - len(self._jobs))
+        room, limit = 0, self._config.max_sessions
+        if not self._asked.is_closed and (not self._committer.is_stuck or self._committer.admits_one):
+            unrecorded = RECORDED_AT_ONCE - len(self._in_hand)
+            room = min(CLAIMS_AT_ONCE, limit - self._lanes.busy, limit + unrecorded)
+        self._is_full = room <= 0
+        return room
 
-    def _begin(self, granted: Granted, group: asyncio.TaskGroup, carrier: Carrier) -> None:
+    def _begin(self, granted: Granted) -> None:
         self._committer.admits_one = False
         job = Job(
             granted,
             lease_secs=self._config.lease_secs,
-            slot=self._lanes.enter(granted.claim.route_key, granted.claim.recipients[0].due_at),
             chance=self._world.chance.random(),
             now=self._world.clock.monotonic,
             read_content=self._claimer.read_content,
@@ -307,10 +301,7 @@ class Engine:
             settle=self._recorder.passed,
             delivered=self._leave_lane,
         )
-        task = group.create_task(self._work(job, carrier))
-        self._jobs[id(job)] = (job, task)
-        self._at_work.set()
-        task.add_done_callback(lambda _: self._end_job(job))
+        self._in_hand.take(job)
 
     async def _sleep(self) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
@@ -327,28 +318,37 @@ class Engine:
                 return
 
     async def _until_due(self) -> float | None:
-        return await self._claimer.secs_until_due() if self._room() > 0 else None
+        if self._room() <= 0:
+            return None
+        return await self._claimer.secs_until_due(unless=self._asked.takes_nothing)
 
     # --- one claim
 
     def _end_job(self, job: Job) -> None:
         if not job.begun:
             self._cut_off(job)  # cancelled before its first step: nothing in it ever ran
-        del self._jobs[id(job)]
-        if not self._jobs:
-            self._at_work.clear()
-            self._board.at_rest()
+        self._in_hand.end(job)
         job.leave_lane()
-        self._wake.set()
+        if not self._in_hand:
+            self._board.at_rest()
+        if self._is_full or not self._in_hand or job.open or job.leaves_more:
+            self._wake.set()
 
     def _leave_lane(self, slot: Slot) -> None:
-        self._lanes.leave(slot)
-        self._wake.set()
+        takes_more = self._lanes.leave(slot)
+        self._in_hand.begin_waiting(slot.lane)
+        if takes_more or self._is_full:
+            self._wake.set()
 
-    async def _work(self, job: Job, carrier: Carrier) -> None:
+    def _committed(self) -> None:
+        self._in_hand.begin_waiting()  # none may while a result cannot be recorded
+        if self._is_full:
+            self._wake.set()
+
+    async def _work(self, carrier: Carrier, job: Job) -> None:
         job.begun = True
         try:
-            await self._try(job, carrier)
+            await self._try(carrier, job)
         except asyncio.CancelledError:
             self._cut_off(job)
             if not self._asked.stopping:
@@ -357,9 +357,9 @@ class Engine:
             _log.exception("an internal error ended the try of message %s", job.claim.email.message_id)
             await self._recorder.crashed(job)
 
-    async def _try(self, job: Job, carrier: Carrier) -> None:
+    async def _try(self, carrier: Carrier, job: Job) -> None:
         now = self._world.clock.now()
-        found = sort_out(job.claim, self._policy, self._config.allow_domains, now)
+        found = sort_out(job.claim, self._config.retry_policy, self._config.allow_domains, now)
         if found.settled:
             await self._recorder.settle(job, found.settled)
         if found.to_try and (job.stopped or not await carrier.carry(job, found.to_try)):

@@ -52,8 +52,8 @@ def a_pause_never_ends(right: Any, self: Any) -> None:
 
 
 @replaces(Claimer, "secs_until_due")
-async def the_next_due_time_comes_too_late(right: Any, self: Any) -> float | None:
-    secs = await right(self)
+async def the_next_due_time_comes_too_late(right: Any, self: Any, **named: Any) -> float | None:
+    secs = await right(self, **named)
     return secs if not secs else secs + 3600.0
 
 

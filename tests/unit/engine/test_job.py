@@ -53,10 +53,9 @@ def a_job(
         return
 
     claim = a_claim(clock, to)
-    return Job(
+    job = Job(
         Granted(claim=claim, asked_at=clock.monotonic()),
         lease_secs=LEASE_SECS,
-        slot=Slot(claim.route_key, claim.route_key),
         chance=0.0,
         now=clock.monotonic,
         read_content=read_content,
@@ -64,6 +63,8 @@ def a_job(
         settle=settle,
         delivered=left,
     )
+    job.slot = Slot(claim.route_key, claim.route_key)
+    return job
 
 
 def may_send_dot(mark_secs: float, marking: Callable[[Job, Claim], None] = lambda *_: None) -> bool:
