@@ -24,8 +24,9 @@ class Pool:
         self._max_age_secs = config.max_session_age_secs
         self._max_messages = config.max_messages_per_session
         self._max_sessions = config.max_sessions
-        self._idle: defaultdict[str, dict[Session, asyncio.TimerHandle]] = defaultdict(dict)
+        self._idle: defaultdict[str, dict[Session, float]] = defaultdict(dict)  # and until when
         self._lane_of: dict[Session, str] = {}  # of each idle session, the longest idle first
+        self._timer: asyncio.TimerHandle | None = None  # one for all: most sessions are idle for no time
         self._capped: dict[Session, str] = {}  # which limit counts it; the longest idle first
         self._ending: dict[asyncio.Task[None], str | None] = {}
 
@@ -47,8 +48,11 @@ class Pool:
             return
         # so long is a place kept that is not in use: quotas.py
         secs = self._idle_secs if bounds.cap is None else min(self._idle_secs, RENEW_SECS)
-        self._idle[lane][session] = asyncio.get_running_loop().call_later(secs, self._retire, session)
+        loop = asyncio.get_running_loop()
+        until = self._idle[lane][session] = loop.time() + secs
         self._lane_of[session] = lane
+        if self._timer is None or self._timer.when() > until:
+            self._wake_at(until)
         if bounds.cap is not None:
             self._capped[session] = bounds.cap.name
 
@@ -72,6 +76,7 @@ class Pool:
 
     async def close(self) -> None:
         """Ends all of them, politely; a cancelled close aborts them."""
+        self._forget_timer()
         for session in list(self._lane_of):
             self._retire(session)
         if self._ending:
@@ -79,6 +84,7 @@ class Pool:
 
     async def abort(self) -> None:
         """Ends all of them at once."""
+        self._forget_timer()
         for session in list(self._lane_of):
             self._remove(session)
             session.abort()
@@ -105,9 +111,27 @@ class Pool:
         self._remove(session)
         self._end(session, cap_name)
 
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake_at(self, when: float) -> None:
+        self._forget_timer()
+        self._timer = asyncio.get_running_loop().call_at(when, self._retire_due)
+
+    def _retire_due(self) -> None:
+        """Ends those that were idle for long enough."""
+        now, self._timer = asyncio.get_running_loop().time(), None
+        until = {session: until for idle in self._idle.values() for session, until in idle.items()}
+        for session in [each for each in self._lane_of if until[each] <= now]:
+            self._retire(session)
+        if left := [until[each] for each in self._lane_of]:
+            self._wake_at(min(left))
+
     def _remove(self, session: Session) -> None:
         self._capped.pop(session, None)
         lane = self._lane_of.pop(session)
-        self._idle[lane].pop(session).cancel()
+        del self._idle[lane][session]
         if not self._idle[lane]:
             del self._idle[lane]
