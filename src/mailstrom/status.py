@@ -155,7 +155,8 @@ class Reply:
         return self.code >= 500
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in (self.code, self.enhanced, self.text) if part)
+        codes = f"{self.code} {self.enhanced}" if self.enhanced else str(self.code)
+        return f"{codes} {self.text}" if self.text else codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,7 +358,10 @@ def printable(text: str, limit: int = REPLY_TEXT_LIMIT) -> str:
     Peers and users may send anything: line breaks, terminal escapes, lone surrogates, NUL.
     What is not printable becomes `?`, runs of blanks and line ends one space.
     """
-    cleaned = re.sub(r"[^\x20-\x7e]", "?", re.sub(r"[ \t\r\n]+", " ", text)).strip()
+    if text.isascii() and text.isprintable() and "  " not in text:  # as nearly all is
+        cleaned = text.strip()
+    else:
+        cleaned = re.sub(r"[^\x20-\x7e]", "?", re.sub(r"[ \t\r\n]+", " ", text)).strip()
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 3] + "..."
 
 

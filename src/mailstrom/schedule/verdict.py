@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum, unique
+from functools import lru_cache
 from typing import Literal
 
 from mailstrom.status import Cause, EnhancedCode, Phase, Reply
@@ -112,6 +113,7 @@ AUTH_RETRY_AFTER = timedelta(minutes=15)  # one probe of a relay that refuses ou
 LEASE_RETRY_AFTER = timedelta(seconds=5)  # the host had no part in it: no need to spare it
 
 
+@lru_cache(maxsize=256)  # hosts use few codes
 def read_reply(phase: Phase, code: int) -> Meaning:
     """What a reply code means in a phase: its first digit decides (RFC 5321 section 4.3.2)."""
     kind = code // 100

@@ -16,6 +16,7 @@ COMMAND_LIMIT = 512  # RFC 5321 4.5.3.1.4: octets of a command line with CRLF, b
 
 # C0, DEL, C1, and the line and paragraph separators; lone surrogates cannot be encoded
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PLAIN = re.compile(f"[!#-;=?-~]{{0,{COMMAND_LIMIT}}}")  # nearly all addresses: nothing to be looked at twice
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _DELIMITERS = re.compile(r'[ <>"]')
 # RFC 3461 4: every printable character stands for itself in xtext but "+" and "="
@@ -36,13 +37,8 @@ def command(verb: str, *parts: bytes, parameters: Sequence[bytes] = ()) -> bytes
 
 def path(address: str) -> bytes:
     """`<address>`, the empty address as the null reverse-path `<>`."""
-    if len(address) > COMMAND_LIMIT:
-        raise CommandError(f"an address of more than {COMMAND_LIMIT} characters")
-    if _FORBIDDEN.search(address):
-        raise CommandError("an address with a control character")
-    # RFC 5321 4.1.2: space and angle brackets may stand inside a quoted string only
-    if _DELIMITERS.search(_QUOTED.sub("", address)):
-        raise CommandError("an address with a space, an angle bracket or a lone quote outside quotes")
+    if not _PLAIN.fullmatch(address):
+        _check_path(address)
     return b"<" + address.encode("utf-8") + b">"
 
 
@@ -71,3 +67,13 @@ def rcpt_dsn_parameters(dsn: DsnOptions, recipient: str) -> list[bytes]:
     if recipient.isascii():
         parameters.append(b"ORCPT=rfc822;" + xtext(recipient))
     return parameters
+
+
+def _check_path(address: str) -> None:
+    if len(address) > COMMAND_LIMIT:
+        raise CommandError(f"an address of more than {COMMAND_LIMIT} characters")
+    if _FORBIDDEN.search(address):
+        raise CommandError("an address with a control character")
+    # RFC 5321 4.1.2: space and angle brackets may stand inside a quoted string only
+    if _DELIMITERS.search(_QUOTED.sub("", address)):
+        raise CommandError("an address with a space, an angle bracket or a lone quote outside quotes")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _NUMBER = re.compile("[0-9]{1,6}")
 
@@ -47,7 +48,12 @@ def size_limit(extensions: Mapping[str, str]) -> int | None:
 
     RFC 1870 4: no parameter or 0 says nothing; what is no number says nothing either.
     """
-    value = extensions.get("SIZE", "")
+    value = extensions.get("SIZE")
+    return _octets(value) if value else None
+
+
+@lru_cache(maxsize=64)  # few hosts set one of their own
+def _octets(value: str) -> int | None:
     return int(value) or None if value.isascii() and value.isdigit() and len(value) <= 20 else None
 
 
@@ -55,6 +61,7 @@ class Room:
     """What the limits of one session leave. Used in the worker's loop only."""
 
     def __init__(self, limits: Limits) -> None:
+        self.is_limited = limits != Limits()  # else nothing need be taken
         self._limits = limits
         self._mails = 0
         self._domains: set[str] = set()
@@ -66,7 +73,7 @@ class Room:
 
     def fitting(self, recipients: Sequence[str]) -> Sequence[str]:
         """Those whom the next transaction may name, in order."""
-        if self._limits == Limits():
+        if not self.is_limited:
             return recipients
         if self.is_used_up:
             return ()

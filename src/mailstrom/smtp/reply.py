@@ -26,6 +26,7 @@ LINE_LIMIT = 4096  # octets with the line end; RFC 5321 4.5.3.1.5 asks servers t
 LINES_LIMIT = 128  # a reply
 REPLY_LIMIT = 32 * 1024  # octets a reply
 REMEMBERED = 256  # replies of one short line
+REMEMBERED_OF_A_HOST = 16  # of them
 REMEMBERED_LENGTH = 80  # octets
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
@@ -55,11 +56,13 @@ class ParsedReply:
 class ReplyParser:
     """Collects octets with `feed`, hands out replies with `next`; what is left stays buffered."""
 
-    __slots__ = ("_buffer", "_code", "_error", "_lines", "_scanned", "_size")
+    __slots__ = ("_at", "_buffer", "_code", "_error", "_known", "_lines", "_scanned", "_size")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._scanned = 0  # so far there is no line end in the buffer
+        self._buffer = b""
+        self._at = 0  # where in it the next line begins
+        self._scanned = 0  # so far there is no line end in it
+        self._known: dict[bytes, ParsedReply] = {}  # what this host says over and over
         self._code: int | None = None  # of the reply that is being read
         self._lines: list[str] = []
         self._size = 0
@@ -68,27 +71,33 @@ class ReplyParser:
     @property
     def pending(self) -> bool:
         """Octets were fed that no reply has used up."""
-        return bool(self._buffer) or self._code is not None or self._error is not None
+        return self._at < len(self._buffer) or self._code is not None or self._error is not None
 
     @property
     def rest(self) -> bytes:
         """The octets behind the last complete line."""
-        return bytes(self._buffer)
+        return self._buffer[self._at :]
 
     def feed(self, octets: bytes) -> None:
         """Adds what was received; nothing is kept after an error."""
         if self._error is None:
-            self._buffer += octets
+            # what is copied is no more than one line: a longer one is an error
+            self._buffer = self._buffer[self._at :] + octets
+            self._scanned -= self._at
+            self._at = 0
 
     def next(self) -> ParsedReply | None:
         """The next complete reply, or None until more is fed. Raises `ReplyError`, then always."""
         if self._error is not None:
             raise ReplyError(self._error)
         try:
-            return self._next()
+            while (line := self._line()) is not None:
+                if (reply := self._ended_by(line)) is not None:
+                    return reply
+            return None
         except ReplyError as error:
             self._error = str(error)
-            self._buffer.clear()
+            self._buffer, self._at = b"", 0
             raise
 
     def end(self) -> None:
@@ -96,30 +105,37 @@ class ReplyParser:
         if self.pending:
             raise ReplyError(self._error or "the connection ended inside a reply")
 
-    def _next(self) -> ParsedReply | None:
-        while (line := self._line()) is not None:
-            if self._code is None and _is_said_often(line):
-                return _whole_reply(line)
-            code, is_last, text = parse_line(line)
-            if self._code not in (None, code):
-                raise ReplyError(f"a reply with two codes, {self._code} and {code}")
-            self._code = code
-            self._add(text, len(line))
-            if is_last:
-                return self._finished(code)
-        return None
+    def _ended_by(self, line: bytes) -> ParsedReply | None:
+        """The reply, where this line is its last one."""
+        if self._code is None and (reply := self._known.get(line) or self._remembered(line)) is not None:
+            return reply
+        code, is_last, text = parse_line(line)
+        if self._code not in (None, code):
+            raise ReplyError(f"a reply with two codes, {self._code} and {code}")
+        self._code = code
+        self._add(text, len(line))
+        return self._finished(code) if is_last else None
 
     def _line(self) -> bytes | None:
+        """The next one, without its line end."""
         found = self._buffer.find(b"\n", self._scanned)
-        if (len(self._buffer) if found < 0 else found + 1) > LINE_LIMIT:
+        end = len(self._buffer) if found < 0 else found + 1
+        if end - self._at > LINE_LIMIT:
             raise ReplyError(f"a reply line of more than {LINE_LIMIT} octets")
+        self._scanned = end
         if found < 0:
-            self._scanned = len(self._buffer)
             return None
-        line = bytes(self._buffer[:found])
-        del self._buffer[: found + 1]
-        self._scanned = 0
+        line = self._buffer[self._at : found]
+        self._at = end
         return line.removesuffix(b"\r")
+
+    def _remembered(self, line: bytes) -> ParsedReply | None:
+        if not _is_said_often(line):
+            return None
+        reply = _whole_reply(line)
+        if len(self._known) < REMEMBERED_OF_A_HOST:
+            self._known[line] = reply
+        return reply
 
     def _add(self, text: str, size: int) -> None:
         self._lines.append(text)
@@ -165,7 +181,12 @@ def split_enhanced_code(text: str) -> tuple[EnhancedCode | None, str]:
     found = _ENHANCED.match(text)
     if found is None:
         return None, text
-    return EnhancedCode.parse(found[1]), text[found.end() :]
+    return _enhanced_code(found[1]), text[found.end() :]
+
+
+@lru_cache(maxsize=64)  # hosts use few of them
+def _enhanced_code(text: str) -> EnhancedCode | None:
+    return EnhancedCode.parse(text)
 
 
 def ehlo_extensions(reply: ParsedReply) -> Mapping[str, str]:
@@ -189,7 +210,11 @@ def ehlo_extensions(reply: ParsedReply) -> Mapping[str, str]:
 
 def _parsed(code: int, lines: Sequence[str]) -> ParsedReply:
     # RFC 2034 4: enhanced codes go with 2yz, 4yz and 5yz only, the same on each line
-    enhanced = None if code // 100 == 3 else split_enhanced_code(lines[0])[0]
+    if code // 100 == 3:
+        return ParsedReply(code, None, tuple(lines))
+    enhanced, rest = split_enhanced_code(lines[0])
+    if len(lines) == 1:
+        return ParsedReply(code, enhanced, (rest,))
     if enhanced is not None:
         parts = [split_enhanced_code(line) for line in lines]
         lines = [rest if own == enhanced else line for (own, rest), line in zip(parts, lines, strict=True)]
