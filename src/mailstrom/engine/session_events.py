@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 
 from ..abc import ClaimedEmail, Clock
@@ -43,7 +43,7 @@ class SessionEvents:
         if session.ended.is_set():
             session.on_end()
 
-    async def deliver(
+    def deliver(
         self,
         session: Session,
         email: ClaimedEmail,
@@ -52,12 +52,24 @@ class SessionEvents:
         before_dot: BeforeDot,
         between: BetweenTransactions,
         read_content: ReadContent,
-    ) -> DeliveryReport:
+    ) -> Coroutine[object, object, DeliveryReport]:
         """As `Session.deliver`, and tells of each transaction that came to its end."""
+        if self._tell is None:
+            return session.deliver(
+                email, recipients, before_dot=before_dot, between=between, read_content=read_content
+            )
         deliver = partial(session.deliver, email, recipients, read_content=read_content)
-        if (tell := self._tell) is None:
-            return await deliver(before_dot=before_dot, between=between)
+        return self._told(self._tell, deliver, session, email, before_dot, between)
 
+    async def _told(
+        self,
+        tell: Tell,
+        deliver: Callable[..., Awaitable[DeliveryReport]],
+        session: Session,
+        email: ClaimedEmail,
+        before_dot: BeforeDot,
+        between: BetweenTransactions,
+    ) -> DeliveryReport:
         def ended(transaction: Transaction) -> None:
             kind, now = EventKind.TRANSACTION, self._clock.now()
             tell(Event(kind=kind, at=now, message_id=email.message_id, transaction=transaction))

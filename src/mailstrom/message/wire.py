@@ -33,33 +33,37 @@ def dot_stuffed(content: bytes) -> bytes:
     return stuffer.stuffed(content) + stuffer.end()
 
 
-def dot_stuffed_chunks(content: bytes, chunk_octets: int = CHUNK_OCTETS) -> Iterator[bytes]:
+def dot_stuffed_chunks(
+    content: bytes, chunk_octets: int = CHUNK_OCTETS, *, checked: bool = False
+) -> Iterator[bytes]:
     """The same in chunks, so that a large message is never doubled in memory.
 
-    The last chunk holds the final dot. All of the content is checked before the first chunk.
+    The last chunk holds the final dot. All of the content is checked before the first chunk; `checked`:
+    `check_line_ends` has seen it.
     """
-    if len(content) <= chunk_octets:
-        yield dot_stuffed(content)
-        return
-    check_line_ends(content)
-    stuffer = DotStuffer()
-    end = max(len(content) - chunk_octets, 0)
-    for start in range(0, end, chunk_octets):
-        yield stuffer.stuffed(content[start : start + chunk_octets])
-    last = -(-end // chunk_octets) * chunk_octets
-    yield stuffer.stuffed(content[last:]) + stuffer.end()
+    if not checked:
+        check_line_ends(content)
+    return iter((_in_one(content),)) if len(content) <= chunk_octets else _in_chunks(content, chunk_octets)
 
 
-def whole_chunk(content: bytes) -> bytes:
-    """The content as one chunk, CRLF at its end; `MessageError` for a bare CR or LF."""
-    check_line_ends(content)
+def whole_chunk(content: bytes, *, checked: bool = False) -> bytes:
+    """The content as one chunk, CRLF at its end; `MessageError` for a bare CR or LF.
+
+    `checked`: `check_line_ends` has seen it.
+    """
+    if not checked:
+        check_line_ends(content)
     return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
 
 
 def check_line_ends(content: bytes) -> None:
     """Raises `MessageError` unless CR and LF come only together, as CRLF (RFC 5321 section 2.3.8)."""
-    pairs = content.count(b"\r\n")
-    if content.count(b"\r") != pairs or content.count(b"\n") != pairs:
+    if len(content) <= CHUNK_OCTETS:  # a copy of the same length is quicker to look through than to count
+        rest = content.replace(b"\r\n", b"  ")
+        is_clean = b"\r" not in rest and b"\n" not in rest
+    else:
+        is_clean = content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n")
+    if not is_clean:
         raise MessageError(
             "content", given=_bare_line_end(content), expected="CR and LF only together, as CRLF"
         )
@@ -77,7 +81,7 @@ class DotStuffer:
         if not piece:
             return piece
         self._check(piece)
-        out = piece.replace(b"\r\n.", b"\r\n..") if b"\r\n." in piece else piece
+        out = piece.replace(b"\r\n.", b"\r\n..")
         if piece.startswith(b".") and self._last == b"\r\n":
             out = b"." + out
         elif self._last.endswith(b"\r") and piece.startswith(b"\n."):
@@ -97,6 +101,23 @@ class DotStuffer:
         after_cr = self._last.endswith(b"\r")
         whole = b"\r" + piece if after_cr and not self._is_empty else piece
         check_line_ends(whole.removesuffix(b"\r"))
+
+
+def _in_one(content: bytes) -> bytes:
+    stuffed = content.replace(b"\r\n.", b"\r\n..")  # the same octets, not a copy, where there are none
+    if content.startswith(b"."):
+        stuffed = b"." + stuffed
+    # RFC 5321 4.1.1.4: no empty line is added where the content ends with CRLF
+    return stuffed + (b".\r\n" if not content or content.endswith(b"\r\n") else b"\r\n.\r\n")
+
+
+def _in_chunks(content: bytes, chunk_octets: int) -> Iterator[bytes]:
+    stuffer = DotStuffer()
+    end = len(content) - chunk_octets
+    for start in range(0, end, chunk_octets):
+        yield stuffer.stuffed(content[start : start + chunk_octets])
+    last = -(-end // chunk_octets) * chunk_octets
+    yield stuffer.stuffed(content[last:]) + stuffer.end()
 
 
 def _bare_line_end(content: bytes) -> str:

@@ -17,6 +17,7 @@ speaks EHLO, STARTTLS and AUTH through it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -77,6 +78,7 @@ class StrictProtocol(asyncio.Protocol):
         self._wait = Wait(self._loop)
         self._below: asyncio.Transport | None = None  # the plain transport under TLS
         self._writing_paused = False
+        self._limit: int | None = None  # of the transport's buffer, where we have set one
         self._in_content = False
         self._last_written = False
         self._early = False
@@ -140,16 +142,11 @@ class StrictProtocol(asyncio.Protocol):
 
     def take_reply(self) -> ParsedReply | None:
         """The next reply that is there already; None: it is to be waited for."""
-        if not self._replies:
-            return None
-        self.last_reply = self._replies.popleft()
-        return self.last_reply
+        return self._replies.popleft() if self._replies else None
 
     async def reply(self, secs: float) -> ParsedReply:
         """The next reply that is owed; the whole of it within `secs`."""
-        if not self._replies:
-            await self._ready(lambda: self.has_reply, self._until(secs), "no reply")
-        self.last_reply = self._replies.popleft()
+        self.last_reply = await self._next_reply(secs, self.deadline)
         return self.last_reply
 
     # -- the content -----------------------------------------------------------------------
@@ -167,35 +164,40 @@ class StrictProtocol(asyncio.Protocol):
 
     async def write_block(self, octets: bytes, secs: float) -> None:
         """Writes some of the content; returns when there is room for more, or a reply is there."""
+        self._limit_buffer(WRITE_BUFFER)
         self._write(octets)
-        until = self._until(secs)
-        await self._ready(lambda: not self._writing_paused or self.has_reply, until, "the host did not read")
+        began_at = self._loop.time()
+        until = min(began_at + secs, self.deadline)
+        while self._writing_paused and not self._replies:
+            self._check()
+            if not await self._wait.woken(until):
+                raise self._late("the host did not read", began_at)
 
     async def write_last_block(self, octets: bytes, secs: float) -> None:
         """Writes the rest of the content; returns when it has left us, or all replies are there."""
-        # then resume_writing() is called at the very moment when nothing is left
+        # then resume_writing() is called at the very moment when nothing is left; so it stays
         self._limit_buffer(0)
         self._last_written = True
         self._write(octets)
         if self._below is not None or not self._writing_paused:
             self.phase = Phase.DOT
-        await self._flushed(secs)
-        self._limit_buffer(WRITE_BUFFER)
+        if self._unsent():
+            await self._flushed(secs)
 
     async def content_reply(self, secs: float) -> tuple[ParsedReply, bool]:
         """The next reply of the content, and whether it ends it before its last octet had left us.
 
         The session's deadline does not shorten the wait: that would only make duplicates.
         """
-        await self._ready(lambda: self.has_reply, self._loop.time() + secs, "no reply")
-        reply = self._replies.popleft()
-        if self._awaited or self.has_reply:  # it answers a command that was sent with the content
+        reply = await self._next_reply(secs, math.inf)
+        if self._awaited or self._replies:  # it answers a command that was sent with the content
             return reply, False
-        early, self._in_content, self.phase = self._early, False, Phase.MAIL
-        return reply, early
+        self._in_content = self._last_written = False
+        self.phase = Phase.MAIL
+        return reply, self._early
 
     async def _flushed(self, secs: float) -> None:
-        until = self._until(secs)
+        until = min(self._loop.time() + secs, self.deadline)
         while self._unsent() and self._awaited and self.fault is None:
             if self._loop.time() >= until:
                 self.phase = Phase.BODY  # the abort drops the dot
@@ -207,11 +209,12 @@ class StrictProtocol(asyncio.Protocol):
 
     def _limit_buffer(self, octets: int) -> None:
         """That of a plain connection; uvloop allows it only as long as that stands."""
-        if self._below is None and self.transport is not None and not self.transport.is_closing():
-            self.transport.set_write_buffer_limits(high=octets)
+        if self._limit != octets and self._below is None and self.is_connected:
+            self._limit = octets
+            cast(asyncio.Transport, self.transport).set_write_buffer_limits(high=octets)
 
     def _write(self, octets: bytes) -> None:
-        if self.has_reply:
+        if self._replies:
             return
         self._check()
         assert self.transport is not None
@@ -342,16 +345,18 @@ class StrictProtocol(asyncio.Protocol):
         self._end(kind, detail)
         return kind
 
-    def _until(self, secs: float) -> float:
-        return min(self._loop.time() + secs, self.deadline)
-
-    async def _ready(self, there: Callable[[], bool], until: float, problem: str) -> None:
+    async def _next_reply(self, secs: float, deadline: float) -> ParsedReply:
         began_at = self._loop.time()
-        while not there():
+        until = min(began_at + secs, deadline)
+        while not self._replies:
             self._check()
             if not await self._wait.woken(until):
-                waited = self._loop.time() - began_at
-                raise self._end(FaultKind.TIMEOUT, f"{problem} within {round(waited, 1):g} s")
+                raise self._late("no reply", began_at)
+        return self._replies.popleft()
+
+    def _late(self, problem: str, began_at: float) -> DialogueError:
+        waited = self._loop.time() - began_at
+        return self._end(FaultKind.TIMEOUT, f"{problem} within {round(waited, 1):g} s")
 
     def _check(self) -> None:
         if self.fault is not None:

@@ -35,6 +35,7 @@ from .habits import Habits
 from .limits import Room, read_limits
 from .opening import Hop, Opener, OpenFailure, Opening, TlsContext, TlsMode
 from .protocol import DialogueError, StrictProtocol
+from .reply import ParsedReply
 from .stored_content import ReadContent, write_stored
 from .transaction import LONE_DOT, Step, Transaction
 from .unsendable import unsendable, unsendable_for
@@ -87,13 +88,15 @@ class Session:
     def __init__(self, opener: Opener, hop: Hop, timeouts: SmtpTimeouts, habits: Habits) -> None:
         self.hop = hop
         self.tls: TlsUsed | None = opener.tls  # None: in clear
-        self.opened_at = asyncio.get_running_loop().time()
+        self._time = asyncio.get_running_loop().time
+        self.opened_at = self._time()
         self.opening_secs: Mapping[Phase, float] = opener.phase_secs
         self.messages = 0  # transactions that ended with a reply to the final dot
         self.ended = asyncio.Event()
         self.on_end: Callable[[], object] | None = None  # called when that is set
         self._protocol: StrictProtocol = opener.protocol
         self._extensions = opener.extensions
+        self._takes_whole = {"CHUNKING", "PIPELINING"} <= opener.extensions.keys()
         self._room = Room(read_limits(opener.extensions))
         self._habits = habits
         self._heard_at = self.opened_at
@@ -159,7 +162,7 @@ class Session:
         Where the host's LIMITS end that earlier, the others are `left`. `read_content` reads what a
         `StoredEmail` lacks; its exceptions are raised here, and end the session before the final dot.
         """
-        began_at = asyncio.get_running_loop().time()
+        began_at = self._time()
         self._read_content = read_content
         try:
             verdicts, stale = await self._delivered(email, recipients, before_dot, between)
@@ -168,10 +171,15 @@ class Session:
             raise
         finally:
             self._read_content = None
-        duration_secs = asyncio.get_running_loop().time() - began_at
-        ordered = {recipient: verdicts[recipient] for recipient in recipients if recipient in verdicts}
-        left = tuple(recipient for recipient in recipients if recipient not in verdicts)
-        return DeliveryReport(verdicts=ordered, left=left, stale=stale, duration_secs=duration_secs)
+        ordered, left = {}, []
+        for recipient in recipients:
+            if recipient in verdicts:
+                ordered[recipient] = verdicts[recipient]
+            else:
+                left.append(recipient)
+        return DeliveryReport(
+            verdicts=ordered, left=tuple(left), stale=stale, duration_secs=self._time() - began_at
+        )
 
     async def quit(self) -> None:
         """Ends it politely: QUIT, its reply awaited for `quit_secs` at most, then closed."""
@@ -202,33 +210,35 @@ class Session:
         if reused and not await self._is_ready_again():
             return dict.fromkeys(recipients, self._lost_before_mail()), True
         verdicts: dict[str, Verdict] = {}
-        while named := self._next_named([r for r in recipients if r not in verdicts]):
+        waiting = recipients
+        while named := self._next_named(waiting):
             transaction = self._under_way = self._transaction(email, named)
             await self._converse(transaction, email, before_dot)
-            if reused and not verdicts and self._was_stale(transaction):
+            if reused and not verdicts and not transaction.dot_answered and self._was_stale(transaction):
                 return transaction.verdicts, True
             # every transaction by DATA but the last has an answer for somebody, so this comes to an end
             verdicts |= transaction.verdicts
-            if len(verdicts) < len(recipients):
-                if between is not None:
-                    await between(transaction.verdicts)
-                await self._is_ready_again()
+            if len(verdicts) >= len(recipients):
+                break
+            if between is not None:
+                await between(transaction.verdicts)
+            await self._is_ready_again()
+            waiting = [r for r in recipients if r not in verdicts]
         return verdicts, False
 
     def _next_named(self, waiting: Sequence[str]) -> Sequence[str]:
         """Who belongs into the next transaction; all where the session has ended: it answers for them."""
-        return self._room.fitting(waiting) if self.usable else waiting
+        return self._room.fitting(waiting) if self._room.is_limited and self.usable else waiting
 
     def _transaction(self, email: ClaimedEmail, recipients: Sequence[str]) -> Transaction:
-        is_fresh = asyncio.get_running_loop().time() - self._heard_at <= FRESH_SECS
-        may_be_whole = is_fresh and self._habits.take_whole and email.octets <= WHOLE_OCTETS
+        whole = self._takes_whole and self._habits.take_whole and email.octets <= WHOLE_OCTETS
         return Transaction(
             email,
             recipients,
             self._extensions,
             self.hop.host,
             is_relay=self.hop.is_relay,
-            whole=may_be_whole and {"CHUNKING", "PIPELINING"} <= self._extensions.keys(),
+            whole=whole and self._time() - self._heard_at <= FRESH_SECS,
         )
 
     async def _is_ready_again(self) -> bool:
@@ -242,7 +252,7 @@ class Session:
             return False
         if not reply.reply.is_positive:
             self.abort()
-        self._needs_reset, self._heard_at = False, asyncio.get_running_loop().time()
+        self._needs_reset, self._heard_at = False, self._time()
         return self.usable
 
     def _lost_before_mail(self) -> Verdict:
@@ -263,16 +273,25 @@ class Session:
         if not self.usable:
             transaction.fail(self._lost_before_mail())
             return
-        self._room.take(transaction.named)
+        if self._room.is_limited:
+            self._room.take(transaction.named)
         try:
-            while transaction.step is not Step.DONE:
-                await self._step(transaction, email, before_dot)
+            while (step := transaction.step) is not Step.DONE:
+                if step is Step.COMMANDS:
+                    await self._commands(transaction)
+                elif step is Step.CONTENT:
+                    await self._content(transaction, email, before_dot)
+                elif step is Step.WHOLE:
+                    await self._whole(transaction, before_dot)
+                else:
+                    transaction.dot_written()
+                    transaction.receive((await self._protocol.ask(LONE_DOT, self._timeouts.rset_secs)).reply)
         except DialogueError as error:
             misfit = error.fault.kind is FaultKind.PROTOCOL
             transaction.fail(judge_fault(error.fault, self.hop.host), misfit=misfit)
         except MessageError as error:  # in a content that is checked while it is read
             transaction.fail(unsendable_for(error))
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._time()
         self._needs_reset = transaction.needs_reset
         self.messages += transaction.dot_answered
         self._habits.learn(transaction)
@@ -280,21 +299,6 @@ class Session:
             self.abort()
         else:
             self._protocol.phase = Phase.MAIL
-
-    async def _step(self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot) -> None:
-        match transaction.step:
-            case Step.WHOLE:
-                await self._whole(transaction, before_dot)
-            case Step.COMMANDS:
-                await self._commands(transaction)
-            case Step.CONTENT:
-                await self._content(transaction, email, before_dot)
-            case Step.LONE_DOT:
-                transaction.dot_written()
-                reply = await self._protocol.ask(LONE_DOT, self._timeouts.rset_secs)
-                transaction.receive(reply.reply)
-            case Step.DONE:
-                pass
 
     async def _whole(self, transaction: Transaction, before_dot: BeforeDot) -> None:
         """Writes all of it, and takes all replies."""
@@ -306,20 +310,20 @@ class Session:
         await self._protocol.write_last_block(octets, self._timeouts.block_secs)
         # RFC 2920 3.2: a host may keep every reply until it has read all that was sent together;
         # one that tells them one by one and late does not keep the session for ever
-        now, secs = asyncio.get_running_loop().time(), self._timeouts.dot_secs
+        now, secs = self._time(), self._timeouts.dot_secs
         until = max(self._protocol.deadline, now + 2 * secs)
         while transaction.step is Step.WHOLE:
-            left = secs if transaction.outstanding == 1 else until - asyncio.get_running_loop().time()
-            await self._content_reply(transaction, min(secs, left))
+            left = secs if transaction.outstanding == 1 else until - self._time()
+            _take(transaction, *await self._protocol.content_reply(min(secs, left)))
 
     async def _commands(self, transaction: Transaction) -> None:
         """Writes what is to be written, and takes the replies to it."""
-        protocol, commands = self._protocol, transaction.take_commands()
-        protocol.phase = Phase.MAIL if transaction.awaiting is None else transaction.awaiting.phase
+        protocol, commands, awaited = self._protocol, transaction.take_commands(), transaction.awaiting
+        protocol.phase = Phase.MAIL if awaited is None else awaited.phase
         protocol.send(commands, replies=transaction.outstanding)
         while transaction.step is Step.COMMANDS and (awaited := transaction.awaiting) is not None:
-            protocol.phase = awaited.phase
-            reply = protocol.take_reply() or await protocol.reply(self._secs_for[awaited.phase])
+            phase = protocol.phase = awaited.phase
+            reply = protocol.take_reply() or await protocol.reply(self._secs_for[phase])
             transaction.receive(reply.reply)
 
     async def _content(self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot) -> None:
@@ -327,14 +331,7 @@ class Session:
         self._protocol.begin_content()
         await self._write_content(transaction, email, before_dot)
         transaction.dot_written()
-        await self._content_reply(transaction, self._timeouts.dot_secs)
-
-    async def _content_reply(self, transaction: Transaction, secs: float) -> None:
-        reply, early = await self._protocol.content_reply(secs)
-        if early:
-            transaction.receive_early(reply.reply)
-        else:
-            transaction.receive(reply.reply)
+        _take(transaction, *await self._protocol.content_reply(self._timeouts.dot_secs))
 
     async def _write_content(
         self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot
@@ -352,7 +349,7 @@ class Session:
         if isinstance(email, StoredEmail):
             assert self._read_content is not None
             return await write_stored(self._protocol, email, self._read_content, floor)
-        blocks = dot_stuffed_chunks(email.content)
+        blocks = dot_stuffed_chunks(email.content, checked=True)
         block = next(blocks)
         for following in blocks:
             await self._protocol.write_block(block, floor.secs_for(len(block)))
@@ -360,6 +357,13 @@ class Session:
                 return None
             block = following
         return block
+
+
+def _take(transaction: Transaction, reply: ParsedReply, early: bool) -> None:
+    if early:
+        transaction.receive_early(reply.reply)
+    else:
+        transaction.receive(reply.reply)
 
 
 async def open_session(

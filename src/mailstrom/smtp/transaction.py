@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, unique
+from typing import NamedTuple
 
 from mailstrom.message.prepared import ClaimedEmail, PreparedEmail
 from mailstrom.message.wire import whole_chunk
@@ -64,19 +64,23 @@ class Step(Enum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
+class Awaited(NamedTuple):
     """A reply that is to come: to which command, and for whom."""
 
     phase: Phase
     recipient: str | None = None
 
 
+MAIL, DATA, DOT = Awaited(Phase.MAIL), Awaited(Phase.DATA), Awaited(Phase.DOT)
+DATA_LINE = command("DATA")
+
+
 class Transaction:
     """One message to up to 100 recipients over one session.
 
     `extensions` is what the last EHLO offered. `whole`: everything in one write, which needs
-    PIPELINING and CHUNKING, and the content at hand. `verdicts` grows as replies come in; a verdict
+    PIPELINING and CHUNKING, and the content at hand, in which CR and LF stand only together: its user
+    has looked (`unsendable.py`). `verdicts` grows as replies come in; a verdict
     that is there is never replaced, unless the replies turn out to be in disorder.
     """
 
@@ -111,12 +115,7 @@ class Transaction:
         self._too_many: Reply | None = None  # to the recipients in `left`
         self._lines = deque(self._prepared())
         first = Step.WHOLE if self.is_whole else Step.COMMANDS
-        self._step = first if self._lines else Step.DONE
-
-    @property
-    def step(self) -> Step:
-        """What is to be done next."""
-        return self._step
+        self.step = first if self._lines else Step.DONE  # what is to be done next
 
     @property
     def awaiting(self) -> Awaited | None:
@@ -133,21 +132,25 @@ class Transaction:
     @property
     def named(self) -> tuple[str, ...]:
         """The forward-paths in what is still to be written."""
-        return tuple(awaited.recipient for awaited, _ in self._lines if awaited.recipient is not None)
+        return tuple([awaited.recipient for awaited, _ in self._lines if awaited.recipient is not None])
 
     def take_commands(self) -> bytes:
         """The octets to write now: everything with PIPELINING, else the next command; b"" while
         replies are outstanding."""
-        if self._awaited or self._step not in (Step.WHOLE, Step.COMMANDS):
+        if self._awaited or self.step not in (Step.WHOLE, Step.COMMANDS):
             return b""
-        count = len(self._lines) if "PIPELINING" in self._extensions else 1
-        taken = [self._lines.popleft() for _ in range(count)]
-        self._awaited.extend(awaited for awaited, _ in taken)
-        return b"".join(line for _, line in taken)
+        if "PIPELINING" not in self._extensions:
+            awaited, line = self._lines.popleft()
+            self._awaited.append(awaited)
+            return line
+        all_awaited, lines = zip(*self._lines, strict=True)
+        self._lines.clear()
+        self._awaited.extend(all_awaited)
+        return b"".join(lines)
 
     def dot_written(self) -> None:
         """The content, or the lone dot, was written: its reply comes next."""
-        self._awaited.append(Awaited(Phase.DOT))
+        self._awaited.append(DOT)
 
     @property
     def outstanding(self) -> int:
@@ -156,30 +159,28 @@ class Transaction:
 
     def receive(self, reply: Reply) -> None:
         """Takes the reply to what was awaited."""
-        awaited = self._awaited.popleft()
-        if awaited.phase is Phase.MAIL:
+        phase, recipient = self._awaited.popleft()
+        if phase is Phase.MAIL:
             self.mail_reply = reply
-        if read_reply(awaited.phase, reply.code) is Meaning.UNEXPECTED:
-            phase = Phase.DOT if self.is_whole else awaited.phase
-            self.fail(self._judge(phase, reply), misfit=True)
+        if read_reply(phase, reply.code) is Meaning.UNEXPECTED:
+            self.fail(self._judge(Phase.DOT if self.is_whole else phase, reply), misfit=True)
             return
         if reply.code == 421:
             self.out_of_step = True  # RFC 5321 3.8: it closes the channel whatever it answers
             # but of those whom the content was sent to already, only its own reply tells
-            if not (self.is_whole and self.accepted and awaited.phase is Phase.RCPT):
-                self.fail(self._judge(awaited.phase, reply))
+            if not (self.is_whole and self.accepted and phase is Phase.RCPT):
+                self.fail(self._judge(phase, reply))
                 return
-        match awaited.phase:
-            case Phase.MAIL:
-                self._mail_answered(reply)
-            case Phase.RCPT:
-                self._rcpt_answered(awaited.recipient or "", reply)
-            case Phase.DATA:
-                self._data_answered(reply)
-            case _ if self.is_whole:
-                self._chunk_answered(reply)
-            case _:
-                self._dot_answered(reply)
+        if phase is Phase.MAIL:
+            self._mail_answered(reply)
+        elif phase is Phase.RCPT:
+            self._rcpt_answered(recipient or "", reply)
+        elif phase is Phase.DATA:
+            self._data_answered(reply)
+        elif self.is_whole:
+            self._chunk_answered(reply)
+        else:
+            self._dot_answered(reply)
 
     def receive_early(self, reply: Reply) -> None:
         """Takes a reply to the content that came before all of it had left us, and ends the session.
@@ -200,7 +201,7 @@ class Transaction:
         together the replies before it answered either, and none of them is believed.
         """
         self.in_disorder = misfit
-        sent_together = self._step in (Step.WHOLE, Step.COMMANDS) and "PIPELINING" in self._extensions
+        sent_together = self.step in (Step.WHOLE, Step.COMMANDS) and "PIPELINING" in self._extensions
         if misfit and sent_together:
             self._too_many = None
             self.verdicts = {r: known for r, known in self.verdicts.items() if known.reply is None}
@@ -213,52 +214,60 @@ class Transaction:
 
     def _prepared(self) -> list[tuple[Awaited, bytes]]:
         """The commands for those who can be sent to at all; verdicts for the others."""
-        fault = self._lacking()
+        email, octets = self._email, self._email.octets
+        is_8bit = email.needs_8bitmime or self._has_8bit_content()
+        needs_smtputf8 = email.needs_smtputf8 or not email.reverse_path.isascii()
+        fault = self._lacking(octets, is_8bit, needs_smtputf8)
         if fault is not None:
             self._judged(self._recipients, judge_fault(fault, self._host))
             return []
         try:
-            lines = [(Awaited(Phase.MAIL), self._mail_line())]
+            lines = [(MAIL, self._mail_line(octets, is_8bit, needs_smtputf8))]
         except CommandError as error:
             self._judged(self._recipients, _unwritable(Phase.MAIL, error, BAD_SENDER_SYNTAX))
             return []
-        lines += [line for recipient in self._recipients for line in self._rcpt_line(recipient)]
-        if len(lines) == 1:
-            return []
-        if not (self.is_whole and isinstance(self._email, PreparedEmail)):
-            return [*lines, (Awaited(Phase.DATA), command("DATA"))]
-        chunk = whole_chunk(self._email.content)
-        return [*lines, (Awaited(Phase.DOT), command("BDAT ", b"%d LAST" % len(chunk)) + chunk)]
+        for recipient in self._recipients:
+            lines += self._rcpt_line(recipient)
+        return [*lines, self._content_line()] if len(lines) > 1 else []
 
-    def _lacking(self) -> Fault | None:
+    def _content_line(self) -> tuple[Awaited, bytes]:
+        if not (self.is_whole and isinstance(self._email, PreparedEmail)):
+            return DATA, DATA_LINE
+        chunk = whole_chunk(self._email.content, checked=True)
+        return DOT, command("BDAT ", b"%d LAST" % len(chunk)) + chunk
+
+    def _lacking(self, octets: int, is_8bit: bool, needs_smtputf8: bool) -> Fault | None:
         """What this host does not offer, or not enough of, and the message needs."""
-        if (limit := size_limit(self._extensions)) and self._email.octets > limit:
-            detail = f"{self._email.octets} octets, {limit} allowed"
+        if (limit := size_limit(self._extensions)) and octets > limit:
+            detail = f"{octets} octets, {limit} allowed"
             return Fault(kind=FaultKind.TOO_BIG, phase=Phase.MAIL, detail=detail)
         # RFC 6531 3.1: SMTPUTF8 brings 8BITMIME along, so its lack is the reason where both are lacking
-        if self._email_needs_smtputf8() and "SMTPUTF8" not in self._extensions:
+        if needs_smtputf8 and "SMTPUTF8" not in self._extensions:
             return Fault(kind=FaultKind.NO_SMTPUTF8, phase=Phase.MAIL)
-        if self._is_8bit() and "8BITMIME" not in self._extensions:
+        if is_8bit and "8BITMIME" not in self._extensions:
             return Fault(kind=FaultKind.NO_8BITMIME, phase=Phase.MAIL)
         return None
 
-    def _mail_line(self) -> bytes:
-        parameters = []
-        if "SIZE" in self._extensions:
-            parameters.append(b"SIZE=%d" % self._email.octets)  # RFC 1870 5
-        if self._is_8bit():
+    def _mail_line(self, octets: int, is_8bit: bool, needs_smtputf8: bool) -> bytes:
+        parameters, offered = [], self._extensions
+        if "SIZE" in offered:
+            parameters.append(b"SIZE=%d" % octets)  # RFC 1870 5
+        if is_8bit:
             parameters.append(b"BODY=8BITMIME")  # RFC 6152 2
-        if self._uses_smtputf8():
+        if needs_smtputf8 or ("SMTPUTF8" in offered and not all(map(str.isascii, self._recipients))):
             parameters.append(b"SMTPUTF8")  # RFC 6531 3.4: only where it is needed
-        if self._email.dsn is not None and "DSN" in self._extensions:
+        if self._email.dsn is not None and "DSN" in offered:
             parameters += mail_dsn_parameters(self._email.dsn)
         return command("MAIL FROM:", path(self._email.reverse_path), parameters=parameters)
 
-    def _rcpt_line(self, recipient: str) -> list[tuple[Awaited, bytes]]:
+    def _has_8bit_content(self) -> bool:
+        return isinstance(self._email, PreparedEmail) and not self._email.content.isascii()
+
+    def _rcpt_line(self, recipient: str) -> Sequence[tuple[Awaited, bytes]]:
         if not recipient.isascii() and "SMTPUTF8" not in self._extensions:
             fault = Fault(kind=FaultKind.NO_SMTPUTF8, phase=Phase.RCPT)
             self._judged([recipient], judge_fault(fault, self._host))
-            return []
+            return ()
         parameters: list[bytes] = []
         if self._email.dsn is not None and "DSN" in self._extensions:
             parameters = rcpt_dsn_parameters(self._email.dsn, recipient)
@@ -266,21 +275,8 @@ class Transaction:
             line = command("RCPT TO:", path(recipient), parameters=parameters)
         except CommandError as error:
             self._judged([recipient], _unwritable(Phase.RCPT, error, BAD_RECIPIENT_SYNTAX))
-            return []
-        return [(Awaited(Phase.RCPT, recipient), line)]
-
-    def _is_8bit(self) -> bool:
-        if self._email.needs_8bitmime:
-            return True
-        return isinstance(self._email, PreparedEmail) and not self._email.content.isascii()
-
-    def _email_needs_smtputf8(self) -> bool:
-        return self._email.needs_smtputf8 or not self._email.reverse_path.isascii()
-
-    def _uses_smtputf8(self) -> bool:
-        if self._email_needs_smtputf8():
-            return True
-        return "SMTPUTF8" in self._extensions and not all(map(str.isascii, self._recipients))
+            return ()
+        return ((Awaited(Phase.RCPT, recipient), line),)
 
     # -- replies ---------------------------------------------------------------------------
 
@@ -320,14 +316,14 @@ class Transaction:
             return
         if reply.is_intermediate:
             # RFC 2920 3.1: 354 although nobody was accepted: end it with a lone dot
-            self._step = Step.CONTENT if self.accepted else Step.LONE_DOT
+            self.step = Step.CONTENT if self.accepted else Step.LONE_DOT
             return
         self._judged(self.accepted, self._judge(Phase.DATA, reply))
         self._left_behind()
         self._finish()
 
     def _dot_answered(self, reply: Reply) -> None:
-        if self._step is Step.CONTENT:
+        if self.step is Step.CONTENT:
             self.dot_answered = True
             self._judged(self.accepted, self._judge(Phase.DOT, reply))
             if not reply.is_positive:
@@ -381,7 +377,7 @@ class Transaction:
             self.verdicts.setdefault(recipient, verdict)
 
     def _finish(self) -> None:
-        self._step = Step.DONE
+        self.step = Step.DONE
         self._lines.clear()
         self._awaited.clear()
 

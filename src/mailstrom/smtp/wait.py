@@ -16,20 +16,17 @@ class Wait:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiter: asyncio.Future[bool] | None = None
+        self._waiter: asyncio.Future[bool] | None = None  # done: nobody waits any more
         self._until = 0.0  # who waits
         self._timer: asyncio.TimerHandle | None = None
 
-    async def woken(self, until: float) -> bool:
-        """Waits for anything to happen; False when nothing did until then (the loop's time)."""
+    def woken(self, until: float) -> asyncio.Future[bool]:
+        """To be awaited at once: anything happens; False when nothing did until then (the loop's time)."""
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter, self._until = waiter, until
         if self._timer is None or self._timer.when() > until:
             self._set_timer(until)
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
+        return waiter
 
     def wake(self) -> None:
         """Something has happened."""

@@ -76,13 +76,14 @@ async def the_mark_comes_after_the_dot(
 
 
 @replaces(session, "dot_stuffed_chunks")
-def dots_are_not_doubled(right: Any, content: bytes) -> Iterator[bytes]:
+def dots_are_not_doubled(right: Any, content: bytes, **how: bool) -> Iterator[bytes]:
     yield content + b".\r\n"
 
 
 @replaces(session, "dot_stuffed_chunks")
-def the_end_of_a_long_message_is_lost(right: Any, content: bytes) -> Iterator[bytes]:
-    yield from right(content[: content.rindex(b"\r\n", 0, 16_000) + 2] if len(content) > 16_000 else content)
+def the_end_of_a_long_message_is_lost(right: Any, content: bytes, **how: bool) -> Iterator[bytes]:
+    end = content.rindex(b"\r\n", 0, 16_000) + 2 if len(content) > 16_000 else len(content)
+    yield from right(content[:end], **how)
 
 
 @replaces(session, "judge_fault")
@@ -151,8 +152,8 @@ def whom_a_lost_chunk_was_for_is_put_off(right: Any, self: Any, verdict: Any, **
 
 
 @replaces(transaction, "whole_chunk")
-def a_chunk_has_its_dots_doubled(right: Any, content: bytes) -> bytes:
-    return bytes(right(content).replace(b"\r\n.", b"\r\n.."))
+def a_chunk_has_its_dots_doubled(right: Any, content: bytes, **how: bool) -> bytes:
+    return bytes(right(content, **how).replace(b"\r\n.", b"\r\n.."))
 
 
 @replaces(Transaction, "_postpone")
@@ -163,7 +164,7 @@ def who_is_one_too_many_counts_as_accepted(right: Any, self: Any, recipient: str
 @replaces(Transaction, "_data_answered")
 def the_content_follows_a_refused_data(right: Any, self: Any, reply: Any) -> None:
     if reply.is_transient and self.accepted:
-        self._step = transaction.Step.CONTENT
+        self.step = transaction.Step.CONTENT
     else:
         right(self, reply)
 
