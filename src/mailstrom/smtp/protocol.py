@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -144,10 +144,9 @@ class StrictProtocol(asyncio.Protocol):
         """The next reply that is there already; None: it is to be waited for."""
         return self._replies.popleft() if self._replies else None
 
-    async def reply(self, secs: float) -> ParsedReply:
+    def reply(self, secs: float) -> Coroutine[object, object, ParsedReply]:
         """The next reply that is owed; the whole of it within `secs`."""
-        self.last_reply = await self._next_reply(secs, self.deadline)
-        return self.last_reply
+        return self._next_reply(secs, self.deadline)
 
     # -- the content -----------------------------------------------------------------------
 
@@ -164,7 +163,8 @@ class StrictProtocol(asyncio.Protocol):
 
     async def write_block(self, octets: bytes, secs: float) -> None:
         """Writes some of the content; returns when there is room for more, or a reply is there."""
-        self._limit_buffer(WRITE_BUFFER)
+        if self._limit == 0:
+            self._limit_buffer(WRITE_BUFFER)
         self._write(octets)
         began_at = self._loop.time()
         until = min(began_at + secs, self.deadline)
@@ -176,7 +176,8 @@ class StrictProtocol(asyncio.Protocol):
     async def write_last_block(self, octets: bytes, secs: float) -> None:
         """Writes the rest of the content; returns when it has left us, or all replies are there."""
         # then resume_writing() is called at the very moment when nothing is left; so it stays
-        self._limit_buffer(0)
+        if self._limit != 0:
+            self._limit_buffer(0)
         self._last_written = True
         self._write(octets)
         if self._below is not None or not self._writing_paused:
@@ -189,11 +190,10 @@ class StrictProtocol(asyncio.Protocol):
 
         The session's deadline does not shorten the wait: that would only make duplicates.
         """
-        reply = await self._next_reply(secs, math.inf)
+        reply = self.take_reply() or await self._next_reply(secs, math.inf)
         if self._awaited or self._replies:  # it answers a command that was sent with the content
             return reply, False
-        self._in_content = self._last_written = False
-        self.phase = Phase.MAIL
+        self.phase, self._in_content, self._last_written = Phase.MAIL, False, False
         return reply, self._early
 
     async def _flushed(self, secs: float) -> None:
@@ -209,7 +209,7 @@ class StrictProtocol(asyncio.Protocol):
 
     def _limit_buffer(self, octets: int) -> None:
         """That of a plain connection; uvloop allows it only as long as that stands."""
-        if self._limit != octets and self._below is None and self.is_connected:
+        if self._below is None and self.is_connected:
             self._limit = octets
             cast(asyncio.Transport, self.transport).set_write_buffer_limits(high=octets)
 
@@ -328,13 +328,15 @@ class StrictProtocol(asyncio.Protocol):
         while self._awaited and (reply := self._parser.next()) is not None:
             self._awaited -= 1
             self._replies.append(reply)
-            self._early = self._in_content and (not self._last_written or self._unsent() > 0)
-        if not self._awaited and self._parser.pending and self._unasked() is not FaultKind.CLOSED:
+        if self._awaited:
+            return
+        self._early = self._in_content and (not self._last_written or self._unsent() > 0)
+        if self._parser.pending and self._unasked() is not FaultKind.CLOSED:
             self._replies.clear()  # which of the two was the answer?
 
     def _unasked(self) -> FaultKind:
         """Ends the session: something was said that answers nothing."""
-        said = _text(self._parser.rest)
+        said = printable(self._parser.rest.decode("utf-8", "backslashreplace"), 200)
         if self.phase in (Phase.STARTTLS, Phase.TLS):
             kind, detail = FaultKind.INJECTED, ""
         elif said[:3] in ("421", "42", "4"):
@@ -349,10 +351,12 @@ class StrictProtocol(asyncio.Protocol):
         began_at = self._loop.time()
         until = min(began_at + secs, deadline)
         while not self._replies:
-            self._check()
+            if self.fault is not None:
+                self._check()
             if not await self._wait.woken(until):
                 raise self._late("no reply", began_at)
-        return self._replies.popleft()
+        self.last_reply = self._replies.popleft()
+        return self.last_reply
 
     def _late(self, problem: str, began_at: float) -> DialogueError:
         waited = self._loop.time() - began_at
@@ -384,10 +388,6 @@ class StrictProtocol(asyncio.Protocol):
 
     def _secs(self, timeout: float | None) -> float:
         return self.deadline - self._loop.time() if timeout is None else timeout
-
-
-def _text(octets: bytes) -> str:
-    return printable(octets.decode("utf-8", "backslashreplace"), 200)
 
 
 def _said(error: BaseException) -> str:

@@ -92,7 +92,8 @@ class ReplyParser:
             raise ReplyError(self._error)
         try:
             while (line := self._line()) is not None:
-                if (reply := self._ended_by(line)) is not None:
+                reply = self._known.get(line) if self._code is None else None
+                if reply is not None or (reply := self._ended_by(line)) is not None:
                     return reply
             return None
         except ReplyError as error:
@@ -107,7 +108,7 @@ class ReplyParser:
 
     def _ended_by(self, line: bytes) -> ParsedReply | None:
         """The reply, where this line is its last one."""
-        if self._code is None and (reply := self._known.get(line) or self._remembered(line)) is not None:
+        if self._code is None and (reply := self._remembered(line)) is not None:
             return reply
         code, is_last, text = parse_line(line)
         if self._code not in (None, code):

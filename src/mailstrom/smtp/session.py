@@ -35,7 +35,6 @@ from .habits import Habits
 from .limits import Room, read_limits
 from .opening import Hop, Opener, OpenFailure, Opening, TlsContext, TlsMode
 from .protocol import DialogueError, StrictProtocol
-from .reply import ParsedReply
 from .stored_content import ReadContent, write_stored
 from .transaction import LONE_DOT, Step, Transaction
 from .unsendable import unsendable, unsendable_for
@@ -131,7 +130,7 @@ class Session:
     @property
     def is_used_up(self) -> bool:
         """The host takes no further transaction in it (RFC 9422, MAILMAX)."""
-        return self._room.is_used_up
+        return self._room.is_limited and self._room.is_used_up
 
     @property
     def phase(self) -> Phase:
@@ -244,7 +243,7 @@ class Session:
     async def _is_ready_again(self) -> bool:
         """True where a reused session can take MAIL, after RSET if something was left open."""
         if not self._needs_reset:
-            return self.usable
+            return self._protocol.is_connected
         self._protocol.phase = Phase.RSET
         try:
             reply = await self._protocol.ask(b"RSET\r\n", self._timeouts.rset_secs)
@@ -270,7 +269,7 @@ class Session:
 
     async def _converse(self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot) -> None:
         """Runs a transaction to its end, or until the session fails."""
-        if not self.usable:
+        if not self._protocol.is_connected:
             transaction.fail(self._lost_before_mail())
             return
         if self._room.is_limited:
@@ -306,23 +305,24 @@ class Session:
         if not await before_dot(transaction.named):
             raise self._protocol.give_up(FaultKind.LEASE_LOST)
         octets = transaction.take_commands()
-        self._protocol.begin_content(replies=transaction.outstanding)
+        self._protocol.begin_content(replies=len(transaction.awaited))
         await self._protocol.write_last_block(octets, self._timeouts.block_secs)
         # RFC 2920 3.2: a host may keep every reply until it has read all that was sent together;
         # one that tells them one by one and late does not keep the session for ever
         now, secs = self._time(), self._timeouts.dot_secs
         until = max(self._protocol.deadline, now + 2 * secs)
         while transaction.step is Step.WHOLE:
-            left = secs if transaction.outstanding == 1 else until - self._time()
-            _take(transaction, *await self._protocol.content_reply(min(secs, left)))
+            left = secs if len(transaction.awaited) == 1 else until - self._time()
+            reply, early = await self._protocol.content_reply(min(secs, left))
+            (transaction.receive_early if early else transaction.receive)(reply.reply)
 
     async def _commands(self, transaction: Transaction) -> None:
         """Writes what is to be written, and takes the replies to it."""
-        protocol, commands, awaited = self._protocol, transaction.take_commands(), transaction.awaiting
-        protocol.phase = Phase.MAIL if awaited is None else awaited.phase
-        protocol.send(commands, replies=transaction.outstanding)
-        while transaction.step is Step.COMMANDS and (awaited := transaction.awaiting) is not None:
-            phase = protocol.phase = awaited.phase
+        protocol, commands, awaited = self._protocol, transaction.take_commands(), transaction.awaited
+        protocol.phase = awaited[0].phase
+        protocol.send(commands, replies=len(awaited))
+        while transaction.step is Step.COMMANDS and awaited:
+            phase = protocol.phase = awaited[0].phase
             reply = protocol.take_reply() or await protocol.reply(self._secs_for[phase])
             transaction.receive(reply.reply)
 
@@ -331,7 +331,8 @@ class Session:
         self._protocol.begin_content()
         await self._write_content(transaction, email, before_dot)
         transaction.dot_written()
-        _take(transaction, *await self._protocol.content_reply(self._timeouts.dot_secs))
+        reply, early = await self._protocol.content_reply(self._timeouts.dot_secs)
+        (transaction.receive_early if early else transaction.receive)(reply.reply)
 
     async def _write_content(
         self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot
@@ -357,13 +358,6 @@ class Session:
                 return None
             block = following
         return block
-
-
-def _take(transaction: Transaction, reply: ParsedReply, early: bool) -> None:
-    if early:
-        transaction.receive_early(reply.reply)
-    else:
-        transaction.receive(reply.reply)
 
 
 async def open_session(

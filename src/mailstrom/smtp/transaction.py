@@ -111,7 +111,7 @@ class Transaction:
         self._extensions = extensions
         self._host = host
         self._is_relay = is_relay
-        self._awaited: deque[Awaited] = deque()
+        self.awaited: deque[Awaited] = deque()  # the replies that are to come
         self._too_many: Reply | None = None  # to the recipients in `left`
         self._lines = deque(self._prepared())
         first = Step.WHOLE if self.is_whole else Step.COMMANDS
@@ -119,8 +119,8 @@ class Transaction:
 
     @property
     def awaiting(self) -> Awaited | None:
-        """The reply that comes next, once what it answers was written."""
-        return self._awaited[0] if self._awaited else None
+        """The reply that comes next."""
+        return self.awaited[0] if self.awaited else None
 
     @property
     def needs_reset(self) -> bool:
@@ -137,29 +137,29 @@ class Transaction:
     def take_commands(self) -> bytes:
         """The octets to write now: everything with PIPELINING, else the next command; b"" while
         replies are outstanding."""
-        if self._awaited or self.step not in (Step.WHOLE, Step.COMMANDS):
+        if self.awaited or self.step not in (Step.WHOLE, Step.COMMANDS):
             return b""
         if "PIPELINING" not in self._extensions:
             awaited, line = self._lines.popleft()
-            self._awaited.append(awaited)
+            self.awaited.append(awaited)
             return line
         all_awaited, lines = zip(*self._lines, strict=True)
         self._lines.clear()
-        self._awaited.extend(all_awaited)
+        self.awaited.extend(all_awaited)
         return b"".join(lines)
 
     def dot_written(self) -> None:
         """The content, or the lone dot, was written: its reply comes next."""
-        self._awaited.append(DOT)
+        self.awaited.append(DOT)
 
     @property
     def outstanding(self) -> int:
         """How many replies are to come."""
-        return len(self._awaited)
+        return len(self.awaited)
 
     def receive(self, reply: Reply) -> None:
         """Takes the reply to what was awaited."""
-        phase, recipient = self._awaited.popleft()
+        phase, recipient = self.awaited.popleft()
         if phase is Phase.MAIL:
             self.mail_reply = reply
         if read_reply(phase, reply.code) is Meaning.UNEXPECTED:
@@ -215,7 +215,7 @@ class Transaction:
     def _prepared(self) -> list[tuple[Awaited, bytes]]:
         """The commands for those who can be sent to at all; verdicts for the others."""
         email, octets = self._email, self._email.octets
-        is_8bit = email.needs_8bitmime or self._has_8bit_content()
+        is_8bit = email.needs_8bitmime or (isinstance(email, PreparedEmail) and not email.content.isascii())
         needs_smtputf8 = email.needs_smtputf8 or not email.reverse_path.isascii()
         fault = self._lacking(octets, is_8bit, needs_smtputf8)
         if fault is not None:
@@ -260,9 +260,6 @@ class Transaction:
             parameters += mail_dsn_parameters(self._email.dsn)
         return command("MAIL FROM:", path(self._email.reverse_path), parameters=parameters)
 
-    def _has_8bit_content(self) -> bool:
-        return isinstance(self._email, PreparedEmail) and not self._email.content.isascii()
-
     def _rcpt_line(self, recipient: str) -> Sequence[tuple[Awaited, bytes]]:
         if not recipient.isascii() and "SMTPUTF8" not in self._extensions:
             fault = Fault(kind=FaultKind.NO_SMTPUTF8, phase=Phase.RCPT)
@@ -285,7 +282,7 @@ class Transaction:
             self.started = True
             return
         self._judged(self._recipients, self._judge(Phase.MAIL, reply))
-        if not self._awaited:
+        if not self.awaited:
             self._finish()
 
     def _rcpt_answered(self, recipient: str, reply: Reply) -> None:
@@ -298,7 +295,7 @@ class Transaction:
             self._postpone(recipient, reply)
         else:
             self._judged([recipient], self._judge(Phase.RCPT, reply))
-        only_data_is_left = len(self._lines) == 1 and not self._awaited
+        only_data_is_left = len(self._lines) == 1 and not self.awaited
         if only_data_is_left and not self.accepted:
             self._finish()
 
@@ -311,10 +308,10 @@ class Transaction:
             self.left.append(awaited.recipient or "")
 
     def _data_answered(self, reply: Reply) -> None:
-        if reply.is_intermediate and self._has_orphans:
-            self._fail_over_orphans(Phase.DATA)
-            return
         if reply.is_intermediate:
+            if self._has_orphans:
+                self._fail_over_orphans(Phase.DATA)
+                return
             # RFC 2920 3.1: 354 although nobody was accepted: end it with a lone dot
             self.step = Step.CONTENT if self.accepted else Step.LONE_DOT
             return
@@ -379,7 +376,7 @@ class Transaction:
     def _finish(self) -> None:
         self.step = Step.DONE
         self._lines.clear()
-        self._awaited.clear()
+        self.awaited.clear()
 
 
 def _unwritable(phase: Phase, error: CommandError, code: EnhancedCode) -> Verdict:
