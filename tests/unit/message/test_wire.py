@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
-from mailstrom.message.wire import DotStuffer, dot_stuffed, dot_stuffed_chunks, whole_chunk
+from mailstrom.message.wire import (
+    CHUNK_OCTETS,
+    DotStuffer,
+    check_line_ends,
+    dot_stuffed,
+    dot_stuffed_chunks,
+    whole_chunk,
+)
 
 PIECES = st.lists(st.sampled_from([b"\r\n", b".", b"\r\n.", b"..", b"a", b"bc", b"\x00", b"\xff"]))
 
@@ -21,6 +28,13 @@ def test_chunks_of_any_size_make_the_same_octets(pieces: list[bytes], size: int)
 
     assert b"".join(chunks) == dot_stuffed(content)
     assert all(chunks)
+
+
+@given(PIECES)
+def test_a_content_of_one_chunk_is_the_same_octets(pieces: list[bytes]) -> None:
+    content = b"".join(pieces)
+
+    assert list(dot_stuffed_chunks(content)) == [dot_stuffed(content)]
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"x"])), st.integers(min_value=1, max_value=5))
@@ -63,6 +77,17 @@ def test_nothing_is_sent_of_content_that_is_broken_further_on() -> None:
 
     with pytest.raises(MessageError):
         next(dot_stuffed_chunks(content, 10))
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2 * CHUNK_OCTETS // 10])
+@pytest.mark.parametrize("bare", [b"\r", b"\n", b"\n\r", b"\r\r\n", b"\r\n\n"])
+def test_a_bare_line_end_is_seen_in_a_content_of_any_length(bare: bytes, lines: int) -> None:
+    """S5."""
+    content = b"ten octets\r\n" * lines
+
+    check_line_ends(content)
+    with pytest.raises(MessageError):
+        check_line_ends(content + bare)
 
 
 @pytest.mark.parametrize(
