@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from ..abc import Clock, SharedStorage
 from .world import SteadyClock
@@ -79,17 +80,17 @@ class SharedClock(Clock):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._steady = SteadyClock(clock)
-        self._moved_by = timedelta(0)
-        self._looked_at = clock.monotonic()
+        self._began_at = clock.now()  # and moved since
+        self._looked_at = self._began = clock.monotonic()
         self._deviations: tuple[Deviation, ...] = ()
         self._told: Deviation | None = None
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
         """The steady time, moved where the wall clock is to be believed."""
-        if self._clock.monotonic() - self._looked_at < LOOKS_APART_SECS:
-            return self._time()
+        monotonic = self.monotonic()
+        if monotonic - self._looked_at < LOOKS_APART_SECS:
+            return self._began_at + timedelta(seconds=monotonic - self._began)
         with self._lock:
             found = self._look()
             now = self._time()
@@ -97,12 +98,13 @@ class SharedClock(Clock):
             _tell(found)
         return now
 
-    def monotonic(self) -> float:
-        """The underlying clock's monotonic time."""
-        return self._clock.monotonic()
+    @cached_property
+    def monotonic(self) -> Callable[[], float]:
+        """The underlying clock's: read too often for a call around it."""
+        return self._clock.monotonic
 
     def _time(self) -> datetime:
-        return self._steady.now() + self._moved_by
+        return self._began_at + timedelta(seconds=self.monotonic() - self._began)
 
     def _look(self) -> Deviation | None:
         """Follows the wall clock if it must; what the log is to be told of."""
@@ -123,7 +125,7 @@ class SharedClock(Clock):
         return self._told
 
     def _follow(self, believed: Deviation) -> None:
-        self._moved_by += timedelta(seconds=believed.secs)
+        self._began_at += timedelta(seconds=believed.secs)
         larger = self._deviations[self._deviations.index(believed) + 1 :]
         self._deviations = tuple(replace(each, secs=each.secs - believed.secs) for each in larger)
 

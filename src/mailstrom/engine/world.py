@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,9 @@ class SteadyClock(Clock):
 
     def now(self) -> datetime:
         """The wall clock's time at the start and what has passed since."""
-        return self._began_at + timedelta(seconds=self._clock.monotonic() - self._began)
+        return self._began_at + timedelta(seconds=self.monotonic() - self._began)
 
-    def monotonic(self) -> float:
-        """The underlying clock's monotonic time."""
-        return self._clock.monotonic()
+    @cached_property
+    def monotonic(self) -> Callable[[], float]:
+        """The underlying clock's: read too often for a call around it."""
+        return self._clock.monotonic

@@ -101,10 +101,10 @@ def uncertain_wait(policy: RetryPolicy) -> timedelta:
 
 def gives_up_at(policy: RetryPolicy, since: datetime, expires_at: datetime | None) -> datetime | None:
     """When the message is failed whatever is left to try: its own expiry, or the policy's age."""
-    ends = [] if expires_at is None else [expires_at]
-    if policy.max_age is not None:
-        ends.append(since + min(policy.max_age, LONGEST_AGE))
-    return min(ends, default=None)
+    if policy.max_age is None:
+        return expires_at
+    too_old_at = since + min(policy.max_age, LONGEST_AGE)
+    return too_old_at if expires_at is None else min(too_old_at, expires_at)
 
 
 def judge_pass(
