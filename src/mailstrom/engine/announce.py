@@ -43,7 +43,9 @@ class Announcer:
     ) -> None:
         """These outcomes stand in the storage now; `before` is how the same recipients stood."""
         for recipient, outcome in zip(before, outcomes, strict=True):
-            _log_result(claim, outcome)
+            level = logging.WARNING if outcome.result.state == "failed" else logging.INFO
+            if _log.isEnabledFor(level):
+                _log_result(level, claim, outcome)
             if self._tell is not None:
                 self._tell_outcome(self._tell, claim, recipient, outcome)
         self._board.changed(claim.email.message_id)
@@ -64,11 +66,9 @@ class Announcer:
             tell(event(kind=EventKind.DELAYED, at=now, result=result))
 
 
-def _log_result(claim: Claim, outcome: Outcome) -> None:
-    level = logging.WARNING if outcome.result.state == "failed" else logging.INFO
-    if _log.isEnabledFor(level):
-        message_id, address = printable(claim.email.message_id), printable(outcome.address)
-        _log.log(level, "%s to %s: %s", message_id, address, outcome.result)
+def _log_result(level: int, claim: Claim, outcome: Outcome) -> None:
+    message_id, address = printable(claim.email.message_id), printable(outcome.address)
+    _log.log(level, "%s to %s: %s", message_id, address, outcome.result)
 
 
 def log_lost(left: Sequence[MessageStatus]) -> None:

@@ -122,6 +122,8 @@ class Whole(Enum):
     ROOM = "room"  # something has completed
     REST = "rest"  # nothing is in hand
 
+    __hash__ = object.__hash__  # Enum's is a call, and the board is asked at each result
+
 
 class Board:
     """Where those wait who want to know when something completes. Any thread."""
@@ -138,12 +140,12 @@ class Board:
 
     def changed(self, message_id: str) -> None:
         """Wakes who watches this message, and who waits for room in the queue."""
-        if self._waiting:
+        if message_id in self._waiting or Whole.ROOM in self._waiting:
             self._wake(message_id, Whole.ROOM)
 
     def at_rest(self) -> None:
         """Wakes who waits for the queue to be idle: the worker has nothing in hand, or an order came."""
-        if self._waiting:
+        if Whole.REST in self._waiting:
             self._wake(Whole.REST)
 
     def wake_all(self) -> None:

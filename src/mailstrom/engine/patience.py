@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 from ..abc import StorageRunner
@@ -17,10 +18,7 @@ _log = logging.getLogger("mailstrom")
 
 def backoff() -> Iterator[float]:
     """Seconds to wait after each failure in a row: 1, 2, 4, 8, 8, ..."""
-    secs = 1.0
-    while True:
-        yield secs
-        secs = min(secs * 2, LONGEST_WAIT_SECS)
+    return chain((1.0, 2.0, 4.0), repeat(LONGEST_WAIT_SECS))
 
 
 class PatientCalls:
@@ -46,7 +44,7 @@ class PatientCalls:
     async def try_to_write(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The call's result; None where the storage fails now."""
         try:
-            result = await self.once(call, *args, **kwargs)
+            result = await self._run_storage(call, *args, **kwargs)
         except Exception as error:
             self._trouble(WorkerStatus.STORAGE_WRITE_FAILED)
             _log.error("%s: %s", WorkerStatus.STORAGE_WRITE_FAILED, printable(str(error)))
@@ -62,21 +60,25 @@ class PatientCalls:
 
     async def write(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The call's result, however long the storage fails before."""
-        never = asyncio.Event()
-        return await self._until_done(WorkerStatus.STORAGE_WRITE_FAILED, never, call, *args, **kwargs)
+        return await self._until_done(WorkerStatus.STORAGE_WRITE_FAILED, None, call, *args, **kwargs)
 
     async def _until_done(
-        self, status: WorkerStatus, unless: asyncio.Event, call: Callable[..., Any], *args: Any, **kwargs: Any
+        self,
+        status: WorkerStatus,
+        unless: asyncio.Event | None,
+        call: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         for secs in backoff():
-            if unless.is_set():
+            if unless is not None and unless.is_set():
                 return None
             try:
-                result = await self.once(call, *args, **kwargs)
+                result = await self._run_storage(call, *args, **kwargs)
             except Exception as error:
                 self._trouble(status)
                 _log.error("%s: %s; tried again in %.0f s", status, printable(str(error)), secs)
-                await sleep(secs, unless)
+                await sleep(secs, unless or asyncio.Event())
             else:
                 self._recovered(status)
                 return result
@@ -85,6 +87,11 @@ class PatientCalls:
 
 async def sleep(secs: float | None, unless: asyncio.Event) -> None:
     """Returns `secs` seconds later, or as soon as `unless` is set."""
+    if unless.is_set():
+        return
+    if secs is None:
+        await unless.wait()
+        return
     try:
         async with asyncio.timeout(secs):
             await unless.wait()

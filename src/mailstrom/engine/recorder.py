@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from ..abc import Claim, Clock, InternalRecipientStatus, Outcome, SharedStorage
 from ..schedule.retry import RetryPolicy, gives_up_at, judge_pass
-from ..schedule.verdict import Verdict
-from ..status import Attempt, Cause, printable
+from ..status import Cause, printable
 from .announce import Announcer
-from .committer import Committer
+from .committer import Committer, arrival
 from .job import Job, Passed
 from .patience import PatientCalls
 from .triage import after_crash
@@ -42,18 +40,24 @@ class Recorder:
         self._committer = committer
         self._announcer = announcer
 
-    async def passed(self, job: Job, passed: Passed) -> None:
+    def passed(self, job: Job, passed: Passed) -> Awaitable[None]:
         """How a pass ended for some of the job's recipients."""
-        if outcomes := self._outcomes(job, passed):
-            await self.settle(job, outcomes)
+        return self.settle(job, self._outcomes(job, passed))
 
     async def crashed(self, job: Job) -> None:
         """An exception of ours ended the pass of all that are still open."""
         await self.settle(job, self._after_crash(job))
 
     async def settle(self, job: Job, outcomes: Sequence[Outcome]) -> None:
-        """Records the outcomes, however long the storage fails before, and tells them."""
-        if not await self._settle(job, outcomes):
+        """Records the outcomes, if any, however long the storage fails before, and tells them."""
+        if not outcomes:
+            return
+        arriving = self._begin_settling(job, outcomes)
+        kept = arriving.result() if arriving.done() else await arrival(arriving)
+        before = job.settled()
+        if kept:
+            await self._tell(job.claim, before, outcomes)
+        elif len(outcomes) == 1 or not await self._settle_each(job.claim, before, outcomes):
             _log_refused(job.claim)
 
     def cut_off(self, job: Job) -> None:
@@ -70,17 +74,6 @@ class Recorder:
         else:
             _log_refused(job.claim)
 
-    async def _settle(self, job: Job, outcomes: Sequence[Outcome]) -> bool:
-        """Whether all were recorded."""
-        self._begin_settling(job, outcomes)
-        assert job.kept is not None
-        kept = job.kept.result() if job.kept.done() else await asyncio.shield(job.kept)
-        before = job.settled()
-        if kept:
-            await self._tell(job.claim, before, outcomes)
-            return True
-        return len(outcomes) > 1 and await self._settle_each(job.claim, before, outcomes)
-
     async def _settle_each(
         self, claim: Claim, before: Sequence[InternalRecipientStatus], outcomes: Sequence[Outcome]
     ) -> bool:
@@ -90,7 +83,7 @@ class Recorder:
         worker ends meanwhile, what it delivered is not given back as if it had not been tried.
         """
         coming = [self._committer.settle(claim, [outcome]) for outcome in outcomes]
-        kept = [await asyncio.shield(each) for each in coming]
+        kept = [await arrival(each) for each in coming]
         for recipient, outcome, is_kept in zip(before, outcomes, kept, strict=True):
             if is_kept:
                 await self._tell(claim, [recipient], [outcome])
@@ -101,32 +94,35 @@ class Recorder:
     ) -> None:
         recorded = outcomes
         try:
-            recorded = await self._as_recorded(claim, outcomes)
+            for outcome in outcomes:
+                if not outcome.result.completed:
+                    recorded = await self._as_recorded(claim, outcomes)
+                    break
         finally:
             self._announcer.settled(claim, before, recorded)
 
-    def _begin_settling(self, job: Job, outcomes: Sequence[Outcome]) -> None:
-        job.begin_settling(outcomes, self._committer.settle(job.claim, outcomes))
+    def _begin_settling(self, job: Job, outcomes: Sequence[Outcome]) -> asyncio.Future[bool]:
+        arriving = self._committer.settle(job.claim, outcomes)
+        job.begin_settling(outcomes, arriving)
+        return arriving
 
     def _outcomes(self, job: Job, passed: Passed) -> list[Outcome]:
         now = self._clock.now()  # one for all of them: deferred together, they fall due together
-        still_open = [address for address in passed if address in job.open]
-        return [self._outcome(job, address, *passed[address], now) for address in still_open]
-
-    def _outcome(
-        self, job: Job, address: str, verdict: Verdict, attempts: Sequence[Attempt], now: datetime
-    ) -> Outcome:
-        claim, recipient = job.claim, job.open[address]
-        result = judge_pass(
-            self._policy,
-            verdict,
-            tries=recipient.result.tries,
-            now=now,
-            gives_up=gives_up_at(self._policy, claim.waits_since, claim.expires_at),
-            chance=job.chance,
-            uncertain=recipient.result.uncertain,
-        )
-        return Outcome(address=address, result=result, attempts=tuple(attempts))
+        gives_up = gives_up_at(self._policy, job.claim.waits_since, job.claim.expires_at)
+        outcomes = []
+        for address, (verdict, attempts) in passed.items():
+            if (recipient := job.open.get(address)) is not None:
+                result = judge_pass(
+                    self._policy,
+                    verdict,
+                    tries=recipient.result.tries,
+                    now=now,
+                    gives_up=gives_up,
+                    chance=job.chance,
+                    uncertain=recipient.result.uncertain,
+                )
+                outcomes.append(Outcome(address=address, result=result, attempts=tuple(attempts)))
+        return outcomes
 
     def _after_crash(self, job: Job) -> list[Outcome]:
         now, dots = self._clock.now(), job.awaiting_dot
@@ -140,9 +136,9 @@ class Recorder:
 
     async def _as_recorded(self, claim: Claim, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """The outcomes as they stand now: where `cancel` came in between, a deferral is a failure."""
-        deferred = {outcome.address for outcome in outcomes if not outcome.result.completed}
-        if not deferred or len(claim.email.recipients) > READ_BACK_LIMIT:
+        if len(claim.email.recipients) > READ_BACK_LIMIT:
             return outcomes
+        deferred = {outcome.address for outcome in outcomes if not outcome.result.completed}
         try:
             status = await self._calls.once(self._storage.retrieve_status, claim.email.message_id)
         except Exception as error:

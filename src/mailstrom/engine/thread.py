@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -36,33 +37,32 @@ class CallThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: collections.deque[Callable[[], object]] = collections.deque()
-        self._changed = threading.Condition()
+        self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()  # None: the end
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
 
     @property
     def waiting(self) -> int:
         """How many calls wait."""
-        return len(self._calls)
+        return self._calls.qsize()
 
     def submit(self, call: Callable[[], object]) -> bool:
         """Queues a call; what it raises is only logged.
 
         False, and nothing is queued, after `close`, or while the system has no thread for it.
         """
-        with self._changed:
+        with self._lock:
             if self._closing or not self._has_thread():
                 return False
-            self._calls.append(call)
-            self._changed.notify()
+            self._calls.put(call)
             return True
 
     def close(self, timeout: float) -> None:
         """Runs what is queued, then ends the thread; waits for it at most `timeout` seconds."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify()
+            self._calls.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
@@ -78,17 +78,11 @@ class CallThread:
         return True
 
     def _run(self) -> None:
-        while (call := self._next()) is not None:
+        while (call := self._calls.get()) is not None:
             try:
                 call()
             except BaseException:  # a dead thread would leave all later calls undone, and say nothing
                 _log.exception("a call failed on the thread %s", self._name)
-
-    def _next(self) -> Callable[[], object] | None:
-        with self._changed:
-            while not self._calls and not self._closing:
-                self._changed.wait()
-            return self._calls.popleft() if self._calls else None
 
 
 class LookThread:
@@ -134,7 +128,10 @@ class StorageThread:
                 result, error = call(*args, **kwargs), None
             except BaseException as raised:
                 result, error = None, _as_exception(raised)
-            _tell(loop, future, result, error)
+            try:
+                loop.call_soon_threadsafe(_answer, future, result, error)
+            except RuntimeError:
+                _log.debug("a storage call ended after its loop: %r", error)
 
         if not self._calls.submit(work):
             future.set_exception(RuntimeError("the storage is closed, or has no thread for its calls"))
@@ -229,21 +226,10 @@ def _as_exception(raised: BaseException) -> Exception:
     return error
 
 
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[Any],
-    result: object,
-    error: Exception | None,
-) -> None:
-    def set_result() -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    try:
-        loop.call_soon_threadsafe(set_result)
-    except RuntimeError:
-        _log.debug("a storage call ended after its loop: %r", error)
+def _answer(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

@@ -96,7 +96,7 @@ def _without_a_host(
         return Outcome(address=recipient.address, result=expired(recipient.result))
     if recipient.crashes >= CRASHES_UNTIL_HELD:
         return after_crash(replace(recipient, crashes=recipient.crashes - 1), policy, now)
-    if not is_allowed(recipient.address, allow_domains):
+    if allow_domains is not None and not is_allowed(recipient.address, allow_domains):
         return Outcome(address=recipient.address, result=_forbidden(recipient))
     return None
 

@@ -24,6 +24,7 @@ CRASHES_UNTIL_HELD = 5
 DEFAULT_BASE_SECS = 60.0
 YEAR_SECS = 31_536_000.0  # no wait is longer, whatever the factor makes of it
 LONGEST_AGE = timedelta(days=36_500)  # keeps sums of instants within what datetime can hold
+_AT_ONCE = timedelta(0)
 DELIVERY_TIME_EXPIRED = EnhancedCode(4, 4, 7)  # RFC 3463 3.5
 
 
@@ -85,7 +86,8 @@ def waits_after_death(policy: RetryPolicy, chance: float) -> tuple[timedelta, ..
     After the first at once. Later ones are made up to twice as long; `chance` in [0, 1) picks the
     point. So what was in flight together comes back apart, and what is at fault dies alone.
     """
-    return (timedelta(0), *[timedelta(seconds=secs * (1 + chance)) for secs in _secs_after_deaths(policy)])
+    longer = 1 + chance
+    return (_AT_ONCE, *[timedelta(0, secs * longer) for secs in _secs_after_deaths(policy)])
 
 
 @lru_cache(maxsize=16)
