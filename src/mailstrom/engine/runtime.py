@@ -57,6 +57,7 @@ class Runtime:
         self._platform = platform
         self._ended = ended
         self._engine: Engine | None = None
+        self._is_waking = False  # a wake-up is on its way into the loop
         self._asked: dict[str, Callable[[Engine], None]] = {}  # the latest in each matter
         self._lock = threading.Lock()
         self._crashed = False
@@ -93,7 +94,19 @@ class Runtime:
 
     def wake(self) -> None:
         """Something new may be due."""
-        self._in_loop(Engine.wake)
+        if self._is_waking:
+            return  # whoever stored before us wakes it for us too
+        try:
+            self._is_waking = True
+            self._thread.call_soon(self._wake_engine)
+        except BaseException:  # a signal's, in the caller's thread
+            self._is_waking = False
+            raise
+
+    def _wake_engine(self) -> None:
+        self._is_waking = False  # first: what is stored from now on is seen, or wakes it again
+        if self._engine is not None:
+            self._engine.wake()
 
     def pause(self) -> None:
         """Takes no new work: nothing that is stored from now on."""
@@ -167,6 +180,7 @@ class Runtime:
         self._thread.call_soon(call)
 
     async def _main(self) -> None:
+        self._is_waking = False  # one that the loop before this has not heard, it will not; we look anyway
         engine = self._make_engine()
         with self._lock:
             asked = list(self._asked.values())

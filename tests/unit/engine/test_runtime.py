@@ -15,7 +15,7 @@ from mailstrom.engine.carriers import carrier_maker
 from mailstrom.engine.events import Board
 from mailstrom.engine.gates import Gates
 from mailstrom.engine.local import Outbox
-from mailstrom.engine.platform import Flag, Platform
+from mailstrom.engine.platform import Flag, Loop, Platform
 from mailstrom.engine.runtime import Runtime
 from mailstrom.engine.thread import run_inline
 from mailstrom.net.clock import SystemClock
@@ -106,6 +106,57 @@ def test_what_is_stored_after_a_pause_is_not_begun_though_the_loop_has_not_heard
     asyncio.run(main())
 
     assert storage.retrieve_status(id_of("one")).recipients[0].result == Queued()
+
+
+class HeardLater(SystemPlatform):
+    """Its loop hears of nothing before the test says so."""
+
+    def __init__(self) -> None:
+        self.unheard: list[Callable[[], object]] = []
+
+    def loop(self, *_: object) -> Loop:
+        return self
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        self.unheard.append(call)
+
+    def start(self) -> None:
+        raise AssertionError("nothing runs here")
+
+    def join(self, timeout: float | None = None) -> bool:
+        return True
+
+
+def test_who_stores_while_a_wake_up_is_on_its_way_sends_no_other() -> None:
+    """The loop of a busy worker would be called once for each message."""
+    platform = HeardLater()
+    runtime = a_runtime(platform=platform)
+
+    for _ in range(3):
+        runtime.wake()
+    (heard,) = platform.unheard
+    heard()
+    runtime.wake()
+
+    assert len(platform.unheard) == 2
+
+
+def test_a_wake_up_that_a_loop_took_to_its_end_silences_none_of_the_next_loop() -> None:
+    platform = HeardLater()
+    runtime = a_runtime(platform=platform)
+    runtime.wake()
+
+    async def main() -> None:
+        running = asyncio.create_task(runtime._main())
+        while runtime._engine is None:
+            await asyncio.sleep(0)
+        runtime.wake()
+        runtime._engine.abort()
+        await running
+
+    asyncio.run(main())
+
+    assert len(platform.unheard) == 2
 
 
 class NeverWaits(threading.Event):
