@@ -77,7 +77,7 @@ def wait_after_crash(policy: RetryPolicy, crashes: int) -> timedelta | None:
     """The wait after so many crashes in a row; None: hold it for a person."""
     if crashes >= CRASHES_UNTIL_HELD:
         return None
-    return timedelta(seconds=min(_base_secs(policy), 60.0) * 2 ** (max(crashes, 1) - 1))
+    return _wait_after_crash(_base_secs(policy), crashes)
 
 
 def waits_after_death(policy: RetryPolicy, chance: float) -> tuple[timedelta, ...]:
@@ -87,13 +87,17 @@ def waits_after_death(policy: RetryPolicy, chance: float) -> tuple[timedelta, ..
     point. So what was in flight together comes back apart, and what is at fault dies alone.
     """
     longer = 1 + chance
-    return (_AT_ONCE, *[timedelta(0, secs * longer) for secs in _secs_after_deaths(policy)])
+    return (_AT_ONCE, *[timedelta(0, secs * longer) for secs in _secs_after_deaths(_base_secs(policy))])
 
 
 @lru_cache(maxsize=16)
-def _secs_after_deaths(policy: RetryPolicy) -> tuple[float, ...]:
-    waits = (wait_after_crash(policy, crashes) for crashes in range(2, CRASHES_UNTIL_HELD))
-    return tuple(wait.total_seconds() for wait in waits if wait is not None)
+def _secs_after_deaths(base_secs: float) -> tuple[float, ...]:
+    waits = [_wait_after_crash(base_secs, crashes) for crashes in range(2, CRASHES_UNTIL_HELD)]
+    return tuple(wait.total_seconds() for wait in waits)
+
+
+def _wait_after_crash(base_secs: float, crashes: int) -> timedelta:
+    return timedelta(seconds=min(base_secs, 60.0) * 2 ** (max(crashes, 1) - 1))
 
 
 def uncertain_wait(policy: RetryPolicy) -> timedelta:
