@@ -38,7 +38,7 @@ class CallThread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()  # None: the end
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of the log, or of a signal, may submit too
         self._thread: threading.Thread | None = None
         self._closing = False
 

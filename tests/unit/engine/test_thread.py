@@ -96,6 +96,30 @@ def test_calls_go_on_once_the_system_has_a_thread_again(monkeypatch: pytest.Monk
     assert (taken, done) == ([False, True], [2])
 
 
+def test_who_hears_from_the_log_that_there_is_no_thread_may_submit_a_call_himself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thread = CallThread("some-calls")
+    taken: list[bool] = []
+
+    def submit_once(record: logging.LogRecord) -> bool:
+        if not taken:
+            taken.append(True)
+            taken.append(thread.submit(lambda: None))
+        return True
+
+    log = logging.getLogger("mailstrom")
+    log.addFilter(submit_once)
+    try:
+        with no_thread_for("some-calls", monkeypatch):
+            taken.append(thread.submit(lambda: None))
+    finally:
+        log.removeFilter(submit_once)
+    thread.close(30)
+
+    assert taken == [True, False, False]
+
+
 def test_a_storage_call_that_no_thread_can_make_fails_and_the_next_one_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
