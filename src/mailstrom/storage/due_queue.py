@@ -46,49 +46,56 @@ class Agenda(Generic[Item]):
     Of entries that were replaced or removed there are never many more than of those that count.
     """
 
-    __slots__ = ("_due", "_heap", "_serial")
+    __slots__ = ("_entries", "_heap", "_serial")
 
     def __init__(self) -> None:
-        self._due: dict[Item, tuple[datetime, int]] = {}
+        self._entries: dict[Item, tuple[datetime, int, Item]] = {}  # those that count
         self._heap: list[tuple[datetime, int, Item]] = []
         self._serial = 0  # equal times: first put, first out; items are never compared
 
     def put(self, item: Item, due_at: datetime) -> None:
         """Makes the item due then."""
-        if item in self._due and self._due[item][0] == due_at:
+        before = self._entries.get(item)
+        if before is not None and before[0] == due_at:
             return
         self._serial += 1
-        self._due[item] = due_at, self._serial
-        heappush(self._heap, (due_at, self._serial, item))
-        self._sweep()
+        entry = self._entries[item] = due_at, self._serial, item
+        heappush(self._heap, entry)
+        if len(self._heap) > 2 * len(self._entries) + SWEPT_AT:
+            self._sweep()
 
     def bring_forward(self, item: Item, due_at: datetime) -> None:
         """Makes the item due then, unless it is due before."""
-        if item not in self._due or self._due[item][0] > due_at:
+        before = self._entries.get(item)
+        if before is None or before[0] > due_at:
             self.put(item, due_at)
 
     def remove(self, item: Item) -> None:
         """Forgets the item, if it is there."""
-        if self._due.pop(item, None) is not None:
+        if self._entries.pop(item, None) is not None and len(self._heap) > 2 * len(self._entries) + SWEPT_AT:
             self._sweep()
 
     def first(self) -> tuple[datetime, Item] | None:
         """The item that is due first, and when."""
-        while self._heap:
-            if self._counts(self._heap[0]):
-                due_at, _, item = self._heap[0]
-                return due_at, item
-            heappop(self._heap)
+        heap, entries = self._heap, self._entries
+        while heap:
+            entry = heap[0]
+            if entries.get(entry[2]) is entry:
+                return entry[0], entry[2]
+            heappop(heap)
         return None
 
-    def _counts(self, entry: tuple[datetime, int, Item]) -> bool:
-        due_at, serial, item = entry
-        return self._due.get(item) == (due_at, serial)
+    def pop_due(self, now: datetime) -> Item | None:
+        """Takes out the item that is due first, where it is due by now."""
+        if not self._heap or (first := self.first()) is None or first[0] > now:
+            return None
+        item = heappop(self._heap)[2]
+        del self._entries[item]
+        return item
 
     def _sweep(self) -> None:
-        if len(self._heap) > 2 * len(self._due) + SWEPT_AT:
-            self._heap = [entry for entry in self._heap if self._counts(entry)]
-            heapify(self._heap)
+        self._heap = list(self._entries.values())
+        heapify(self._heap)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,12 +113,14 @@ class _Group(Generic[Message]):
             heappop(self.heap)
         return None
 
-    def take(self, limit: int) -> list[int]:
-        """Those that are due first; only what falls due together."""
-        together = self.next_due()
-        taken: dict[int, None] = {}
-        while together is not None and len(taken) < limit and self.next_due() == together:
-            taken[heappop(self.heap)[1]] = None
+    def take(self, together: datetime, limit: int) -> list[int]:
+        """Those that are due then, which is what `next_due` said."""
+        heap = self.heap
+        taken = {heappop(heap)[1]: None}
+        while len(taken) < limit and heap and heap[0][0] == together:
+            position = heappop(heap)[1]
+            if self.message.is_waiting(position, together):
+                taken[position] = None
         return list(taken)
 
 
@@ -134,10 +143,11 @@ class _Route(Generic[Message]):
     def put(self, group: _Group[Message], due_at: datetime) -> None:
         """The group is due then."""
         stream = group.message.stream
-        if stream not in self._streams:
-            self._streams[stream] = Agenda()
-        self._streams[stream].put(group, due_at)
-        if stream not in self._ready[stream[0]] and (first := self._streams[stream].first()) is not None:
+        agenda = self._streams.get(stream)
+        if agenda is None:
+            agenda = self._streams[stream] = Agenda()
+        agenda.put(group, due_at)
+        if stream not in self._ready[stream[0]] and (first := agenda.first()) is not None:
             self._timetable.put(stream, first[0])
 
     def remove(self, group: _Group[Message]) -> None:
@@ -147,19 +157,22 @@ class _Route(Generic[Message]):
 
     def first(self, now: datetime) -> _Head[Message] | None:
         """Of what is due that whose turn it is; else what falls due first."""
-        self._wake(now)
+        while (woken := self._timetable.pop_due(now)) is not None:
+            self._place(woken, now)
         for level in levels_at(self._turn):
-            while (stream := next(iter(self._ready[level]), None)) is not None:
+            ready = self._ready[level]
+            while ready:
+                stream = next(iter(ready))
                 head = self._head(stream)
                 if head is not None and head[0] <= now:
                     return head
                 self._place(stream, now)
         return self._first_of_timetable()
 
-    def end_turn(self, stream: Stream, now: datetime) -> None:
-        """The next turn is another stream's, if another has something."""
+    def end_turn(self, stream: Stream, now: datetime) -> bool:
+        """The next turn is another stream's, if another has something; whether this one has more now."""
         self._turn += 1
-        self._place(stream, now)
+        return self._place(stream, now)
 
     def _head(self, stream: Stream) -> _Head[Message] | None:
         agenda = self._streams[stream]
@@ -175,22 +188,20 @@ class _Route(Generic[Message]):
                 agenda.put(group, actual)
         return None
 
-    def _place(self, stream: Stream, now: datetime) -> None:
-        """Puts the stream where it belongs: at the end of those that take turns, or to wait."""
+    def _place(self, stream: Stream, now: datetime) -> bool:
+        """Puts the stream where it belongs: at the end of those that take turns (True), or to wait."""
         head = self._head(stream)
-        self._ready[stream[0]].pop(stream, None)
+        ready = self._ready[stream[0]]
+        ready.pop(stream, None)
         if head is None:
             del self._streams[stream]
             self._timetable.remove(stream)
         elif head[0] <= now:
-            self._ready[stream[0]][stream] = None
+            ready[stream] = None
+            return True
         else:
             self._timetable.put(stream, head[0])
-
-    def _wake(self, now: datetime) -> None:
-        while (first := self._timetable.first()) is not None and first[0] <= now:
-            self._timetable.remove(first[1])
-            self._place(first[1], now)
+        return False
 
     def _first_of_timetable(self) -> _Head[Message] | None:
         while (first := self._timetable.first()) is not None:
@@ -242,11 +253,19 @@ class DueQueue(Generic[Message]):
         They wait no more. The route keys take turns; those in `skip` keep their place.
         """
         self._wake(now)
-        while (route_key := next((key for key in self._ready if key not in skip), None)) is not None:
-            taken = self._take_from(route_key, now, limit)
-            self._place(route_key, now)
-            if taken is not None:
-                return taken[0], route_key, taken[1]
+        while (route_key := self._first_ready(skip)) is not None:
+            route = self._routes[route_key]
+            head = route.first(now)
+            if head is None or head[0] > now:
+                self._place(route_key, now)
+                continue
+            due_at, group = head
+            positions = group.take(due_at, limit)
+            if route.end_turn(group.message.stream, now):
+                self._ready.move_to_end(route_key)
+            else:
+                self._place(route_key, now)
+            return group.message, route_key, positions
         return None
 
     def next_due(self, now: datetime, skip: Collection[str]) -> datetime | None:
@@ -255,21 +274,18 @@ class DueQueue(Generic[Message]):
         Where something is due already, the due time of one that is.
         """
         self._wake(now)
-        for route_key in [key for key in self._ready if key not in skip]:
+        while (route_key := self._first_ready(skip)) is not None:
             head = self._routes[route_key].first(now)
             if head is not None and head[0] <= now:
                 return head[0]
             self._place(route_key, now)
         return self._first_of_timetable(now, skip)
 
-    def _take_from(self, route_key: str, now: datetime, limit: int) -> tuple[Message, list[int]] | None:
-        route = self._routes[route_key]
-        head = route.first(now)
-        if head is None or head[0] > now:
-            return None
-        message, positions = head[1].message, head[1].take(limit)
-        route.end_turn(message.stream, now)
-        return message, positions
+    def _first_ready(self, skip: Container[str]) -> str | None:
+        for route_key in self._ready:
+            if route_key not in skip:
+                return route_key
+        return None
 
     def _place(self, route_key: str, now: datetime) -> None:
         """Puts the route key where it belongs: at the end of those that take turns, or to wait."""
@@ -284,9 +300,8 @@ class DueQueue(Generic[Message]):
             self._timetable.put(route_key, head[0])
 
     def _wake(self, now: datetime) -> None:
-        while (first := self._timetable.first()) is not None and first[0] <= now:
-            self._timetable.remove(first[1])
-            self._place(first[1], now)
+        while (route_key := self._timetable.pop_due(now)) is not None:
+            self._place(route_key, now)
 
     def _first_of_timetable(self, now: datetime, skip: Collection[str]) -> datetime | None:
         skipped = []

@@ -95,12 +95,12 @@ def the_storage_names_the_next_due_time_too_late(right: Any, self: Any, *args: A
     return None if due_at is None else due_at + timedelta(hours=2)
 
 
-@replaces(DueQueue, "_place")
-def one_key_keeps_its_turn(right: Any, self: Any, route_key: str, now: Any) -> None:
-    was_ready = route_key in self._ready
-    right(self, route_key, now)
-    if was_ready and route_key in self._ready:
-        self._ready.move_to_end(route_key, last=False)
+@replaces(DueQueue, "take")
+def one_key_keeps_its_turn(right: Any, self: Any, *args: Any) -> Any:
+    taken = right(self, *args)
+    if taken is not None and taken[1] in self._ready:
+        self._ready.move_to_end(taken[1], last=False)
+    return taken
 
 
 @replaces(DueQueue, "drop")
