@@ -16,4 +16,9 @@ def border(doing: str) -> Iterator[None]:
     except MailstromError:
         raise
     except Exception as error:
-        raise StorageError(f"the storage failed to {doing}: {type(error).__name__}: {error}") from error
+        raise foreign(doing, error) from error
+
+
+def foreign(doing: str, error: Exception) -> StorageError:
+    """What is raised for an error that is not mailstrom's own; for calls made for each message."""
+    return StorageError(f"the storage failed to {doing}: {type(error).__name__}: {error}")

@@ -18,34 +18,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
-from ..abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, Outcome
+from ..abc import InternalMessageStatus, InternalRecipientStatus, Order, Outcome
 from ..event import EventKind
 from ..records import Waits
 from ..status import Cause, Deferred, DeliveryResult, Failed, Queued, Reply
+
+Recipients: TypeAlias = tuple[InternalRecipientStatus, ...]
 
 ATTEMPTS_KEPT = 50  # per recipient, the latest
 FORGOTTEN = "forgotten"  # stands where an address was erased
 HELD = "held"  # the reason of what an order holds that had none before
 
 _HELD_AFTER = "held; before that: "
+_TOLD_AS = {kind.value: kind for kind in (EventKind.DELIVERED, EventKind.DEFERRED, EventKind.FAILED)}
+
+
+def in_place(recipients: Recipients, changed: Mapping[int, InternalRecipientStatus]) -> Recipients:
+    """The recipients with those at these positions replaced."""
+    after = list(recipients)
+    for position, recipient in changed.items():
+        after[position] = recipient
+    return tuple(after)
 
 
 def with_recipients(
-    status: InternalMessageStatus,
-    changed: Mapping[int, InternalRecipientStatus],
-    *,
-    completed_at: datetime | None = None,
+    status: InternalMessageStatus, changed: Mapping[int, InternalRecipientStatus]
 ) -> InternalMessageStatus:
     """The status with the recipients at these positions replaced."""
-    recipients = list(status.recipients)
-    for position, recipient in changed.items():
-        recipients[position] = recipient
-    # `replace` takes three times as long; this is done several times for each message
+    return restated(status, in_place(status.recipients, changed))
+
+
+def restated(
+    status: InternalMessageStatus, recipients: Recipients, *, completed_at: datetime | None = None
+) -> InternalMessageStatus:
+    """The status with these recipients."""
+    # `replace` takes three times as long; this is done for each message
     return InternalMessageStatus(
         message_id=status.message_id,
-        recipients=tuple(recipients),
+        recipients=recipients,
         submitted_at=status.submitted_at,
         send_at=status.send_at,
         completed_at=status.completed_at if completed_at is None else completed_at,
@@ -92,7 +104,7 @@ def settled(
         due_at=None if result.completed else result.next_attempt_at or expires_at,
         crashes=0 if result.completed else outcome.crashes,
     )
-    return lapsed(after, mark=mark, expires_at=expires_at)
+    return after if result.completed else lapsed(after, mark=mark, expires_at=expires_at)
 
 
 def given_back(
@@ -252,17 +264,24 @@ def shown(status: InternalMessageStatus) -> InternalMessageStatus | None:
     return replace(status, recipients=left) if left else None
 
 
-def event_of(message_id: str, recipient: InternalRecipientStatus, at: datetime) -> Event | None:
+class Told(NamedTuple):
+    """What an `Event` of a recipient or a message says; a tuple, since few are ever asked for."""
+
+    kind: EventKind
+    at: datetime
+    message_id: str
+    address: str | None = None
+    result: DeliveryResult | None = None
+
+
+def event_of(message_id: str, recipient: InternalRecipientStatus, at: datetime) -> Told | None:
     """What is told of a recipient's new result; nothing as long as it is queued.
 
     Told is each settled result, and whatever completes a recipient. That it is held, released,
     due sooner, claimed or given back is told to nobody.
     """
-    result = recipient.result
-    if result.state == "queued":
-        return None
-    kind = EventKind(result.state)
-    return Event(kind=kind, at=at, message_id=message_id, address=recipient.address, result=result)
+    kind = _TOLD_AS.get(recipient.result.state)
+    return None if kind is None else Told(kind, at, message_id, recipient.address, recipient.result)
 
 
 def never_accepted(status: InternalMessageStatus) -> InternalMessageStatus:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -29,15 +28,19 @@ class _Passed:
     """The route keys that are passed over in a step which grants claims with these keys, one by one."""
 
     def __init__(self, terms: Terms, granted: Sequence[str]) -> None:
-        self._terms = terms
+        self._skip = terms.skip
+        self._admits = terms.admits
         self._granted = granted
-        self._refused: set[str] = set()
+        self._open: set[object] = set()  # not in `skip`
+        self._refused: set[object] = set()
 
     def __contains__(self, route_key: object) -> bool:
-        key = str(route_key)
-        if key in self._terms.skip or key in self._refused:
+        if route_key in self._refused:
             return True
-        if self._terms.admits(key, self._granted):
+        key = str(route_key)
+        if key not in self._open and key not in self._skip:
+            self._open.add(key)
+        if key in self._open and self._admits(key, self._granted):
             return False
         self._refused.add(key)
         return True
@@ -72,7 +75,8 @@ class Claims:
                     trouble.append(error)
                 continue
             if claim is not None:
-                self._note_success(taken[0], claim.route_key)
+                if self._set_aside:
+                    self._note_success(taken[0], claim.route_key)
                 claims.append(claim)
                 keys.append(claim.route_key)
         if trouble and not claims:
@@ -87,13 +91,17 @@ class Claims:
 
     def mark_dot_sent(self, claim: Claim, addresses: Collection[str]) -> bool:
         """Notes that the final dot is about to be written for these; False when it must not be."""
-        with self._writing(claim) as (message, lease):
-            if message is None or lease is None:
+        message = self._message_of(claim)
+        if message is None:
+            return False
+        with message.writing:
+            lease = self._lease_of(claim)
+            positions = None if lease is None else _positions(lease, addresses)
+            if lease is None or positions is None:
                 return False
-            positions = _positions(lease, addresses)
-            if positions is None or any(lease.mark(each) for each in positions):
+            if lease.marks and any(lease.mark(each) for each in positions):
                 return False
-            recipients = message.status.recipients
+            recipients = message.recipients
             changed = {each: changes.dot_sent(recipients[each]) for each in positions}
             return self._writer.replace(message, changed, write=self._durable)
 
@@ -115,10 +123,14 @@ class Claims:
 
     def give_back(self, claim: Claim, not_before: datetime | None) -> None:
         """Undoes a claim without a try or a crash; due again at once, or at `not_before`."""
-        with self._writing(claim) as (message, lease):
-            if message is None or lease is None:
+        message = self._message_of(claim)
+        if message is None:
+            return
+        with message.writing:
+            lease = self._lease_of(claim)
+            if lease is None:
                 return
-            expires_at = message.status.expires_at
+            expires_at = message.kept.expires_at
             changed = {
                 each: changes.given_back(before, not_before, mark=lease.mark(each), expires_at=expires_at)
                 for each, before in lease.before.items()
@@ -133,9 +145,11 @@ class Claims:
         with self._lock:
             self._index.lapse(instant)
             due_at = self._index.next_due(now, skip)
-            ends = self._index.next_lease_end(skip), self._set_aside.next_at(instant, skip)
-        times = [now + timedelta(seconds=end - instant) for end in ends if end is not None]
-        return min([*times, *([] if due_at is None else [due_at])], default=None)
+            ends = self._index.next_lease_end(skip)
+            put_back_at = self._set_aside.next_at(instant, skip) if self._set_aside else None
+        times = [] if due_at is None else [due_at]
+        times += [now + timedelta(seconds=end - instant) for end in (ends, put_back_at) if end is not None]
+        return min(times, default=None)
 
     def _take(
         self, now: datetime, skip: Container[str], *, again: bool
@@ -144,6 +158,8 @@ class Claims:
         with self._lock:
             instant = self._lease_clock()
             self._index.lapse(instant)
+            if not self._set_aside:
+                return self._index.take(now, skip)
             self._put_back(self._set_aside.take_over(instant))
             taken = self._index.take(now, skip)
             if taken is None:
@@ -193,17 +209,18 @@ class Claims:
         email = self._writer.email(message)
         if email is None:
             return None
-        stopped = _stopped(message, positions)
-        before = {each: message.status.recipients[each] for each in positions if each not in stopped}
+        recipients = message.recipients
+        stopped = _stopped(message, positions) if message.holders else {}
+        before = {each: recipients[each] for each in positions if each not in stopped}
         backoff = terms.backoff()
-        changed = stopped | {
-            each: changes.claimed(recipient, now, backoff) for each, recipient in before.items()
-        }
+        changed = {each: changes.claimed(recipient, now, backoff) for each, recipient in before.items()}
+        changed.update(stopped)
         write = self._durable or bool(stopped)
         if not self._writer.replace(message, changed, now, write=write):
             return None
         with self._lock:
-            self._index.enqueue(message, stopped)
+            if stopped:
+                self._index.enqueue(message, stopped)
             if not before:
                 return None
             ends = self._lease_clock() + terms.lease.total_seconds()
@@ -217,41 +234,38 @@ class Claims:
         return replace(claim, lease_until=LEASE_EPOCH + timedelta(seconds=ends))
 
     def _settle(self, settlement: Settlement, now: datetime) -> bool:
-        name = _name_of(settlement)
-        if name in self._settled_before:
+        if self._settled_before and (name := _name_of(settlement)) in self._settled_before:
             self._settled_before.discard(name)
             return True
-        with self._writing(settlement.claim) as (message, lease):
-            if message is None or lease is None:
-                return False
+        message = self._message_of(settlement.claim)
+        if message is None:
+            return False
+        with message.writing:
+            lease = self._lease_of(settlement.claim)
             by_address = {outcome.address: outcome for outcome in settlement.outcomes}
-            positions = _positions(lease, by_address)
-            if positions is None:
+            positions = None if lease is None else _positions(lease, by_address)
+            if lease is None or positions is None:
                 return False
-            recipients, expires_at = message.status.recipients, message.status.expires_at
+            recipients, expires_at = message.recipients, message.kept.expires_at
             changed = {
                 each: changes.settled(
                     recipients[each],
                     by_address[recipients[each].address],
-                    mark=lease.mark(each),
+                    mark=lease.mark(each) if lease.marks else None,
                     expires_at=expires_at,
                 )
                 for each in positions
             }
             return self._writer.replace(message, changed, now, ended=lease, settled=True)
 
-    @contextmanager
-    def _writing(self, claim: Claim) -> Iterator[tuple[Message | None, Lease | None]]:
-        """The claim's message, ours to write, and its lease; None where the claim was lost."""
+    def _message_of(self, claim: Claim) -> Message | None:
         with self._lock:
-            message = self._index.messages.get(claim.email.message_id)
-        if message is None:
-            yield None, None
-            return
-        with message.writing:
-            with self._lock:
-                lease = self._index.lease(claim)
-            yield message, lease
+            return self._index.messages.get(claim.email.message_id)
+
+    def _lease_of(self, claim: Claim) -> Lease | None:
+        """What the claim has still a right to, told with the message's `writing` held."""
+        with self._lock:
+            return self._index.lease(claim)
 
 
 def _log_faults(faults: Sequence[Fault]) -> None:
@@ -266,23 +280,27 @@ def _name_of(settlement: Settlement) -> _Settled:
 
 def _positions(lease: Lease, addresses: Collection[str]) -> list[int] | None:
     """Where the addresses stand in the message; None when the lease lacks one of them."""
-    if not {recipient.address for recipient in lease.before.values()}.issuperset(addresses):
-        return None
-    return [position for position, recipient in lease.before.items() if recipient.address in addresses]
+    missing = set(addresses)
+    positions = []
+    for position, recipient in lease.before.items():
+        if recipient.address in addresses:
+            positions.append(position)
+            missing.discard(recipient.address)
+    return None if missing else positions
 
 
 def _stopped(message: Message, positions: Sequence[int]) -> Changed:
     """What becomes of those that an order met while an earlier claim had them, which is over."""
-    status = message.status
+    recipients, expires_at = message.recipients, message.kept.expires_at
     after = {
-        each: changes.lapsed(status.recipients[each], mark=message.mark(each), expires_at=status.expires_at)
+        each: changes.lapsed(recipients[each], mark=message.mark(each), expires_at=expires_at)
         for each in positions
     }
-    return {each: recipient for each, recipient in after.items() if recipient is not status.recipients[each]}
+    return {each: recipient for each, recipient in after.items() if recipient is not recipients[each]}
 
 
 def _as_claim(lease: Lease, email: PreparedEmail) -> Claim:
-    status = lease.message.status
+    status = lease.message.kept
     return Claim(
         email=email,
         route_key=lease.route_key,

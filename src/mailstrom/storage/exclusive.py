@@ -140,8 +140,10 @@ class ExclusiveStorage(SharedStorage):
         """The status; raises `MessageNotFound`."""
         with self._lock:
             message = self._index.messages.get(message_id)
-        with border("read a status"):
-            status = self._storage.retrieve_status(message_id) if message is None else message.status
+            status = None if message is None else message.status
+        if status is None:
+            with border("read a status"):
+                status = self._storage.retrieve_status(message_id)
         shown = changes.shown(status)
         if shown is None:
             raise MessageNotFound(message_id)
@@ -152,7 +154,7 @@ class ExclusiveStorage(SharedStorage):
     ) -> list[InternalMessageStatus]:
         """Every message with work left among the recipients selected, oldest first, at most `limit`."""
         picked = steering.pick(self._writer, self._incomplete(selection.message_id), selection)
-        return _shown(message.status for message in islice(picked, limit))
+        return _shown(self._status_of(message) for message in islice(picked, limit))
 
     def retrieve_all_recent(self) -> list[InternalMessageStatus]:
         """Every incomplete message, and those completed since the last such call, oldest first."""
@@ -273,6 +275,10 @@ class ExclusiveStorage(SharedStorage):
             if message_id is None:
                 return list(self._index.messages.values())
             return [self._index.messages[message_id]] if message_id in self._index.messages else []
+
+    def _status_of(self, message: Message) -> InternalMessageStatus:
+        with self._lock:
+            return message.status
 
 
 def _shown(statuses: Iterable[InternalMessageStatus]) -> list[InternalMessageStatus]:

@@ -32,15 +32,15 @@ def forget(writer: StatusWriter, address: str) -> int:
 
 
 def _in_message(writer: StatusWriter, message: Message, address: str) -> int:
-    if not _erased(message.status, address):
+    if not _erased(message.recipients, address):
         return 0
     with message.writing:
-        erased = _erased(message.status, address)
+        erased = _erased(message.recipients, address)
         status = _without(message.status, erased)
         if not writer.write(message, status):
             return 0
         with writer.lock:
-            message.status = status
+            message.kept, message.recipients = status, status.recipients
     return len(erased)
 
 
@@ -50,7 +50,7 @@ def _in_completed(writer: StatusWriter, message_id: str, address: str) -> int:
             status = writer.storage.retrieve_status(message_id)
     except MessageNotFound:
         return 0
-    erased = _erased(status, address)
+    erased = _erased(status.recipients, address)
     if not erased or status.completed_at is None:
         return 0
     left = _without(status, erased)
@@ -62,10 +62,10 @@ def _in_completed(writer: StatusWriter, message_id: str, address: str) -> int:
     return len(erased)
 
 
-def _erased(status: InternalMessageStatus, address: str) -> Changed:
+def _erased(recipients: changes.Recipients, address: str) -> Changed:
     return {
         position: changes.forgotten(recipient)
-        for position, recipient in enumerate(status.recipients)
+        for position, recipient in enumerate(recipients)
         if recipient.result.completed and is_same_address(recipient.address, address)
     }
 
@@ -81,5 +81,5 @@ def _without(status: InternalMessageStatus, erased: Changed) -> InternalMessageS
 def _awaits(message: Message, address: str) -> bool:
     return any(
         not recipient.result.completed and is_same_address(recipient.address, address)
-        for recipient in message.status.recipients
+        for recipient in message.recipients
     )

@@ -22,7 +22,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 
 from ..abc import CLAIM_LIMIT, Claim, InternalMessageStatus, InternalRecipientStatus, Order, Trying
-from .changes import is_held, marked
+from .changes import is_held, marked, restated
 from .due_queue import DueQueue
 from .turns import Stream, stream_of
 
@@ -32,27 +32,39 @@ COMPLETED_KEPT = 100_000  # ids of completed messages that are remembered, the l
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """A message with work left. `status` changes only with `writing` held, and the index's lock."""
+    """A message with work left. It changes only with `writing` held, and the index's lock.
 
-    status: InternalMessageStatus
+    In `kept` the recipients may stand as they did before a claim or a mark: with a storage that dies
+    with the process these are not written, and only `recipients` has them.
+    """
+
+    kept: InternalMessageStatus  # as the storage has it
+    recipients: tuple[InternalRecipientStatus, ...]  # as they stand now
+    stream: Stream
     number: int  # higher than that of each message that was stored before
     left: int  # recipients not completed
     reverse_path: str | None = None  # None: nobody has asked the storage for it yet
     holders: dict[int, Lease] = field(default_factory=dict)  # by position
     writing: threading.Lock = field(default_factory=threading.Lock)
-    stream: Stream = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.stream = stream_of(self.status)
+    @property
+    def status(self) -> InternalMessageStatus:
+        """The status as it is now; asked for with `writing` or the index's lock held."""
+        kept = self.kept
+        return kept if kept.recipients is self.recipients else restated(kept, self.recipients)
 
     def is_waiting(self, position: int, due_at: datetime) -> bool:
         """Due at that time, and no lease holds it."""
-        return self.status.recipients[position].due_at == due_at and not self.is_claimed(position)
+        if self.recipients[position].due_at != due_at:
+            return False
+        return position not in self.holders or not self.is_claimed(position)
 
     def may_claim(self, position: int, now: datetime) -> bool:
         """Due by now, and no lease holds it."""
-        due_at = self.status.recipients[position].due_at
-        return due_at is not None and due_at <= now and not self.is_claimed(position)
+        due_at = self.recipients[position].due_at
+        if due_at is None or due_at > now:
+            return False
+        return position not in self.holders or not self.is_claimed(position)
 
     def is_claimed(self, position: int) -> bool:
         """A lease holds it that is not over."""
@@ -66,7 +78,7 @@ class Message:
     def trying(self, instant: float) -> dict[str, Trying]:
         """Whom a lease holds at that instant of the lease clock, by address."""
         return {
-            self.status.recipients[position].address: Trying(
+            self.recipients[position].address: Trying(
                 lease_secs=lease.ends - instant, mark=lease.mark(position)
             )
             for position, lease in self.holders.items()
@@ -129,15 +141,16 @@ class LeaseIndex:
         """A message that was stored."""
         if status.idempotency_key is not None:
             self._keys[status.idempotency_key] = status.message_id, status.fingerprint
-        left = sum(not recipient.result.completed for recipient in status.recipients)
+        recipients = status.recipients
+        left = len([each for each in recipients if not each.result.completed])
         self._last_number += 1
-        message = Message(status, self._last_number, left, reverse_path)
         if status.completed_at is not None or left == 0:
             self._remember(status)
             return
+        message = Message(status, recipients, stream_of(status), self._last_number, left, reverse_path)
         self.messages[status.message_id] = message
-        self._to_try += sum(not is_held(recipient) for recipient in status.recipients)
-        self.enqueue(message, range(len(status.recipients)))
+        self._to_try += len([each for each in recipients if not is_held(each)])
+        self.enqueue(message, range(len(recipients)))
 
     def first_with_key(self, idempotency_key: str | None) -> tuple[str, str] | None:
         """Id and fingerprint of the message that was stored with this idempotency key."""
@@ -154,7 +167,7 @@ class LeaseIndex:
     def enqueue(self, message: Message, positions: Collection[int]) -> None:
         """Lets those of the recipients wait that have a due time."""
         for position in positions:
-            recipient = message.status.recipients[position]
+            recipient = message.recipients[position]
             if recipient.due_at is not None:
                 self._queue.add(message, recipient.route_key, position, recipient.due_at)
 
@@ -171,13 +184,14 @@ class LeaseIndex:
         ends: float,
     ) -> Lease:
         """A new lease for these recipients; a lapsed one that had any of them is lost."""
-        for position in before:
-            if (earlier := message.holders.get(position)) is not None:
+        holders = message.holders
+        for position in before if holders else ():
+            if (earlier := holders.get(position)) is not None:
                 self._drop(earlier)
         self._last_token += 1
         lease = Lease(self._last_token, owner, message, route_key, before, ends)
         self._leases[lease.token] = lease
-        message.holders.update(dict.fromkeys(before, lease))
+        holders.update(dict.fromkeys(before, lease))
         heappush(self._ends, (ends, lease.token))
         return lease
 
@@ -186,7 +200,7 @@ class LeaseIndex:
         lease = self._leases.get(claim.token)
         if lease is None or lease.owner != claim.owner:
             return None
-        return lease if lease.message.status.message_id == claim.email.message_id else None
+        return lease if lease.message.kept.message_id == claim.email.message_id else None
 
     def prolong(self, lease: Lease, ends: float) -> None:
         """The lease holds until then."""
@@ -212,17 +226,29 @@ class LeaseIndex:
 
     def lapse(self, instant: float) -> None:
         """Lets the recipients of leases that ended wait again."""
-        while self._ends and self._ends[0][0] <= instant:
-            ends, token = heappop(self._ends)
-            lease = self._leases.get(token)
-            if lease is not None and lease.ends == ends and not lease.lapsed:
+        while self._ends:
+            lease = self._lasting(*self._ends[0])
+            if lease is not None and lease.ends > instant:
+                return
+            heappop(self._ends)
+            if lease is not None:
                 lease.lapsed = True
                 self.enqueue(lease.message, lease.before)
 
     def next_lease_end(self, skip: Collection[str]) -> float | None:
         """When the first lease ends whose route key is not in `skip`."""
-        ends = (each.ends for each in self._leases.values() if not each.lapsed and each.route_key not in skip)
-        return min(ends, default=None)
+        first = self._lasting(*self._ends[0]) if self._ends else None
+        if first is not None and first.route_key not in skip:
+            return first.ends
+        skipped: set[str] = set()
+        for ends, token in sorted(self._ends):
+            lease = self._lasting(ends, token)
+            if lease is None or lease.route_key in skipped:
+                continue
+            if lease.route_key not in skip:
+                return ends
+            skipped.add(lease.route_key)
+        return None
 
     def next_due(self, now: datetime, skip: Collection[str]) -> datetime | None:
         """When the first waiting recipient falls due whose route key is not in `skip`."""
@@ -236,43 +262,56 @@ class LeaseIndex:
     def commit(
         self,
         message: Message,
-        status: InternalMessageStatus,
+        recipients: tuple[InternalRecipientStatus, ...],
         changed: Mapping[int, InternalRecipientStatus],
         ended: Lease | None,
+        written: InternalMessageStatus | None,
     ) -> None:
-        """The message's new status, in which these recipients differ from the old one.
+        """The message's recipients, of whom these differ from before; and the status, where it was written.
 
         The lease `ended` ends for them; without one those whose due time is another now wait
         for it. A lapsed lease, but for `ended`, loses those completed here: a completed recipient
         never changes again.
         """
-        moved = [each for each, after in changed.items() if after.due_at != _due_at(message, each)]
+        moved = []
         for position, after in changed.items():
-            before = message.status.recipients[position]
-            holder = message.holders.get(position)
-            if holder is not None and holder is not ended and after.result.completed:
-                self._take_from(holder, position)
+            before = message.recipients[position]
+            if after.due_at != before.due_at:
+                moved.append(position)
+            elif after.result is before.result:
+                continue  # it is claimed, or the mark for its final dot is set
+            if after.result.completed:
+                holder = message.holders.get(position)
+                if holder is not None and holder is not ended:
+                    self._take_from(holder, position)
             self._to_try += is_held(before) - is_held(after)
             message.left -= after.result.completed - before.result.completed
-        message.status = status
-        if ended is None:
-            self.enqueue(message, moved)
-        else:
+        message.recipients = recipients
+        if written is not None:
+            message.kept = written
+        if ended is not None:
             self.release(ended, changed)
+        elif moved:
+            self.enqueue(message, moved)
         if message.left == 0:
-            self.messages.pop(status.message_id, None)
+            self.messages.pop(message.kept.message_id, None)
             self._leave(message)
 
     def forget(self, message: Message) -> None:
         """The storage does not have it any more: nothing of it waits or is claimed."""
-        if self.messages.pop(message.status.message_id, None) is None:
+        if self.messages.pop(message.kept.message_id, None) is None:
             return
-        self._to_try -= sum(not is_held(recipient) for recipient in message.status.recipients)
+        self._to_try -= sum(not is_held(recipient) for recipient in message.recipients)
         for lease in set(message.holders.values()):
             self._drop(lease)
-        nobody = tuple(replace(recipient, due_at=None) for recipient in message.status.recipients)
-        message.status = replace(message.status, recipients=nobody)
+        message.recipients = tuple(replace(recipient, due_at=None) for recipient in message.recipients)
+        message.kept = message.status
         self._leave(message)
+
+    def _lasting(self, ends: float, token: int) -> Lease | None:
+        """The lease of this entry, unless it is over, or ends at another time by now."""
+        lease = self._leases.get(token)
+        return None if lease is None or lease.lapsed or lease.ends != ends else lease
 
     def _take_from(self, lease: Lease, position: int) -> None:
         del lease.before[position], lease.message.holders[position]
@@ -287,9 +326,9 @@ class LeaseIndex:
                 del lease.message.holders[position]
 
     def _leave(self, message: Message) -> None:
-        for route_key in {recipient.route_key for recipient in message.status.recipients}:
+        for route_key in {recipient.route_key for recipient in message.recipients}:
             self._queue.drop(message, route_key)
-        self._remember(message.status)
+        self._remember(message.kept)
 
     def _remember(self, completed: InternalMessageStatus) -> None:
         self.completed.append(completed.message_id)
@@ -299,7 +338,3 @@ class LeaseIndex:
         if len(self._completed_keys) > KEYS_KEPT:
             oldest, _ = self._completed_keys.popitem(last=False)
             self._keys.pop(oldest, None)
-
-
-def _due_at(message: Message, position: int) -> datetime | None:
-    return message.status.recipients[position].due_at

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard
 
-from ..abc import Event, InternalMessageStatus, PreparedEmail, Storage
+from ..abc import InternalMessageStatus, PreparedEmail, Storage
 from ..errors import DuplicateMessage, IdempotencyConflict, MailstromError
 from ..event import EventKind
 from .border import border
-from .changes import never_accepted
+from .changes import Told, never_accepted
 from .index import LeaseIndex
 from .journal import Journal
 
@@ -43,36 +43,35 @@ class Intake:
 
     def store(self, entries: Sequence[Entry]) -> list[str]:
         """Keeps all of them or none; the ids under which they stand."""
-        ids, new = self._reserve(entries)
+        ids, new, reserved = self._reserve(entries)
         try:
             _keep(self._storage, new)
             self._enter(new)
         finally:
-            self._end_reservation(new)
+            self._end_reservation(reserved)
         return ids
 
-    def _reserve(self, entries: Sequence[Entry]) -> tuple[list[str], list[Numbered]]:
-        """The ids, and what is new with its position; waits for others that store the same."""
-        names = {name for _, status in entries for name in _names(status)}
+    def _reserve(self, entries: Sequence[Entry]) -> tuple[list[str], list[Numbered], set[str]]:
+        """The ids, what is new with its position, and its names; waits for others that store the same."""
+        names = _names(entries)
         with self._lock:
             while not self._reserved.isdisjoint(names):
                 self._reservation_ended.wait()
             ids, new = _sort_out(self._index, entries)
-            self._reserved.update(name for _, (_, status) in new for name in _names(status))
-        return ids, new
+            if len(new) < len(entries):
+                names = _names([entry for _, entry in new])
+            self._reserved |= names
+        return ids, new, names
 
     def _enter(self, new: Sequence[Numbered]) -> None:
         with self._lock:
             for _, (email, status) in new:
                 self._index.add(status, email.reverse_path)
-                accepted = Event(
-                    kind=EventKind.ACCEPTED, at=status.submitted_at, message_id=status.message_id
-                )
-                self._journal.tell(accepted)
+                self._journal.tell(Told(EventKind.ACCEPTED, status.submitted_at, status.message_id))
 
-    def _end_reservation(self, new: Sequence[Numbered]) -> None:
+    def _end_reservation(self, names: set[str]) -> None:
         with self._lock:
-            self._reserved.difference_update(name for _, (_, status) in new for name in _names(status))
+            self._reserved -= names
             self._reservation_ended.notify_all()
 
 
@@ -82,26 +81,21 @@ def _sort_out(index: LeaseIndex, entries: Sequence[Entry]) -> tuple[list[str], l
     new: list[Numbered] = []
     new_ids: set[str] = set()
     keys: dict[str, tuple[str, str]] = {}
-    for position, (email, status) in enumerate(entries):
-        first = _first_with_key(index, keys, status)
-        if first is not None:
-            ids.append(_same(position, status, *first))
-            continue
+    for position, entry in enumerate(entries):
+        status = entry[1]
+        if (key := status.idempotency_key) is not None:
+            first = index.first_with_key(key) or keys.get(key)
+            if first is not None:
+                ids.append(_same(position, status, *first))
+                continue
         if status.message_id in index.messages or status.message_id in new_ids:
             raise _at(position, DuplicateMessage(status.message_id))
-        if status.idempotency_key is not None:
-            keys[status.idempotency_key] = status.message_id, status.fingerprint
+        if key is not None:
+            keys[key] = status.message_id, status.fingerprint
         ids.append(status.message_id)
         new_ids.add(status.message_id)
-        new.append((position, (email, status)))
+        new.append((position, entry))
     return ids, new
-
-
-def _first_with_key(
-    index: LeaseIndex, keys: dict[str, tuple[str, str]], status: InternalMessageStatus
-) -> tuple[str, str] | None:
-    key = status.idempotency_key
-    return None if key is None else index.first_with_key(key) or keys.get(key)
 
 
 def _same(position: int, status: InternalMessageStatus, first_id: str, fingerprint: str) -> str:
@@ -110,10 +104,11 @@ def _same(position: int, status: InternalMessageStatus, first_id: str, fingerpri
     return first_id
 
 
-def _names(status: InternalMessageStatus) -> list[str]:
-    """What no other store may use meanwhile: the id, and the idempotency key."""
-    key = status.idempotency_key
-    return [f"id {status.message_id}"] if key is None else [f"id {status.message_id}", f"key {key}"]
+def _names(entries: Sequence[Entry]) -> set[str]:
+    """What no other store may use meanwhile: their ids, and their idempotency keys."""
+    names = {f"id {status.message_id}" for _, status in entries}
+    keys = [status.idempotency_key for _, status in entries if status.idempotency_key is not None]
+    return names.union([f"key {key}" for key in keys])
 
 
 def _keep(storage: Storage, new: Sequence[Numbered]) -> None:

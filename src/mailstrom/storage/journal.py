@@ -10,17 +10,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from ..abc import Event
 from ..event import EventKind
+from .changes import Told
 from .picking import is_same_address
 
 EVENTS_KEPT = 100_000  # the latest
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Journal:
@@ -28,22 +29,21 @@ class Journal:
 
     def __init__(self) -> None:
         self.last_delivered_at: datetime | None = None
-        self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)  # behind their cursors
+        self._events: deque[tuple[int, Told]] = deque(maxlen=EVENTS_KEPT)  # behind their cursors
         self._last_cursor = 0
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Told) -> None:
         """Keeps the event, behind all that was told before it."""
         if event.kind is EventKind.DELIVERED:
             self.last_delivered_at = event.at
-        micros = (event.at - _EPOCH) // timedelta(microseconds=1)
-        self._last_cursor = max(self._last_cursor + 1, micros)
+        self._last_cursor = max(self._last_cursor + 1, (event.at - _EPOCH) // _MICROSECOND)
         self._events.append((self._last_cursor, event))
 
     def after(self, cursor: int | None, limit: int) -> list[Event]:
         """At most `limit` events behind the cursor; None: from the oldest that is kept."""
         start = 0 if cursor is None else bisect_right(self._events, cursor, key=_cursor)
         found = islice(self._events, start, start + limit)
-        return [replace(event, cursor=cursor) for cursor, event in found]
+        return [_as_event(cursor, told) for cursor, told in found]
 
     def forget(self, address: str, but_of: Collection[str]) -> None:
         """Drops what was told of this address, but for the messages named."""
@@ -55,5 +55,16 @@ class Journal:
         self._events = deque(kept, maxlen=EVENTS_KEPT)
 
 
-def _cursor(told: tuple[int, Event]) -> int:
+def _cursor(told: tuple[int, Told]) -> int:
     return told[0]
+
+
+def _as_event(cursor: int, told: Told) -> Event:
+    return Event(
+        kind=told.kind,
+        at=told.at,
+        message_id=told.message_id,
+        address=told.address,
+        result=told.result,
+        cursor=cursor,
+    )

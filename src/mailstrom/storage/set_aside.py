@@ -39,6 +39,10 @@ class SetAside:
         self._aside: dict[tuple[Message, str], _Aside] = {}
         self._failures: dict[Message, int] = {}  # of those whose own fault it is
 
+    def __bool__(self) -> bool:
+        """It has to do with some message."""
+        return bool(self._aside or self._failures)
+
     def put(
         self, message: Message, route_key: str, positions: Sequence[int], why: str, instant: float
     ) -> list[Fault]:
@@ -73,7 +77,7 @@ class SetAside:
         self._failures[message] = failures + 1
         secs = float(min(FIRST_WAIT_SECS * 2 ** min(failures, 20), LONGEST_WAIT_SECS))
         aside.until = instant + secs
-        return Fault(message_id=message.status.message_id, why=aside.why, wait_secs=secs)
+        return Fault(message_id=message.kept.message_id, why=aside.why, wait_secs=secs)
 
     def _take(self, keys: Sequence[tuple[Message, str]]) -> list[tuple[Message, Sequence[int]]]:
         taken = [(key[0], self._aside.pop(key).positions) for key in keys]

@@ -27,8 +27,8 @@ def pick(writer: StatusWriter, messages: Iterable[Message], selection: Selection
     """Those of the messages that have a recipient selected."""
     for message in messages:
         reverse_path = partial(writer.reverse_path, message)
-        if picks_message(selection, message.status, reverse_path) and any(
-            picks_recipient(selection, recipient) for recipient in message.status.recipients
+        if picks_message(selection, message.kept, reverse_path) and any(
+            picks_recipient(selection, recipient) for recipient in message.recipients
         ):
             yield message
 
@@ -78,7 +78,7 @@ class _Asked:
 
 def _carry_out(writer: StatusWriter, message: Message, asked: _Asked, limit: int) -> list[Ordered]:
     with message.writing:
-        before = message.status
+        before = message.recipients
         with writer.lock:
             changed, claimed = _decide(message, asked, limit)
         if not writer.replace(message, changed, asked.now):
@@ -89,9 +89,9 @@ def _carry_out(writer: StatusWriter, message: Message, asked: _Asked, limit: int
     return [
         Ordered(
             cursor=(message.number, position),
-            message_id=before.message_id,
-            before=before.recipients[position],
-            after=changed.get(position, before.recipients[position]),
+            message_id=message.kept.message_id,
+            before=before[position],
+            after=changed.get(position, before[position]),
             claimed=position in claimed,
         )
         for position in sorted((*changed, *claimed))
@@ -102,7 +102,7 @@ def _decide(message: Message, asked: _Asked, limit: int) -> tuple[Changed, set[i
     """What becomes of those that nobody has claimed, and which claimed ones are to be marked."""
     changed: Changed = {}
     claimed: set[int] = set()
-    for position, recipient in enumerate(message.status.recipients):
+    for position, recipient in enumerate(message.recipients):
         if len(changed) + len(claimed) >= limit:
             break
         is_behind = (message.number, position) > asked.after
@@ -112,7 +112,7 @@ def _decide(message: Message, asked: _Asked, limit: int) -> tuple[Changed, set[i
             if message.would_mark(position, asked.order):
                 claimed.add(position)
             continue
-        mark, expires_at = message.mark(position), message.status.expires_at
+        mark, expires_at = message.mark(position), message.kept.expires_at
         after = changes.ordered(asked.order, recipient, asked.now, mark=mark, expires_at=expires_at)
         if after is not None:
             changed[position] = after
@@ -124,7 +124,7 @@ def _pull_in(writer: StatusWriter, message: Message, latest: datetime) -> int:
         with writer.lock:
             changed = {
                 position: changes.retried(recipient, latest)
-                for position, recipient in enumerate(message.status.recipients)
+                for position, recipient in enumerate(message.recipients)
                 if changes.is_deferred_beyond(recipient, latest) and not message.is_claimed(position)
             }
         return len(changed) if writer.replace(message, changed) else 0

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from mailstrom.abc import Event, InternalRecipientStatus, Order, Outcome
+from mailstrom.abc import InternalRecipientStatus, Order, Outcome
 from mailstrom.event import EventKind
 from mailstrom.status import Cause, Deferred, Delivered, DeliveryResult, EnhancedCode, Failed, Queued, Reply
 from mailstrom.storage import changes
@@ -202,7 +202,7 @@ def test_what_is_forgotten_keeps_how_it_ended_and_not_whose_it_was() -> None:
 def test_each_result_of_a_try_is_told(result: DeliveryResult, kind: EventKind) -> None:
     recipient = standing(result, None)
 
-    assert changes.event_of("one@sender.example", recipient, NOW) == Event(
+    assert changes.event_of("one@sender.example", recipient, NOW) == changes.Told(
         kind=kind, at=NOW, message_id="one@sender.example", address="you@dest.example", result=result
     )
 
