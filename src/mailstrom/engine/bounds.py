@@ -53,14 +53,10 @@ class BoundsTable:
     def __init__(self, config: Config) -> None:
         self._limits = dict(config.limits_by_destination)
         self._has_providers = config.provider_limits
-        self._is_live = config.mode == "live"
+        #: Nothing is limited anywhere.
+        self.is_empty = config.mode != "live" or not (self._limits or self._has_providers)
         self._suffixes = sorted((key for key in self._limits if key.startswith(".")), key=len, reverse=True)
         self._found: dict[tuple[str, str], Bounds | None] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing is limited anywhere."""
-        return not self._is_live or not (self._limits or self._has_providers)
 
     @property
     def names_single_destinations(self) -> bool:
@@ -72,12 +68,14 @@ class BoundsTable:
         """The bounds of mail with this key in this lane; None: there are none."""
         if self.is_empty:
             return None
-        asked = route_key, lane
-        if asked not in self._found:
-            if len(self._found) >= KEPT:
-                self._found = {}
-            self._found[asked] = self._look_up(route_key, lane)
-        return self._found[asked]
+        try:
+            return self._found[route_key, lane]
+        except KeyError:
+            found = self._look_up(route_key, lane)
+        if len(self._found) >= KEPT:
+            self._found = {}
+        self._found[route_key, lane] = found
+        return found
 
     def _look_up(self, route_key: str, lane: str) -> Bounds | None:
         cap, meter, messages = None, None, None

@@ -122,10 +122,11 @@ class Lanes:
 
     def admits(self, route_key: str, before: Sequence[str]) -> bool:
         """The lane of this key takes one more beside those that come with the keys before it. Any thread."""
-        lane, lanes = self._lane(route_key), [self._lane(each) for each in before]
-        if lanes.count(lane) >= self._room(lane, route_key):
+        lane = self._lane(route_key)
+        room = self._room(lane, route_key)
+        if len(before) >= room and [self._lane(each) for each in before].count(lane) >= room:
             return False
-        return self.quotas.admits(route_key, lane, zip(before, lanes, strict=True))
+        return self.quotas.admits(route_key, lane, before, self._lane)
 
     def keys_of_full_lanes(self) -> list[str]:
         """Every key that `is_closed`."""

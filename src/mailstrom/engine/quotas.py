@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..abc import Clock, SharedStorage
 from ..config import Config
@@ -48,7 +48,7 @@ class Quotas:
         now: Callable[[], float] = lambda: 0.0,
         opened: Callable[[], object] = lambda: None,
     ) -> None:
-        self._table = table
+        self._bounds = _no_bounds if table is None or table.is_empty else table.of
         self._notes = notes
         self._now = now
         self._opened = opened
@@ -63,19 +63,24 @@ class Quotas:
 
     def room(self, route_key: str, lane: str) -> int:
         """How many claims more with this key may come to the lane."""
-        return min((limit.room for limit in self._of(route_key, lane)), default=ANY_NUMBER)
+        bounds = self._bounds(route_key, lane)
+        if bounds is None:
+            return ANY_NUMBER
+        return min((limit.room for limit in self._all_of(bounds)), default=ANY_NUMBER)
 
     def bind(self, route_key: str, lane: str) -> bool:
         """Some limit holds for this key in the lane."""
         return self._bounds(route_key, lane) is not None
 
-    def admits(self, route_key: str, lane: str, before: Iterable[tuple[str, str]]) -> bool:
+    def admits(
+        self, route_key: str, lane: str, before: Sequence[str], lane_of: Callable[[str], str]
+    ) -> bool:
         """One more may come beside those that come with the keys before it, to their lanes."""
-        limits = self._of(route_key, lane)
-        if not limits:
+        bounds = self._bounds(route_key, lane)
+        if bounds is None:
             return True
-        of_others = [limit for other in before for limit in self._of(*other)]
-        return all(of_others.count(limit) < limit.room for limit in limits)
+        of_others = [limit for other in before for limit in self._of(other, lane_of(other))]
+        return all(of_others.count(limit) < limit.room for limit in self._all_of(bounds))
 
     def takes(self, slot: Slot, lane: str) -> bool:
         """The slot may come to this lane from another."""
@@ -224,9 +229,6 @@ class Quotas:
         bounds = self._bounds(route_key, lane)
         return () if bounds is None else self._all_of(bounds)
 
-    def _bounds(self, route_key: str, lane: str) -> Bounds | None:
-        return None if self._table is None else self._table.of(route_key, lane)
-
     def _all_of(self, bounds: Bounds) -> list[Limit]:
         found: list[Limit] = []
         if bounds.cap is not None:
@@ -243,6 +245,10 @@ class Quotas:
 
     def _all(self) -> list[Limit]:
         return [*self._metered.values(), *self._shared.values()]
+
+
+def _no_bounds(route_key: str, lane: str) -> Bounds | None:
+    return None
 
 
 def quotas_for(

@@ -211,10 +211,12 @@ class Claims:
             return None
         recipients = message.recipients
         stopped = _stopped(message, positions) if message.holders else {}
-        before = {each: recipients[each] for each in positions if each not in stopped}
         backoff = terms.backoff()
-        changed = {each: changes.claimed(recipient, now, backoff) for each, recipient in before.items()}
-        changed.update(stopped)
+        before, changed = {}, dict(stopped)
+        for each in positions:
+            if each not in stopped:
+                before[each] = recipient = recipients[each]
+                changed[each] = changes.claimed(recipient, now, backoff)
         write = self._durable or bool(stopped)
         if not self._writer.replace(message, changed, now, write=write):
             return None

@@ -147,8 +147,8 @@ class _Route(Generic[Message]):
         if agenda is None:
             agenda = self._streams[stream] = Agenda()
         agenda.put(group, due_at)
-        if stream not in self._ready[stream[0]] and (first := agenda.first()) is not None:
-            self._timetable.put(stream, first[0])
+        if stream not in self._ready[stream[0]]:
+            self._timetable.bring_forward(stream, due_at)
 
     def remove(self, group: _Group[Message]) -> None:
         """Forgets the group."""
@@ -169,8 +169,12 @@ class _Route(Generic[Message]):
                 self._place(stream, now)
         return self._first_of_timetable()
 
-    def end_turn(self, stream: Stream, now: datetime) -> bool:
+    def end_turn(self, group: _Group[Message], now: datetime) -> bool:
         """The next turn is another stream's, if another has something; whether this one has more now."""
+        stream = group.message.stream
+        if not group.heap:
+            self._streams[stream].remove(group)
+            del self._groups[self._key, group.message]
         self._turn += 1
         return self._place(stream, now)
 
@@ -252,7 +256,8 @@ class DueQueue(Generic[Message]):
 
         They wait no more. The route keys take turns; those in `skip` keep their place.
         """
-        self._wake(now)
+        while (woken := self._timetable.pop_due(now)) is not None:
+            self._place(woken, now)
         while (route_key := self._first_ready(skip)) is not None:
             route = self._routes[route_key]
             head = route.first(now)
@@ -261,7 +266,7 @@ class DueQueue(Generic[Message]):
                 continue
             due_at, group = head
             positions = group.take(due_at, limit)
-            if route.end_turn(group.message.stream, now):
+            if route.end_turn(group, now):
                 self._ready.move_to_end(route_key)
             else:
                 self._place(route_key, now)
@@ -273,7 +278,8 @@ class DueQueue(Generic[Message]):
 
         Where something is due already, the due time of one that is.
         """
-        self._wake(now)
+        while (woken := self._timetable.pop_due(now)) is not None:
+            self._place(woken, now)
         while (route_key := self._first_ready(skip)) is not None:
             head = self._routes[route_key].first(now)
             if head is not None and head[0] <= now:
@@ -298,10 +304,6 @@ class DueQueue(Generic[Message]):
             self._ready[route_key] = None
         else:
             self._timetable.put(route_key, head[0])
-
-    def _wake(self, now: datetime) -> None:
-        while (route_key := self._timetable.pop_due(now)) is not None:
-            self._place(route_key, now)
 
     def _first_of_timetable(self, now: datetime, skip: Collection[str]) -> datetime | None:
         skipped = []
