@@ -75,12 +75,30 @@ def claimed(recipient: InternalRecipientStatus, now: datetime, backoff: Waits) -
     crashes = recipient.crashes
     wait = backoff[crashes] if crashes < len(backoff) else None
     due_at = now + wait if wait else recipient.due_at  # without one it keeps its turn
-    return _stands(recipient, due_at=due_at, crashes=crashes + 1, dot_sent=recipient.dot_sent)
+    return InternalRecipientStatus(
+        recipient=recipient.recipient,
+        address=recipient.address,
+        route_key=recipient.route_key,
+        result=recipient.result,
+        attempts=recipient.attempts,
+        due_at=due_at,
+        crashes=crashes + 1,
+        dot_sent=recipient.dot_sent,
+    )
 
 
 def dot_sent(recipient: InternalRecipientStatus) -> InternalRecipientStatus:
     """Its claim is about to send the final dot."""
-    return _stands(recipient, due_at=recipient.due_at, crashes=recipient.crashes, dot_sent=True)
+    return InternalRecipientStatus(
+        recipient=recipient.recipient,
+        address=recipient.address,
+        route_key=recipient.route_key,
+        result=recipient.result,
+        attempts=recipient.attempts,
+        due_at=recipient.due_at,
+        crashes=recipient.crashes,
+        dot_sent=True,
+    )
 
 
 def settled(
@@ -290,21 +308,6 @@ def never_accepted(status: InternalMessageStatus) -> InternalMessageStatus:
     failed = Failed(reason=reason, cause=Cause.CANCELLED)
     recipients = tuple(replace(recipient, result=failed, due_at=None) for recipient in status.recipients)
     return replace(status, recipients=recipients, completed_at=status.submitted_at)
-
-
-def _stands(
-    recipient: InternalRecipientStatus, *, due_at: datetime | None, crashes: int, dot_sent: bool
-) -> InternalRecipientStatus:
-    return InternalRecipientStatus(
-        recipient=recipient.recipient,
-        address=recipient.address,
-        route_key=recipient.route_key,
-        result=recipient.result,
-        attempts=recipient.attempts,
-        due_at=due_at,
-        crashes=crashes,
-        dot_sent=dot_sent,
-    )
 
 
 def _was_tried(recipient: InternalRecipientStatus) -> bool:

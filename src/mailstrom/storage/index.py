@@ -242,8 +242,8 @@ class LeaseIndex:
             return first.ends
         skipped: set[str] = set()
         for ends, token in sorted(self._ends):
-            lease = self._lasting(ends, token)
-            if lease is None or lease.route_key in skipped:
+            lease = self._leases.get(token)
+            if lease is None or lease.lapsed or lease.ends != ends or lease.route_key in skipped:
                 continue
             if lease.route_key not in skip:
                 return ends

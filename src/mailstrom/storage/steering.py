@@ -127,4 +127,4 @@ def _pull_in(writer: StatusWriter, message: Message, latest: datetime) -> int:
                 for position, recipient in enumerate(message.recipients)
                 if changes.is_deferred_beyond(recipient, latest) and not message.is_claimed(position)
             }
-        return len(changed) if writer.replace(message, changed) else 0
+        return len(changed) if changed and writer.replace(message, changed) else 0

@@ -94,3 +94,39 @@ def test_a_call_in_which_a_mark_cannot_be_written_fails_and_may_be_made_again() 
         True,
         True,
     ]
+
+
+def test_a_key_that_is_passed_over_is_asked_of_once_in_a_step() -> None:
+    """Many keys may lead to a lane that is full."""
+    plain = Failing()
+    storage = lifted(plain)
+    for number in range(9):
+        storage.store([an_entry(f"m{number}", f"you@d{number % 3}.example")])
+    asked: list[str] = []
+
+    class Skip(frozenset[str]):
+        def __contains__(self, key: object) -> bool:
+            asked.append(str(key))
+            return super().__contains__(key)
+
+    skip = Skip({"d0.example"})
+    claims = storage.claim_many(NOW, Terms(owner="one", lease=LEASE, limit=50, skip=skip))
+
+    assert [claim.route_key for claim in claims] == ["d1.example", "d2.example"] * 3
+    assert asked == ["d0.example", "d1.example", "d2.example"]
+
+
+def test_a_claim_that_is_not_written_ahead_is_shown_and_goes_with_what_is_written_next() -> None:
+    plain = Failing(durable=False)
+    storage = lifted(plain)
+    storage.store([an_entry("one", "you@a.example", "you@b.example")])
+
+    first, _ = step(storage)
+
+    shown = storage.retrieve_status(id_of("one"))
+    assert ([each.crashes for each in shown.recipients], plain.writes) == ([1, 1], 0)
+    assert storage.retrieve_all_incomplete() == [shown]
+    storage.settle([settlement(first, DELIVERED)], NOW)
+    written = plain.statuses[id_of("one")]
+    assert [each.crashes for each in written.recipients] == [0, 1]
+    assert storage.retrieve_status(id_of("one")) == written
