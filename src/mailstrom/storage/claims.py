@@ -17,6 +17,8 @@ from .status_writer import Changed, StatusWriter
 
 LEASE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # the lease clock's 0 as a datetime
 
+ALL_TOLD_AT = 32  # keys that are passed over in a call
+
 FAILURES_AT_ONCE = 3  # until the storage is taken to fail as a whole
 
 _log = logging.getLogger("mailstrom.storage")
@@ -25,24 +27,35 @@ _Settled = tuple[int, frozenset[str]]  # a claim's token, and whom it settled
 
 
 class _Passed:
-    """The route keys that are passed over in a step which grants claims with these keys, one by one."""
+    """The route keys that are passed over in one call, which is told of each of them once.
 
-    def __init__(self, terms: Terms, granted: Sequence[str]) -> None:
-        self._skip = terms.skip
-        self._admits = terms.admits
+    With `admits` those also that it refuses beside the keys granted by then. Where they are many they
+    are told all at once: they may be of one lane, and that knows its keys.
+    """
+
+    def __init__(
+        self,
+        skip: Collection[str],
+        admits: Callable[[str, Sequence[str]], bool] | None = None,
+        granted: Sequence[str] = (),
+    ) -> None:
+        self._skip = skip
+        self._admits = admits
         self._granted = granted
-        self._open: set[object] = set()  # not in `skip`
-        self._refused: set[object] = set()
+        self._open: set[str] = set()  # not in `skip`
+        self._passed: set[object] = set()
 
     def __contains__(self, route_key: object) -> bool:
-        if route_key in self._refused:
+        if route_key in self._passed:
             return True
         key = str(route_key)
-        if key not in self._open and key not in self._skip:
+        if key in self._open or key not in self._skip:
             self._open.add(key)
-        if key in self._open and self._admits(key, self._granted):
-            return False
-        self._refused.add(key)
+            if self._admits is None or self._admits(key, self._granted):
+                return False
+        self._passed.add(key)
+        if len(self._passed) == ALL_TOLD_AT:
+            self._passed.update(self._skip)
         return True
 
 
@@ -62,7 +75,7 @@ class Claims:
         """The next due work; raises where the storage fails for all that is tried."""
         claims: list[Claim] = []
         keys: list[str] = []
-        passed = _Passed(terms, keys)
+        passed = _Passed(terms.skip, terms.admits, keys)
         trouble: list[MailstromError] = []
         while len(claims) < terms.limit and len(trouble) < FAILURES_AT_ONCE:
             taken = self._take(now, passed, again=not trouble)
@@ -141,12 +154,12 @@ class Claims:
 
     def next_due(self, now: datetime, skip: Collection[str]) -> datetime | None:
         """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""
-        instant = self._lease_clock()
+        instant, passed = self._lease_clock(), _Passed(skip)
         with self._lock:
             self._index.lapse(instant)
-            due_at = self._index.next_due(now, skip)
-            ends = self._index.next_lease_end(skip)
-            put_back_at = self._set_aside.next_at(instant, skip) if self._set_aside else None
+            due_at = self._index.next_due(now, passed)
+            ends = self._index.next_lease_end(passed)
+            put_back_at = self._set_aside.next_at(instant, passed) if self._set_aside else None
         times = [] if due_at is None else [due_at]
         times += [now + timedelta(seconds=end - instant) for end in (ends, put_back_at) if end is not None]
         return min(times, default=None)

@@ -13,7 +13,7 @@ whose recipient no longer waits for that time is dropped when it comes up.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Container, Hashable
+from collections.abc import Container, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heapify, heappop, heappush
@@ -273,7 +273,7 @@ class DueQueue(Generic[Message]):
             return group.message, route_key, positions
         return None
 
-    def next_due(self, now: datetime, skip: Collection[str]) -> datetime | None:
+    def next_due(self, now: datetime, skip: Container[str]) -> datetime | None:
         """When the first recipient falls due whose route key is not in `skip`.
 
         Where something is due already, the due time of one that is.
@@ -305,7 +305,7 @@ class DueQueue(Generic[Message]):
         else:
             self._timetable.put(route_key, head[0])
 
-    def _first_of_timetable(self, now: datetime, skip: Collection[str]) -> datetime | None:
+    def _first_of_timetable(self, now: datetime, skip: Container[str]) -> datetime | None:
         skipped = []
         found = None
         while (first := self._timetable.first()) is not None:

@@ -235,7 +235,7 @@ class LeaseIndex:
                 lease.lapsed = True
                 self.enqueue(lease.message, lease.before)
 
-    def next_lease_end(self, skip: Collection[str]) -> float | None:
+    def next_lease_end(self, skip: Container[str]) -> float | None:
         """When the first lease ends whose route key is not in `skip`."""
         first = self._lasting(*self._ends[0]) if self._ends else None
         if first is not None and first.route_key not in skip:
@@ -250,7 +250,7 @@ class LeaseIndex:
             skipped.add(lease.route_key)
         return None
 
-    def next_due(self, now: datetime, skip: Collection[str]) -> datetime | None:
+    def next_due(self, now: datetime, skip: Container[str]) -> datetime | None:
         """When the first waiting recipient falls due whose route key is not in `skip`."""
         return self._queue.next_due(now, skip)
 

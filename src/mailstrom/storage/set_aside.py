@@ -7,7 +7,7 @@ waits longer and longer. Pure bookkeeping; its owner sees to it that one thread 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from .index import Message
@@ -67,7 +67,7 @@ class SetAside:
         """Those that are only suspect; they are to be put back into the queue."""
         return self._take([key for key, each in self._aside.items() if each.until is None])
 
-    def next_at(self, instant: float, skip: Collection[str]) -> float | None:
+    def next_at(self, instant: float, skip: Container[str]) -> float | None:
         """When the first of them is to be put back whose route key is not in `skip`."""
         waits = (each.until for (_, route_key), each in self._aside.items() if route_key not in skip)
         return min((instant if until is None else until for until in waits), default=None)
