@@ -32,6 +32,9 @@ STREAM_LIMIT = 40  # characters
 ID_OCTETS, IDS_AT_ONCE = 12, 100
 CURSOR_LIMIT = 2**63  # what the cursor of an event is below
 
+AT_ONCE = Queued()
+PRIORITIES = (None, *get_args(Priority))
+
 FIRST = datetime(1, 1, 1, tzinfo=UTC)  # what a datetime can hold
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -129,11 +132,11 @@ def entry_for(
         random_id=new_id,
         seal=_seal_for(config, moment.wall, unsigned),
     )
-    due_at = moment.steady if submission.send_at is None else moment.steadily(submission.send_at)
-    due_at = max(due_at, moment.steady)
-    first_try = None if submission.send_at is None else due_at
-    first = Queued(next_attempt_at=first_try)
-    recipients = tuple(recipient_for(each, config, first, due_at) for each in prepared.recipients)
+    due_at, first_try, first = moment.steady, None, AT_ONCE
+    if submission.send_at is not None:
+        due_at = first_try = max(moment.steadily(submission.send_at), moment.steady)
+        first = Queued(next_attempt_at=first_try)
+    recipients = tuple([recipient_for(each, config, first, due_at) for each in prepared.recipients])
     return prepared.email, InternalMessageStatus(
         message_id=prepared.email.message_id,
         recipients=recipients,
@@ -288,14 +291,15 @@ def _is_repeat(status: InternalMessageStatus, storage: SharedStorage) -> bool:
 
 def _check_options(submission: Submission, now: datetime) -> None:
     expires_at, send_at = submission.expires_at, submission.send_at
-    for name, at in (("send_at", send_at), ("expires_at", expires_at)):
-        if at is not None:
-            aware_instant(name, at)
+    if send_at is not None:
+        aware_instant("send_at", send_at)
+    if expires_at is not None:
+        aware_instant("expires_at", expires_at)
     if expires_at is not None and expires_at <= max(now, send_at or now):
         raise MessageError("expires_at", given=expires_at, expected="an instant after now and after send_at")
     _check_key(submission.idempotency_key)
     _check_stream(submission.stream)
-    if submission.priority not in (None, *get_args(Priority)):
+    if submission.priority not in PRIORITIES:
         raise MessageError("priority", given=submission.priority, expected="'high', 'normal' or 'low'")
     _check_metadata(submission.metadata)
 

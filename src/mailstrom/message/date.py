@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from ..errors import MessageError
 from .text import after_blanks, checked_line, checked_text
 
 __all__ = ["check_date_field", "checked_date", "read_date", "written_date"]
+
+REMEMBERED = 64  # dates that were read
+REMEMBERED_LENGTH = 40  # characters
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -74,6 +78,15 @@ def check_date_field(value: str, *, field: str) -> None:
 
     The obsolete forms of section 4.3 pass: they are read everywhere.
     """
+    if len(value) <= REMEMBERED_LENGTH:
+        _check_remembered(value, field)
+    else:
+        read_date(value, field=field, obsolete=True)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _check_remembered(value: str, field: str) -> None:
+    """The messages of one second have the same Date."""
     read_date(value, field=field, obsolete=True)
 
 

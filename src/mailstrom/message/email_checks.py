@@ -53,9 +53,11 @@ def check_authors(
     from_: tuple[Mailbox | Group, ...], sender: Mailbox | Group | None, *, field: str = "sender"
 ) -> None:
     """Raises `MessageError` where the authors need a sender beside them."""
+    if sender is not None or not from_:
+        return
     authors = sum([len(author.members) if isinstance(author, Group) else 1 for author in from_])
     # RFC 5322 3.6.2: several authors need a Sender; so does an empty group (RFC 6854 1)
-    if sender is None and from_ and authors != 1:
+    if authors != 1:
         raise MessageError(field, given=None, expected="one address, since From is not a single mailbox")
 
 

@@ -35,10 +35,12 @@ class Envelope(NamedTuple):
 
 def first_author(from_: Iterable[Mailbox | Group], sender: Iterable[Mailbox | Group]) -> Mailbox:
     """The first From address; where From holds none (an empty group), the Sender."""
-    author = next(expanded(from_), None) or next(expanded(sender), None)
-    if author is None:
-        raise MessageError("sender", given=None, expected="an address, since From holds none")
-    return author
+    for address in (*from_, *sender):
+        if isinstance(address, Mailbox):
+            return address
+        if address.members:
+            return address.members[0]
+    raise MessageError("sender", given=None, expected="an address, since From holds none")
 
 
 def envelope_of(
@@ -54,7 +56,7 @@ def envelope_of(
 
 def envelope_in(header: Header, author: Mailbox, message_id: str, asked: Asked) -> Envelope:
     """The envelope that this header says, Bcc included."""
-    prefix = "Resent-" if any(name.startswith("resent-") for name in header.by_name) else ""
+    prefix = "Resent-" if header.is_resent else ""
     if prefix and None in asked:
         _check_resent(header)
     sender = author
@@ -66,7 +68,9 @@ def envelope_in(header: Header, author: Mailbox, message_id: str, asked: Asked) 
     if asked.recipients is None:
         to, cc = header.addresses(f"{prefix}To"), header.addresses(f"{prefix}Cc")
         addressed = (*to, *cc, *header.addresses(f"{prefix}Bcc", may_be_empty=True))
-    return envelope_of(sender, addressed, _resent_id(header) or message_id, asked)
+    if prefix:
+        message_id = _resent_id(header) or message_id
+    return envelope_of(sender, addressed, message_id, asked)
 
 
 def _each_once(addresses: Iterable[Mailbox | Group]) -> tuple[Mailbox, ...]:
@@ -94,7 +98,8 @@ def _check_resent(header: Header) -> None:
 
 
 def _first(header: Header, name: str) -> Mailbox | None:
-    return next(expanded(header.addresses(name)), None)
+    found = header.addresses(name)
+    return next(expanded(found), None) if found else None
 
 
 def _resent_id(header: Header) -> str | None:

@@ -56,6 +56,8 @@ def checked_message_ids(given: object, *, field: str) -> tuple[str, ...]:
 
 def message_id_in_field(value: str, *, field: str) -> str:
     """The id in a header field of a finished message, where comments may stand around it."""
+    if len(value) <= MESSAGE_ID_LIMIT and _BRACKETED.fullmatch(value):  # as nearly every one is
+        return value[1:-1]
     start = after_blanks(value, 0)
     end = value.find(">", start or 0) + 1
     if start is None or not value.startswith("<", start) or after_blanks(value, end) != len(value):

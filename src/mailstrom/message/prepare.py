@@ -142,9 +142,9 @@ def _from_email(email: Email, given: _Given) -> Prepared:
     message_id = email.message_id or given.message_id(author)
     date = email.date or given.now
     made = composed(email, from_=from_, message_id=message_id, date=date)
-    made_up = [name for name, own in (("Date", email.date), ("Message-ID", email.message_id)) if own is None]
-    generated = [made.octets[each.start : each.end] for each in made.header.fields if each.name in made_up]
-    if any(name.lower().startswith("resent-") for name, _ in email.headers):
+    made_up = [name for name, own in (("date", email.date), ("message-id", email.message_id)) if own is None]
+    generated = [made.octets[each.start : each.end] for name in made_up for each in made.header.by_name[name]]
+    if email.headers and made.header.is_resent:
         envelope = envelope_in(made.header, author, message_id, given.asked)
     else:
         addressed = (*email.to, *email.cc, *email.bcc)
@@ -215,10 +215,10 @@ def _from_message(made: Composed, given: _Given, *, needs_8bitmime: bool = False
     if message_id is None:
         message_id = given.message_id(author)
         generated.append(f"Message-ID: <{message_id}>\r\n")
-    if header.one("Date") is None:
+    if "date" not in header.by_name:
         generated.append(f"Date: {written_date(given.now)}\r\n")
     envelope = envelope_in(header, author, message_id, given.asked)
-    octets = _without_bcc(made, "".join(added + generated).encode())
+    octets = _with_lines(made, "".join(added + generated).encode())
     content, sealed = _final(made, octets, given.seal_of(from_))
     prepared = _prepared(
         envelope, content, needs_smtputf8=not octets.isascii(), needs_8bitmime=needs_8bitmime
@@ -233,15 +233,16 @@ def _final(made: Composed, octets: bytes, seal: Seal | None) -> tuple[bytes, int
     return assembled(octets, made.gap, made.body, seal)
 
 
-def _without_bcc(made: Composed, added: bytes) -> bytes:
+def _with_lines(made: Composed, added: bytes) -> bytes:
     """The header without its Bcc fields, the added lines at its end."""
+    bcc = [field for name in ("bcc", "resent-bcc") for field in made.header.by_name.get(name, ())]
+    if not bcc and not added:
+        return made.octets
     pieces: list[bytes] = []
     at = 0
-    for field in sorted((*made.header.all("Bcc"), *made.header.all("Resent-Bcc")), key=_start):
+    for field in sorted(bcc, key=_start):
         pieces.append(made.octets[at : field.start])
         at = field.end
-    if not pieces and not added:
-        return made.octets
     octets = b"".join([*pieces, made.octets[at:], added])
     read_header(octets)
     return octets

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ...errors import MessageError
@@ -33,6 +33,8 @@ __all__ = [
     "split_header",
 ]
 
+COPIED_OCTETS = 1 << 16
+
 # RFC 5322 3.6: at most once; and MIME's own, where a second one would be another reading
 _SINGLE = frozenset(
     [
@@ -41,6 +43,7 @@ _SINGLE = frozenset(
     ]
 )  # fmt: skip
 _ADDRESS_FIELDS = frozenset(["from", "sender", "reply-to", "to", "cc", "bcc"])
+_ADDRESS_FIELDS |= {f"resent-{name}" for name in _ADDRESS_FIELDS}
 # RFC 5322 4.5.3: several of these are read as one list
 _JOINED_IF_OBSOLETE = frozenset(["to", "cc", "bcc"])
 
@@ -49,7 +52,9 @@ _FIELD = re.compile(rb"([!-9;-~]++)([ \t]*+):((?:[^\r]++|\r\n[ \t]|\r(?!\n))*)\r
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 # the same where nothing is out of the ordinary; "[^\r\n]" would take twice the time
-_PLAIN_FIELD = re.compile(r"([!-9;-~]{1,76}):([^\r]*+(?:\r\n[ \t]++[^\r \t][^\r]*+)*)\r\n(?![ \t])")
+_PLAIN_FIELD = re.compile(
+    r"^([!-9;-~]{1,76}):([^\r]*+(?:\r\n[ \t]++[^\r \t][^\r]*+)*)\r\n(?![ \t])", re.MULTILINE
+)
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])  # C0 but TAB, LF and CR; DEL
 
 
@@ -81,8 +86,7 @@ class Field(NamedTuple):
         return self.start + (places[place] if place < len(places) else len(raw) - 2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """The header fields of a message and where its header ends."""
 
     fields: tuple[Field, ...]
@@ -90,19 +94,26 @@ class Header:
     end: int  # behind the last field: where the empty line begins
     is_ascii: bool
 
+    @property
+    def is_resent(self) -> bool:
+        """It has Resent- fields (RFC 5322 section 3.6.6)."""
+        return "\nresent-" in "\n".join(("", *self.by_name))
+
     def all(self, name: str) -> Sequence[Field]:
         """The fields of this name, in order."""
         return self.by_name.get(name.lower(), ())
 
     def one(self, name: str) -> Field | None:
         """The field of this name, None where there is none; `MessageError` for two."""
-        found = self.all(name)
+        found = self.by_name.get(name.lower())
+        if found is None:
+            return None
         if len(found) > 1:
             second = found[1]
             raise MessageError(
                 second.label, given=second.value, expected=f"one {name} field", at=second.start
             )
-        return found[0] if found else None
+        return found[0]
 
     def addresses(self, name: str, *, may_be_empty: bool = False) -> tuple[Mailbox | Group, ...]:
         """The addresses in the field of this name; () where there is none."""
@@ -117,6 +128,7 @@ class Header:
         return None if field is None else message_id_in_field(field.value, field=field.label)
 
 
+@lru_cache(maxsize=256)  # most headers have the same few names
 def field_label(name: str) -> str:
     """What errors call a header field: the keyword of `Email` where there is one."""
     label = name.lower().replace("-", "_")
@@ -128,25 +140,38 @@ def crlf_content(content: bytes, *, obsolete: bool = False) -> bytes:
 
     With `obsolete`, a lone CR or LF and NUL stay (RFC 5322 section 4.1): they are no line ends.
     """
-    pairs, crs, lfs = content.count(b"\r\n"), content.count(b"\r"), content.count(b"\n")
-    if not obsolete and (crs != pairs or (pairs and lfs != pairs)):
-        expected = "every line end CRLF, or every line end LF, and no CR elsewhere"
-        given, at = _described(content, pairs, crs, lfs)
-        raise MessageError("content", given=given, expected=expected, at=at)
+    ends_with_lf = not _has_only_crlf(content) and _has_only_lf(content, obsolete)
     if not obsolete and b"\0" in content:
         at = content.index(0)
         raise MessageError("content", given=f"NUL at octet {at}", expected="no NUL", at=at)
-    if lfs and not pairs:
+    if ends_with_lf:
         content = content.replace(b"\n", b"\r\n")
     _check_line_lengths(content)
     return content
 
 
+def _has_only_crlf(content: bytes) -> bool:
+    """Every line end of this short content is CRLF; False for a long one, which is not copied."""
+    # a quarter of the time of counting them
+    return len(content) <= COPIED_OCTETS and content.replace(b"\r", b"").replace(b"\n", b"\r\n") == content
+
+
+def _has_only_lf(content: bytes, obsolete: bool) -> bool:
+    """Every line ends with LF; `MessageError` for line ends of several kinds."""
+    pairs, crs, lfs = content.count(b"\r\n"), content.count(b"\r"), content.count(b"\n")
+    if not obsolete and (crs != pairs or (pairs and lfs != pairs)):
+        expected = "every line end CRLF, or every line end LF, and no CR elsewhere"
+        given, at = _described(content, pairs, crs, lfs)
+        raise MessageError("content", given=given, expected=expected, at=at)
+    return lfs > 0 and not pairs
+
+
 def read_header(content: bytes) -> Header:
     """The header of a message with CRLF line ends; `MessageError` names what is wrong in it."""
     header = split_header(content)
-    for field in (*header.all("Date"), *header.all("Resent-Date")):
-        check_date_field(field.value, field=field.label)
+    for name in ("date", "resent-date"):
+        for field in header.by_name.get(name, ()):
+            check_date_field(field.value, field=field.label)
     return header
 
 
@@ -156,8 +181,10 @@ def check_addresses(header: Header) -> None:
     Who receives the message reads it, and must find what its writer meant (S6).
     """
     for name, fields in header.by_name.items():
+        if name not in _ADDRESS_FIELDS:
+            continue
         kind = name.removeprefix("resent-")
-        for field in fields if kind in _ADDRESS_FIELDS else ():
+        for field in fields:
             found = parse_address_field(field.value, field=field.label, may_be_empty=kind == "bcc")
             if kind == "sender" and len(found) != 1:  # RFC 5322 3.6.2, RFC 6854 2.1
                 raise MessageError(field.label, given=field.value, expected="one address, or one group")
@@ -184,29 +211,30 @@ def read_fields(content: bytes, start: int, end: int, *, obsolete: bool = False)
             raise _no_field(content, start, end)
         fields.append(_field(content, found, is_plain, obsolete))
         start = found.end()
-    by_name: dict[str, list[Field]] = {}
+    by_name = {field.name.lower(): [field] for field in fields}
+    if len(by_name) == len(fields):
+        return Header(tuple(fields), by_name, end, is_ascii)
+    by_name = {name: [] for name in by_name}
     for field in fields:
-        by_name.setdefault(field.name.lower(), []).append(field)
-    header = Header(fields=tuple(fields), by_name=by_name, end=end, is_ascii=is_ascii)
-    if len(by_name) < len(fields):
-        _check_single(header, obsolete)
+        by_name[field.name.lower()].append(field)
+    header = Header(tuple(fields), by_name, end, is_ascii)
+    _check_single(header, obsolete)
     return header
 
 
 def _plain_fields(text: str, start: int) -> list[Field]:
-    """The first fields of an ordinary header, up to where it is not."""
+    """The fields of a header in which nothing is out of the ordinary; none of any other."""
     fields: list[Field] = []
-    at = 0
-    while found := _PLAIN_FIELD.match(text, at):
-        name, value = found.groups()
+    end = start + len(text)
+    for name, value in _PLAIN_FIELD.findall(text):
+        behind = start + len(name) + len(value) + 3  # the colon and the line end
         if "\n" in value:
             value = value.replace("\r\n", "")
             if "\n" in value:
-                break
-        end = found.end()
-        fields.append(Field(name, value.strip(" \t"), start + at, start + end))
-        at = end
-    return fields
+                return []
+        fields.append(Field(name, value.strip(" \t"), start, behind))
+        start = behind
+    return fields if start == end else []  # what is not a field was passed over
 
 
 def _check_single(header: Header, obsolete: bool) -> None:
