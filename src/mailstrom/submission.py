@@ -136,7 +136,8 @@ def entry_for(
     if submission.send_at is not None:
         due_at = first_try = max(moment.steadily(submission.send_at), moment.steady)
         first = Queued(next_attempt_at=first_try)
-    recipients = tuple([recipient_for(each, config, first, due_at) for each in prepared.recipients])
+    relay_key = config.relay_key
+    recipients = tuple([_recipient(each, relay_key, first, due_at) for each in prepared.recipients])
     return prepared.email, InternalMessageStatus(
         message_id=prepared.email.message_id,
         recipients=recipients,
@@ -170,10 +171,16 @@ def recipient_for(
     mailbox: Mailbox, config: Config, result: Queued, due_at: datetime
 ) -> InternalRecipientStatus:
     """A recipient as it is stored at first, due at `due_at`."""
+    return _recipient(mailbox, config.relay_key, result, due_at)
+
+
+def _recipient(
+    mailbox: Mailbox, relay_key: str | None, result: Queued, due_at: datetime
+) -> InternalRecipientStatus:
     return InternalRecipientStatus(
         recipient=str(mailbox),
         address=mailbox.address,
-        route_key=route_key_for(mailbox.route_domain, config.relay_key),
+        route_key=route_key_for(mailbox.domain, relay_key),
         result=result,
         due_at=due_at,
     )

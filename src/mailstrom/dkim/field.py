@@ -14,6 +14,7 @@ there is a signature, and so is that of the whole field.
 from __future__ import annotations
 
 from binascii import b2a_base64
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .tags import quoted_printable
@@ -25,6 +26,7 @@ __all__ = ["field_start", "signature_lines", "signature_octets", "static_tags"]
 
 LINE = 76
 BODY_HASH_CHARACTERS = 44
+REMEMBERED = 64  # lists of field names
 
 _FIRST_LINE_OF_B = LINE - len(" b=")
 _NEXT_LINES_OF_B = LINE - len(" ")
@@ -68,8 +70,9 @@ def signature_lines(signature: bytes) -> bytes:
     return b"\r\n ".join(lines) + b"\r\n"
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _header_list(names: bytes) -> bytes:
-    """The lines of h=, broken after colons."""
+    """The lines of h=, broken after colons; the messages of one program have the same fields."""
     lines = []
     start, width = 0, LINE - len(" h=")
     while len(names) - start >= width:

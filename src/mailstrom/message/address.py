@@ -57,7 +57,9 @@ def parse_mailboxes(given: Addresses | None, *, field: str = "addresses") -> tup
     if given is None:
         return ()
     if isinstance(given, str):
-        return read_addresses(given, field, Reading.GIVEN)
+        return _given(given, field)
+    if isinstance(given, tuple) and all(isinstance(each, (Mailbox, Group)) for each in given):
+        return tuple(given)  # as an `Email` holds them
     if isinstance(given, tuple) and _is_pair(given) and "@" in (given[0] or ""):
         expected = "a list of addresses, or a Mailbox, not a tuple that could be both"
         raise MessageError(field, given=given, expected=expected)
@@ -78,10 +80,23 @@ def parse_address_field(
     return read_addresses(value, field, reading, may_be_empty=may_be_empty)
 
 
+# two of them: the hash of a member of an Enum takes longer than all the rest
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(value: str, field: str, may_be_empty: bool) -> tuple[Mailbox | Group, ...]:
     """A field is read more than once for one message, and many messages have the same From."""
     return read_addresses(value, field, Reading.FINISHED, may_be_empty=may_be_empty)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_given(text: str, field: str) -> tuple[Mailbox | Group, ...]:
+    """Many emails are given the same From."""
+    return read_addresses(text, field, Reading.GIVEN)
+
+
+def _given(text: str, field: str) -> tuple[Mailbox | Group, ...]:
+    if len(text) <= REMEMBERED_LENGTH:
+        return _remembered_given(text, field)
+    return read_addresses(text, field, Reading.GIVEN)
 
 
 def expanded(addresses: Iterable[Mailbox | Group]) -> Iterator[Mailbox]:
@@ -97,7 +112,7 @@ def _one(given: object, field: str) -> tuple[Mailbox | Group, ...]:
     if isinstance(given, (Mailbox, Group)):
         return (given,)
     if isinstance(given, str):
-        return read_addresses(given, field, Reading.GIVEN)
+        return _given(given, field)
     if isinstance(given, tuple) and _is_pair(given):
         return (_named(given[0], given[1], field),)
     if _is_stdlib_address(given):

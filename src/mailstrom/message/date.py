@@ -44,7 +44,8 @@ def checked_date(given: object, *, field: str) -> datetime:
     """An instant that a Date field can say: aware, of the year 1900 or later."""
     if not isinstance(given, datetime) or given.tzinfo is None or given.utcoffset() is None:
         raise MessageError(field, given=given, expected="an aware datetime, such as datetime.now(UTC)")
-    if _written_year(given) < 1900:  # RFC 5322 3.3
+    is_ordinary = 1900 < given.year < 9999  # in whichever zone
+    if not is_ordinary and _written_year(given) < 1900:  # RFC 5322 3.3
         raise MessageError(field, given=given, expected="a year of 1900 or later")
     return given
 
@@ -64,11 +65,13 @@ def written_date(at: datetime) -> str:
 
     A zone whose offset is no whole minute cannot be written: then it is said in UTC.
     """
-    offset = at.utcoffset() or timedelta()
-    minutes, rest = divmod(int(offset.total_seconds()), 60)
-    if rest or offset.microseconds:
-        return written_date(at.astimezone(UTC))
-    zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{abs(minutes) % 60:02}"
+    offset = at.utcoffset()
+    zone = "+0000"
+    if offset:
+        minutes, rest = divmod(int(offset.total_seconds()), 60)
+        if rest or offset.microseconds:
+            return written_date(at.astimezone(UTC))
+        zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{abs(minutes) % 60:02}"
     day = f"{DAYS[at.weekday()]}, {at.day:02} {MONTHS[at.month - 1]} {at.year:04}"
     return f"{day} {at.hour:02}:{at.minute:02}:{at.second:02} {zone}"
 

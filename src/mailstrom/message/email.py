@@ -10,7 +10,7 @@ written in their one canonical form.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -140,7 +140,7 @@ class Email:
 
     def replace(self, **changes: Any) -> Self:
         """The same email with these keywords changed."""
-        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return type(self)(**(kept | changes))
 
     def attach(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from ..errors import MessageError
 from .address import Addresses, Group, Mailbox, parse_address_field, parse_mailboxes
@@ -46,6 +47,9 @@ _WRITTEN_BY_US = frozenset(
         "return-path", "resent-bcc", "resent-reply-to",
     ]
 )  # fmt: skip
+REMEMBERED = 256  # fields that were written and read back
+REMEMBERED_LENGTH = 200  # characters
+
 ONCE = ("list-", "auto-submitted", "precedence")  # RFC 2369 3.4, RFC 3834 5
 
 
@@ -134,6 +138,16 @@ def _checked_header(name: object, value: object, before: set[str]) -> tuple[str,
     if lower in before and lower.startswith(ONCE):
         raise MessageError(field, given=value, expected="each header once")
     text = checked_text(value, field=field)
-    # written once here, so that what cannot be written is known now
-    read_back([further_field(checked, text)])
+    (_check_remembered if len(text) <= REMEMBERED_LENGTH else _check_written)(checked, text)
     return checked, text
+
+
+def _check_written(name: str, value: str) -> None:
+    """Writes the field once, so that what cannot be written is known now."""
+    read_back([further_field(name, value)])
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _check_remembered(name: str, value: str) -> None:
+    """Many emails have the same fields, and each email made of another has them again."""
+    _check_written(name, value)
