@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
-from mailstrom.message.reading.finished import Field, crlf_content, field_label, read_header, split_header
+from mailstrom.message.reading.finished import (
+    COPIED_OCTETS,
+    Field,
+    crlf_content,
+    field_label,
+    read_header,
+    split_header,
+)
 from tests.unit.message.proportion import assert_in_proportion
 
 BODY = b"\r\nHi.\r\n"
@@ -61,6 +68,23 @@ def test_what_receivers_disagree_about_is_refused_with_its_place(
     assert given_as in caught.value.given
     if b"\r\n" in content and b"x" not in content:  # obsolete syntax, but for the long line
         assert crlf_content(content, obsolete=True) == content
+
+
+@given(st.text("ab\r\n", max_size=8))
+def test_the_line_ends_of_a_long_content_are_judged_as_those_of_a_short_one(end: str) -> None:
+    """S5: short contents are compared with a copy, long ones are counted."""
+    short, lines = b"a\r\n" + end.encode(), b"a\r\n" * (COPIED_OCTETS // 3)
+
+    results = [_crlf_or_refusal(short), _crlf_or_refusal(lines + short)]
+
+    assert results[0] is results[1]
+
+
+def _crlf_or_refusal(content: bytes) -> bool:
+    try:
+        return crlf_content(content) == content
+    except MessageError:
+        return False
 
 
 # --- the fields

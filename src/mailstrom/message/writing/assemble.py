@@ -16,6 +16,8 @@ from .body import Part
 
 __all__ = ["Seal", "assembled"]
 
+SMALL_OCTETS = 1 << 16  # of a body whose pieces may stand in memory beside it
+
 _PRINTABLE = bytes([9, *range(32, 127)])
 _LINE_START = re.compile(rb"[!-9;-~]++:|[ \t]++[!-~]")  # of a field, or of its next line
 
@@ -38,6 +40,8 @@ def assembled(header: bytes, gap: bytes, body: Part, seal: Seal | None) -> tuple
     """The content, and how many octets on top of it are the seal's; `gap` parts header and body."""
     room = 0 if seal is None else seal.room(header)
     start = room + len(header) + len(gap)
+    if seal is None and body.size <= SMALL_OCTETS:
+        return b"".join((header, gap, *body.pieces)), 0
     out = BytesIO(bytes(start + body.size))  # made as large as it will be: growing would copy
     out.seek(room)
     out.write(header)
