@@ -5,7 +5,8 @@
     C ──► waits ────────────────────────────────────────────────────────────────────────────┴─► it is over
 
 So calls that come while a commit is under way share the next one, and its fsync; nobody waits for
-a timer, and there is no thread. Each call has a savepoint: its own error is nobody else's.
+a timer, and there is no thread. Where several share a transaction each has a savepoint: its own error
+is nobody else's. One that is alone has none, for which SQLite would copy each page that it changes.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Writer:
         self._going_first = 0  # who waits for the turn before all calls
         self._waiting: dict[_Call, None] = {}  # in the order of their coming
         self._connection: sqlite3.Connection | None = None
+        self._level = ""  # of PRAGMA synchronous, as the connection has it
         self._checkpoints = Checkpoints(database) if is_reset_unsafe() else None
         self._is_closed = False
 
@@ -138,11 +140,16 @@ class Writer:
 
     def _commit_together(self, connection: sqlite3.Connection, calls: Sequence[_Call]) -> None:
         level = "FULL" if self._syncs and any(call.synced for call in calls) else "NORMAL"
-        connection.execute(f"PRAGMA synchronous={level}")
+        if level != self._level:
+            connection.execute(f"PRAGMA synchronous={level}")
+            self._level = level
         try:
             self._database.begin(connection)
-            for call in calls:
-                self._perform(connection, call)
+            if len(calls) == 1:
+                self._perform(connection, calls[0])
+            else:
+                for call in calls:
+                    self._perform_beside_others(connection, call)
             for call in calls:
                 call.script = call.repeated
             connection.execute("COMMIT")
@@ -155,10 +162,13 @@ class Writer:
             self._changed.notify_all()  # who has a result need not wait for a checkpoint
 
     def _perform(self, connection: sqlite3.Connection, call: _Call) -> None:
+        execute = executor(connection, self._database.lease_clock)
+        call.result, call.error = perform(call.script(), execute), None
+
+    def _perform_beside_others(self, connection: sqlite3.Connection, call: _Call) -> None:
         connection.execute("SAVEPOINT call")
         try:
-            execute = executor(connection, self._database.lease_clock)
-            call.result, call.error = perform(call.script(), execute), None
+            self._perform(connection, call)
         except Exception as error:
             if not connection.in_transaction:
                 raise  # SQLite has given up the whole transaction
@@ -171,7 +181,7 @@ class Writer:
             raise ClosedError(CLOSED)
         self._database.file.check_in_place()
         if self._connection is None:
-            self._connection = self._database.writer()
+            self._connection, self._level = self._database.writer(), ""
         return self._connection
 
     def _disconnect(self) -> None:
