@@ -126,6 +126,23 @@ class MarksWhatItRefuses(SqliteStorage):
         return marked
 
 
+class MarksEachAlone(SqliteStorage):
+    """The dot is marked for some where another is settled."""
+
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        mark = super().mark_dots_sent
+        return [any(mark([(claim, [each]) for each in addresses])) for claim, addresses in dots]
+
+
+class MarksForAllClaims(SqliteStorage):
+    """The addresses of one claim are marked for the others of the call, too."""
+
+    def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> list[bool]:
+        every = {each for _, addresses in dots for each in addresses}
+        super().mark_dots_sent([(claim, [each]) for claim, _ in dots for each in every])
+        return super().mark_dots_sent(dots)
+
+
 def _mark_claimed(claim: Claim) -> Script[None]:
     sql = "UPDATE mailstrom_recipients SET dot_sent = 1 WHERE token = :token AND lease_until IS NOT NULL"
     yield Statement(sql, {"token": claim.token})

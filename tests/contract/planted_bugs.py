@@ -124,9 +124,7 @@ SQLITE_BUGS: Bugs = {
             Edit(_HELD, "r.lease_until IS NOT NULL", "1 = 1")
         ),
         "a given back claim counts a crash": careless.GiveBackCountsACrash,
-        "the dot is marked for some where another is settled": _sqlite(
-            Edit("_leasing._mark_dots_sent", "found = wanted", "found > 0")
-        ),
+        "the dot is marked for some where another is settled": careless.MarksEachAlone,
         "who was tried until its lease ended still is": _sqlite(
             Edit("_looking._trying", "AND r.lease_until > :lease_now", "")
         ),
@@ -151,9 +149,7 @@ SQLITE_BUGS: Bugs = {
     },
     "dots": {
         "a mark that is refused is made": careless.MarksWhatItRefuses,
-        "marks of one call are for all claims of the owner": _sqlite(
-            Edit("_leasing._mark_dots_sent", "r.token = asked.token AND", "")
-        ),
+        "marks of one call are for all claims of the owner": careless.MarksForAllClaims,
     },
     "results": {
         "a settlement is taken in part": careless.SettlesWhatItHolds,
@@ -179,7 +175,7 @@ SQLITE_BUGS: Bugs = {
             Edit("_controlling._select", _IS_CLAIMED, "0"), Edit("_controlling._applies", _IS_CLAIMED, "0")
         ),
         "a final dot is sent though a cancel waits": _sqlite(
-            Edit("_leasing._mark_dots_sent", "AND r.mark IS NULL", "")
+            Edit("_leasing._markable", "AND r.mark IS NULL", "")
         ),
         "an order is forgotten when the claim is settled": _sqlite(Edit(_HELD, "r.mark,", "NULL,")),
         "an order is forgotten when the lease ends": _sqlite(

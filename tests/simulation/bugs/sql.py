@@ -54,13 +54,13 @@ def a_cancel_of_claimed_rows_is_forgotten(right: Any, self: Any, found: Any, now
 @replaces(Leasing, "__init__")
 def the_mark_is_not_written(right: Any, self: Any, dialect: Any) -> None:
     right(self, dialect)
-    self._mark_dots_sent = _edited(self._mark_dots_sent, "dot_sent = 1", "dot_sent = 0")
+    self._mark = _edited(self._mark, "dot_sent = 1", "dot_sent = 0")
 
 
 @replaces(Leasing, "__init__")
 def a_cancel_does_not_stop_the_dot(right: Any, self: Any, dialect: Any) -> None:
     right(self, dialect)
-    self._mark_dots_sent = _edited(self._mark_dots_sent, "AND r.mark IS NULL", "")
+    self._markable = _edited(self._markable, "AND r.mark IS NULL", "")
 
 
 @replaces(Leasing, "mark_dots_sent")

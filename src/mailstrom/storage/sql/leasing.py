@@ -11,7 +11,9 @@ from ...abc import Claim
 from . import rows
 from .dialect import Dialect
 from .rows import MICROSECOND
-from .script import Script, Statement
+from .script import Batch, Script, Statement
+
+_Places = dict[str, list[tuple[int, int]]]  # by address: seq, position
 
 
 class Leasing:
@@ -28,6 +30,12 @@ class Leasing:
             UPDATE {t}recipients SET place = 'claimed', lease_until = {dialect.lease_now} + :lease
             WHERE (seq, position) IN (SELECT seq, position FROM mine)
             RETURNING token, lease_until"""
+        self._at_once = dialect.at_once
+        self._markable = f"""
+            SELECT r.token, r.owner, r.address, r.seq, r.position FROM {t}recipients AS r
+            WHERE {dialect.among.format("r.token", ":tokens")}
+                AND r.lease_until IS NOT NULL AND r.mark IS NULL"""
+        self._mark = f"UPDATE {t}recipients SET dot_sent = 1 WHERE seq = :seq AND position = :position"
         nth, nth_text = dialect.nth, dialect.nth_text
         # locked first: one that another call just ends would be left out, and the rest marked.
         # :tokens say the same again: whatever a planner thinks of the JSON, the index is read by them
@@ -61,21 +69,49 @@ class Leasing:
         return [None if ends is None else replace(claim, lease_until=ends) for claim, ends in renewed]
 
     def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
-        """Marks these recipients of each claim; False, and no change, where it may not send to them all."""
+        """Marks these recipients of each claim; False, and no change, where it may not send to them all.
+
+        In one statement, or where there is one writer in two, which take it a third of the time.
+        """
+        return (yield from self._mark_at_once(dots) if self._at_once else self._mark_by_rows(dots))
+
+    def _mark_at_once(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
         asked = [
             (dot, wanted, claim.token, claim.owner, address)
             for dot, (claim, addresses) in enumerate(dots)
             for wanted in (_rows_of(claim, addresses),)
             for address in set(addresses)
         ]
-        tokens = {claim.token for claim, _ in dots}
-        given = {"asked": rows.as_json(asked), "tokens": rows.as_json(list(tokens))}
+        given = {"asked": rows.as_json(asked), "tokens": _tokens(dots)}
         marked = set((yield Statement(self._mark_dots_sent, given)))
         named = [{(claim.token, claim.owner, address) for address in addresses} for claim, addresses in dots]
         return [bool(each) and each <= marked for each in named]
 
+    def _mark_by_rows(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
+        markable: dict[tuple[int, str], _Places] = {}
+        found = yield Statement(self._markable, {"tokens": _tokens(dots)})
+        for token, owner, address, seq, position in found:
+            markable.setdefault((token, owner), {}).setdefault(address, []).append((seq, position))
+        marked: list[dict[str, object]] = []
+        done: list[bool] = []
+        for claim, addresses in dots:
+            mine = markable.get((claim.token, claim.owner), {})
+            places = [place for address in set(addresses) for place in mine.get(address, ())]
+            done.append(bool(places) and len(places) == _rows_of(claim, addresses))
+            if done[-1]:
+                marked += [{"seq": seq, "position": position} for seq, position in places]
+        if marked:
+            yield Batch(self._mark, marked)
+        return done
+
+
+def _tokens(dots: Sequence[tuple[Claim, Collection[str]]]) -> str:
+    return rows.as_json(list({claim.token for claim, _ in dots}))
+
 
 def _rows_of(claim: Claim, addresses: Collection[str]) -> int:
     """How many they are, where each is the claim's: an address may stand twice in a message."""
+    if len(claim.recipients) == 1:
+        return len(set(addresses))
     times = Counter(recipient.address for recipient in claim.recipients)
     return sum(times[address] or 1 for address in set(addresses))

@@ -27,10 +27,10 @@ def dots_of(storage: MemorySqlStorage, *names: str) -> list[tuple[Claim, Collect
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
-def test_marks_take_one_statement_however_many_they_are(storage: MemorySqlStorage, count: int) -> None:
+def test_marks_take_two_statements_however_many_they_are(storage: MemorySqlStorage, count: int) -> None:
     dots = dots_of(storage, *(f"{number}" for number in range(count)))
 
-    assert len(storage.texts_of(lambda: storage.mark_dots_sent(dots))) == 1
+    assert len(storage.texts_of(lambda: storage.mark_dots_sent(dots))) == 2
 
 
 def test_of_two_marks_for_one_claim_each_is_answered_for_itself(storage: MemorySqlStorage) -> None:
