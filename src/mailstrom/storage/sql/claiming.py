@@ -14,7 +14,7 @@ a route key is not admitted, what was asked of an earlier claim takes effect, so
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -143,7 +143,7 @@ class Claiming:
             wanted = Wanted(count=count, after=step.after, skip=step.passed, granted=step.turns)
             picked = yield from self._picking.pick(step.now, wanted)
             all_went = yield from self._take(picked.turns, step)
-            if all_went and picked.is_all:
+            if all_went and (picked.is_all or _are_over(picked.keys, step.passed)):
                 break
             count = max(count, min(2 * count, TURNS_AT_ONCE))  # many may be refused one after the other
 
@@ -293,6 +293,10 @@ class Claiming:
         for message_id in {each.message_id for each in those}:
             _log.error("%s: held: %s", printable(message_id), reason)
         yield from self._writing.write([_held(each, f"held: {reason}", now) for each in those])
+
+
+def _are_over(keys: Collection[str] | None, passed: Collection[str]) -> bool:
+    return keys is not None and all(key in passed for key in keys)
 
 
 def _tokens(drawn: Sequence[Row], count: int) -> list[int]:

@@ -51,6 +51,7 @@ class Picked:
 
     turns: Sequence[Turn]
     is_all: bool
+    keys: Collection[str] | None = None  # that have any, where these are all that have
 
 
 class Picking:
@@ -78,7 +79,11 @@ class Picking:
         rotation = Rotation(keys, terms.count)
         while asked := rotation.wanted():
             yield from self._find(now, asked)
-        return Picked(rotation.turns, is_all=len(rotation.turns) < terms.count and not rotation.is_cut)
+        return Picked(
+            rotation.turns,
+            is_all=len(rotation.turns) < terms.count and not rotation.is_cut,
+            keys=[row[0] for row in found] if len(found) < terms.count else None,
+        )
 
     def _several(self, now: datetime, found: Sequence[Row], terms: Wanted) -> Script[dict[str, Key]]:
         """By name the keys that have several streams, with those that come next at each level."""

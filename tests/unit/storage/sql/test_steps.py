@@ -140,7 +140,7 @@ def test_what_one_route_key_is_admitted_for_is_granted_in_one_step(storage: Memo
     claims = storage.claim_many(NOW, terms(admits=lambda _, before: len(before) < 20))
 
     assert [claim.email.message_id for claim in claims] == [id_of(f"{number}") for number in range(20)]
-    assert len(storage.asked) == 7 + 1  # is there another key?
+    assert len(storage.asked) == 7  # there is no other key
 
 
 def test_keys_that_are_refused_one_after_the_other_are_asked_for_in_ever_larger_parts(
