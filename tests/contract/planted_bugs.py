@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TypeAlias
 
+from mailstrom.abc import CLAIM_LIMIT
 from mailstrom.storage.postgres import PostgresStorage
 from mailstrom.storage.sqlite import SqliteStorage
 from tests.contract import careless_storages as careless
@@ -47,12 +48,10 @@ SQLITE_BUGS: Bugs = {
         ),
         "the first key of the alphabet is served until it is empty": _sqlite(Edit(_KEYS, ":after", "''")),
         "within a key what was stored first comes first": _sqlite(
-            Edit(_TURNS, "ORDER BY h.priority, h.stream, h.due_at, h.seq", "ORDER BY h.seq")
+            Edit(_TURNS, "ORDER BY a.number, h.due_at, h.seq", "ORDER BY a.number, h.seq")
         ),
         "a claim takes what fell due apart": _sqlite(
-            Edit(_TURNS, "r.stream, r.due_at, r.seq) = (", "r.stream, r.seq) = ("),
-            Edit(_TURNS, "h.stream, h.due_at, h.seq FROM", "h.stream, h.seq FROM"),
-            Edit(_TURNS, "AND r.position >= (", "AND -1 < ("),
+            Edit(_TURNS, "SELECT a.number, h.due_at,", "SELECT a.number, 0,"),
         ),
         "no crash is counted ahead": _sqlite(
             Edit("_claiming._write_ahead", "crashes = crashes + 1", "crashes = crashes")
@@ -87,23 +86,23 @@ SQLITE_BUGS: Bugs = {
             Edit("_claiming._write_ahead", "SET place = 'claimed'", "SET place = 'ready'")
         ),
         "a turn begins where the turn before began": _sqlite(
-            Edit(_TURNS, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, h.position) >= ("),
+            Edit(_TURNS, "(r.due_at, r.seq, r.position) > (", "(r.due_at, r.seq, r.position) >= ("),
         ),
         "a message to many has one turn in a step": _sqlite(
-            Edit(_TURNS, "(h.due_at, h.seq, h.position) > (", "(h.due_at, h.seq, -h.position) > (")
+            Edit(_TURNS, "ORDER BY r.priority", f"AND r.position < {CLAIM_LIMIT} ORDER BY r.priority")
         ),
     },
     "streams": {
         "what was stored first comes first, whatever its stream": _sqlite(
-            Edit(_TURNS, "(h.priority, h.stream) = (t.level, t.stream)", "1 = 1"),
-            Edit(_TURNS, "ORDER BY h.priority, h.stream,", "ORDER BY"),
+            Edit(_TURNS, "(r.priority, r.stream) = (a.level, a.stream)", "1 = 1"),
+            Edit(_TURNS, "ORDER BY r.priority, r.stream,", "ORDER BY"),
         ),
         "each step begins at the first stream": careless.BeginsEachStepAtTheFirstStream,
         "a stream that waits after a crash takes the turns of others": _sqlite(
             Edit(_STREAMS, "(d.due_at) <= (:now)", "1 = 1")
         ),
         "only ASCII is a name": _sqlite(
-            Edit(_TURNS, "= (t.level, t.stream)", "= (t.level, trim(t.stream, 'ß'))")
+            Edit(_TURNS, "= (a.level, a.stream)", "= (a.level, trim(a.stream, 'ß'))")
         ),
     },
     "leases": {

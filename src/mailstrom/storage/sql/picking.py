@@ -10,6 +10,9 @@ served last has a turn, as the alphabet goes round, then each that has something
 on. Both databases tell rows of a recursion in the order in which they came to be, and find no more of them
 than are asked for: so a step looks into an index a few times for each key, and three times for each turn.
 
+SQLite, with one writer, finds the rows of the turns instead, several times as quickly: as many of each stream
+as there are turns to be found, and one more, which tells where the last ends; and more where turns have more.
+
 On PostgreSQL the rows are locked as they are found. What others have locked is passed over: the turn
 goes to what is behind it, or, where nothing is, to nobody.
 """
@@ -18,9 +21,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby, islice
 from operator import itemgetter
 
 from ...abc import CLAIM_LIMIT, Terms
@@ -61,7 +65,8 @@ class Picking:
         self.served = Served()
         self._keys = _keys(dialect)
         self._streams = _streams(dialect)
-        self._turns = _turns(dialect)
+        self._at_once = dialect.at_once
+        self._turns = _turns(dialect) if self._at_once else _rows_of_turns(dialect)
 
     def pick(self, now: datetime, terms: Wanted) -> Script[Picked]:
         """The next turns."""
@@ -77,8 +82,9 @@ class Picking:
         several = yield from self._several(now, [row for row in found if row[1] != row[2]], terms)
         keys = [several.get(row[0]) or _key_of_one(*row[:2]) for row in found]
         rotation = Rotation(keys, terms.count)
+        find = self._find if self._at_once else self._find_rows
         while asked := rotation.wanted():
-            yield from self._find(now, asked)
+            yield from find(now, asked)
         return Picked(
             rotation.turns,
             is_all=len(rotation.turns) < terms.count and not rotation.is_cut,
@@ -118,6 +124,40 @@ class Picking:
         counts = Counter(at for at, _ in found)
         for at, (stream, _, number) in enumerate(wanted):
             stream.is_dry = counts[at] < number
+
+
+    def _find_rows(self, now: datetime, wanted: Sequence[tuple[Stream, str, int]]) -> Script[None]:
+        """The same where nobody else writes: from the rows, of which a stream may bring more turns."""
+        asked = [
+            (at, route_key, stream.level, stream.name, *json.loads(stream.behind)[:3])
+            for at, (stream, route_key, _) in enumerate(wanted)
+        ]
+        limit = max(number * stream.rows_a_turn for stream, _, number in wanted) + 1
+        given = {"now": rows.micros(now), "asked": rows.as_json(asked), "rows": limit}
+        found = yield Statement(self._turns, given)
+        of_streams = {at: list(those) for at, those in groupby(found, key=itemgetter(0))}
+        for at, (stream, route_key, _) in enumerate(wanted):
+            those = of_streams.get(at, [])
+            stream.is_dry = len(those) < limit
+            turns = _in_turns(those, is_cut=not stream.is_dry)
+            for _, seq, positions in turns:
+                stream.found.append(Turn(route_key, seq, positions, None if stream.is_alone else stream))
+            if turns:
+                due_at, seq, positions = turns[-1]
+                stream.behind = rows.as_json((due_at, seq, positions[-1]))
+            if not stream.is_dry:
+                stream.rows_a_turn = -(-limit // len(turns)) if turns else CLAIM_LIMIT
+
+
+def _in_turns(those: Iterable[Row], *, is_cut: bool) -> list[tuple[int, int, tuple[int, ...]]]:
+    """The rows of a stream by turns: due_at, seq, positions. `is_cut`: the last may lack some."""
+    turns = []
+    for (due_at, seq), together in groupby(those, key=itemgetter(1, 2)):
+        while positions := tuple(row[3] for row in islice(together, CLAIM_LIMIT)):
+            turns += [(due_at, seq, positions)]
+    if is_cut and len(turns[-1][2]) < CLAIM_LIMIT:
+        turns.pop()
+    return turns
 
 
 def _key_of_one(route_key: str, stream: str) -> Key:
@@ -232,3 +272,21 @@ def _turns(dialect: Dialect) -> str:
                 SELECT CASE WHEN count(*) > 0 THEN CAST({found} AS TEXT) END FROM ({next_rows}) AS n)
             FROM turns AS t WHERE t.found IS NOT NULL AND t.lap < t.most)
         SELECT number, found FROM turns WHERE lap > 0 AND found IS NOT NULL"""
+
+
+def _rows_of_turns(dialect: Dialect) -> str:
+    """Of SQLite alone. Behind IN, not in FROM: there a subquery knows nothing of the tables beside it."""
+    t, nth, text = dialect.prefix, dialect.nth, dialect.nth_text
+    numbers = zip(("level", "due_at", "seq", "position"), (2, 4, 5, 6), strict=True)
+    asked = ", ".join(f"{nth.format('value', at)} AS {name}" for name, at in numbers)
+    in_stream = _in_stream(dialect, "r", "a", "r.due_at, r.seq, r.position", "a.due_at, a.seq, a.position")
+    return f"""
+        SELECT a.number, h.due_at, h.seq, h.position
+        FROM (SELECT {nth.format("value", 0)} AS number, {text.format("value", 1)} AS route_key,
+                {text.format("value", 3)} AS stream, {asked} FROM {dialect.each.format(":asked")}) AS a
+            CROSS JOIN {t}recipients AS h
+        WHERE h.rowid IN (
+            SELECT r.rowid FROM {t}recipients AS r
+            WHERE r.place = 'ready' AND r.route_key = a.route_key AND {in_stream}
+            ORDER BY r.priority, r.stream, r.due_at, r.seq, r.position LIMIT :rows)
+        ORDER BY a.number, h.due_at, h.seq, h.position"""

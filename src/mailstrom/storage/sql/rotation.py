@@ -39,6 +39,7 @@ class Stream:
     name: str
     found: deque[Turn] = field(default_factory=deque)
     behind: str = START  # the place of the last that was found
+    rows_a_turn: int = 1  # about, as far as it is known; where rows are looked for
     is_dry: bool = False  # nothing is behind that
     is_alone: bool = False  # the key has no other
     is_cut: bool = False  # it stands for those that come behind, which are not known yet
