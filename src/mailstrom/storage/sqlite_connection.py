@@ -105,15 +105,15 @@ def executor(
 ) -> Callable[[Statement | Batch], Sequence[Row]]:
     """Executes a script's statements, one after the other."""
 
-    def filled(sql: str, params: Mapping[str, object]) -> Mapping[str, object]:
-        if ":lease_now" not in sql:
-            return params
+    def filled(params: Mapping[str, object]) -> Mapping[str, object]:
         return {**params, "lease_now": int(lease_clock() * 1_000_000)}
 
     def execute(asked: Statement | Batch) -> Sequence[Row]:
+        by_leases = ":lease_now" in asked.sql
         if isinstance(asked, Statement):
-            return connection.execute(asked.sql, filled(asked.sql, asked.params)).fetchall()
-        connection.executemany(asked.sql, [filled(asked.sql, each) for each in asked.params])
+            given = filled(asked.params) if by_leases else asked.params
+            return connection.execute(asked.sql, given).fetchall()
+        connection.executemany(asked.sql, map(filled, asked.params) if by_leases else asked.params)
         return ()
 
     return execute
