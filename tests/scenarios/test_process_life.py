@@ -63,7 +63,7 @@ def ends_while(server: SmtpServer, wait: str) -> subprocess.CompletedProcess[str
 
 UNTIL_ASKED = """
     import time
-    while not m._life._tenure.runtime._engine or not m._life._tenure.runtime._engine._in_hand.jobs: time.sleep(0.001)
+    while not (engine := m._life._tenure.runtime._engine) or not engine._in_hand.jobs: time.sleep(0.001)
     {more}
 """
 UNTIL_DOT = UNTIL_ASKED.format(
