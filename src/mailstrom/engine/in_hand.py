@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..abc import Claim
+from .gates import Visit
 from .job import Job
 from .lanes import Lanes
 
@@ -43,6 +44,11 @@ class InHand:
     def jobs(self) -> list[Job]:
         """All of them."""
         return [*self._tried, *self._lanes.ahead.all()]
+
+    def visits(self, message_id: str) -> dict[str, Visit]:
+        """How far the tries of a message have come, by address."""
+        of_it = [job for job in self.jobs if job.claim.email.message_id == message_id]
+        return {address: job.visit() for job in of_it for address in job.open}
 
     @contextmanager
     def beginning(

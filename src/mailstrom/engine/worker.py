@@ -42,6 +42,7 @@ from .quotas import quotas_for
 from .recorder import Recorder
 from .slot import Slot
 from .triage import sort_out
+from .wake import Wake
 from .world import World
 
 CLAIMS_AT_ONCE = 50
@@ -66,12 +67,13 @@ class Engine:
     ) -> None:
         self.status = WorkerStatus.NOT_STARTED
         self._config = config
+        self._policy = config.retry_policy  # made anew each time
         self._storage = storage
         self._world = world
         self._make_carrier = make_carrier
         self._board = board
         self._asked = Asked()
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._is_full = False  # no claim could be made when that was asked last
         self._serving = False
         self._main: asyncio.Task[Any] | None = None
@@ -82,9 +84,8 @@ class Engine:
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
         self._committer = Committer(storage, self._calls, world.clock, self._committed, tell)
         self._marker = Marker(storage, self._calls)
-        self._recorder = Recorder(
-            config.retry_policy, storage, world.clock, self._calls, self._committer, self._announcer
-        )
+        calls, committer = self._calls, self._committer
+        self._recorder = Recorder(self._policy, storage, world.clock, calls, committer, self._announcer)
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)
         self._claimer = Claimer(config, storage, self._calls, world, self._lanes, self._hand_over, owner)
         self._in_hand = InHand(
@@ -98,9 +99,9 @@ class Engine:
     def _make_lanes(self, owner: str) -> Lanes:
         config, most = self._config, self._config.max_sessions_per_lane
         quotas = quotas_for(config, self._storage, self._calls, self._world.clock, owner, self.wake)
-        initial = INITIAL if config.mode == "live" else most
         ahead = Ahead(self._world.clock.monotonic)
-        return Lanes(most, self.wake, initial=initial, quotas=quotas, ahead=ahead)
+        first = INITIAL if config.mode == "live" else most
+        return Lanes(most, self.wake, initial=first, quotas=quotas, ahead=ahead)
 
     # --- called by the facade, in the loop
 
@@ -116,6 +117,7 @@ class Engine:
         """Takes no new work; what is in flight goes on."""
         self._asked.pause()
         self._set_status(WorkerStatus.PAUSED)
+        self._wake.set()
 
     def resume(self) -> None:
         """Takes work again."""
@@ -126,8 +128,6 @@ class Engine:
     def gates(self, message_id: str, route_keys: Collection[str]) -> Gates:
         """What may hold this message up, and how far its tries have come."""
         asked, now = self._asked, self._world.clock.monotonic()
-        of_it = [job for job in self._in_hand.jobs if job.claim.email.message_id == message_id]
-        lanes = {key: self._lanes.gate(key, now) for key in route_keys}
         return Gates(
             status=self.status,
             is_paused=asked.paused,
@@ -135,8 +135,8 @@ class Engine:
             is_stuck=self._committer.is_stuck and not self._committer.admits_one,
             in_hand=self._lanes.busy,
             in_hand_limit=self._config.max_sessions,
-            lanes={key: gate for key, gate in lanes.items() if gate is not None},
-            visits={address: job.visit() for job in of_it for address in job.open},
+            lanes={key: gate for key in route_keys if (gate := self._lanes.gate(key, now)) is not None},
+            visits=self._in_hand.visits(message_id),
         )
 
     def finish(self, *, take_due: bool) -> None:
@@ -229,11 +229,11 @@ class Engine:
             tasks = [group.create_task(each.run()) for each in beside]
             with self._in_hand.beginning(group, partial(self._work, carrier)):
                 while True:
-                    self._wake.clear()
-                    await self._claim_due()
+                    if is_worth := self._wake.take(self._lanes.is_closed):
+                        await self._claim_due()
                     if self._asked.stopping and not self._in_hand and not self._wake.is_set():
                         break  # nothing has ended, and made room, since it was asked for work
-                    await self._sleep()
+                    await self._sleep(has_asked=is_worth)
             for task in tasks:
                 task.cancel()
 
@@ -242,7 +242,7 @@ class Engine:
             self._storage,
             self._calls,
             self._world.clock,
-            longest_wait(self._config.retry_policy),
+            longest_wait(self._policy),
             is_busy=self._in_hand.is_some.is_set,
             found_work=self.wake,
         )
@@ -303,19 +303,18 @@ class Engine:
         )
         self._in_hand.take(job)
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, *, has_asked: bool) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
-        secs = 0.0 if self._wake.is_set() else await self._until_due()
-        if secs == 0.0:
-            secs = self._claimer.secs_in_vain()
-        while True:
-            await sleep(secs, self._wake)
-            if self._wake.is_set():
-                self._claimer.begin_anew()
-                return
+        while not self._wake.is_set():
             secs = await self._until_due()
-            if secs == 0.0:
+            if secs == 0.0 and not has_asked:
+                self._wake.set()
                 return
+            if secs == 0.0:
+                secs = self._claimer.secs_in_vain()
+            has_asked = False
+            await sleep(secs, self._wake)
+        self._claimer.begin_anew()
 
     async def _until_due(self) -> float | None:
         if self._room() <= 0:
@@ -335,10 +334,11 @@ class Engine:
             self._wake.set()
 
     def _leave_lane(self, slot: Slot) -> None:
-        takes_more = self._lanes.leave(slot)
-        self._in_hand.begin_waiting(slot.lane)
-        if takes_more or self._is_full:
+        if self._lanes.leave(slot):
+            self._wake.set_for(slot.route_key)
+        if self._is_full:
             self._wake.set()
+        self._in_hand.begin_waiting(slot.lane)
 
     def _committed(self) -> None:
         self._in_hand.begin_waiting()  # none may while a result cannot be recorded
@@ -359,7 +359,7 @@ class Engine:
 
     async def _try(self, carrier: Carrier, job: Job) -> None:
         now = self._world.clock.now()
-        found = sort_out(job.claim, self._config.retry_policy, self._config.allow_domains, now)
+        found = sort_out(job.claim, self._policy, self._config.allow_domains, now)
         if found.settled:
             await self._recorder.settle(job, found.settled)
         if found.to_try and (job.stopped or not await carrier.carry(job, found.to_try)):
