@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from mailstrom.testing.dns_server import DnsServer
@@ -86,13 +87,22 @@ def _ready(scale: WireScale, rows: Rows, places: _Places) -> Iterator[WireCompar
             peers += rows.postfix(postfix.port, postfix.pid)
         yield WireComparison(
             title="Ready bytes to smtp-sink",
-            rows=[*peers, *rows.mailstrom("memory"), *_by_mx(rows, stack), *_durable(rows, places)],
+            rows=[
+                *peers,
+                *rows.mailstrom("memory"),
+                *_by_mx(rows, stack),
+                *_durable(rows, places),
+                *_on_uvloop(rows, places),
+            ],
             bases=(SMTP_SOURCE, NODEMAILER, POSTFIX),
             targets=(
                 ("mailstrom, memory", 0.25, SMTP_SOURCE),
                 ("mailstrom, SQLite", 1.0, NODEMAILER),
                 ("mailstrom, SQLite", 5.0, POSTFIX),
                 ("mailstrom, PostgreSQL", 0.5, "mailstrom, SQLite"),
+                ("mailstrom, memory, uvloop", 0.5, SMTP_SOURCE),
+                ("mailstrom, SQLite, uvloop", 2.0, NODEMAILER),
+                ("mailstrom, SQLite, uvloop", 10.0, POSTFIX),
             ),
             pace=scale.pace,
         )
@@ -113,6 +123,16 @@ def _durable(rows: Rows, places: _Places) -> list[Row]:
     return [
         *rows.mailstrom("SQLite, one by one", places[SQLITE], batch=1),
         *(row for place in places.values() for row in rows.mailstrom(place.name, place)),
+    ]
+
+
+def _on_uvloop(rows: Rows, places: _Places) -> list[Row]:
+    if find_spec("uvloop") is None:
+        return []
+    uvloop = {"event_loop": "uvloop"}
+    return [
+        *rows.mailstrom("memory, uvloop", config=uvloop),
+        *rows.mailstrom("SQLite, uvloop", places[SQLITE], config=uvloop),
     ]
 
 

@@ -120,7 +120,11 @@ class Rows:
     def _ours(
         self, name: str, command: Callable[[_Config, int], Sequence[str]], config: _Config
     ) -> list[Row]:
-        relay = {"helo_name": HELO, "delivery": f"smtp://127.0.0.1:{self.receiver.port}"}
+        relay = {
+            "helo_name": HELO,
+            "delivery": f"smtp://127.0.0.1:{self.receiver.port}",
+            "event_loop": "asyncio",  # whatever is installed: the rows of uvloop say so
+        }
         return [
             Row(
                 name=f"{name}{_said(settings)}",

@@ -81,7 +81,11 @@ def test_each_further_setting_gives_mailstrom_a_further_row_with_it(tmp_path: Pa
 
     found = {row.name: json.loads(row.command(7)[-1]) for row in rows.mailstrom("memory")}
 
-    usual = {"helo_name": "sender.example", "delivery": "smtp://127.0.0.1:2525"}
+    usual = {
+        "helo_name": "sender.example",
+        "delivery": "smtp://127.0.0.1:2525",
+        "event_loop": "asyncio",
+    }
     assert {name: (task["config"], task["count"]) for name, task in found.items()} == {
         "mailstrom, memory": (usual, 7),
         "mailstrom, memory, max_sessions_per_lane=5": ({**usual, "max_sessions_per_lane": 5}, 7),
