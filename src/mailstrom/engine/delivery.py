@@ -220,8 +220,7 @@ class Delivery:
             raise
         self._job.dot_answered()
         if report.left:
-            # it would be one too many beside that which takes them
-            self._tools.pool.end(session, self._bounds.cap)
+            self._tools.pool.end(session, self._bounds.cap)  # one too many beside that which takes them
         else:
             self._tools.pool.put(self._route.lane, session, self._bounds)
         if report.stale:

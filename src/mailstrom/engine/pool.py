@@ -123,11 +123,11 @@ class Pool:
     def _retire_due(self) -> None:
         """Ends those that were idle for long enough."""
         now, self._timer = asyncio.get_running_loop().time(), None
-        until = {session: until for idle in self._idle.values() for session, until in idle.items()}
-        for session in [each for each in self._lane_of if until[each] <= now]:
+        until = {session: self._idle[lane][session] for session, lane in self._lane_of.items()}
+        for session in [each for each in until if until[each] <= now]:
             self._retire(session)
-        if left := [until[each] for each in self._lane_of]:
-            self._wake_at(min(left))
+        if self._lane_of:
+            self._wake_at(min(until[each] for each in self._lane_of))
 
     def _remove(self, session: Session) -> None:
         self._capped.pop(session, None)

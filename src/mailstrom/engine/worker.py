@@ -284,8 +284,8 @@ class Engine:
         """How many claims may be made now."""
         room, limit = 0, self._config.max_sessions
         if not self._asked.is_closed and (not self._committer.is_stuck or self._committer.admits_one):
-            unrecorded = RECORDED_AT_ONCE - len(self._in_hand)
-            room = min(CLAIMS_AT_ONCE, limit - self._lanes.busy, limit + unrecorded)
+            most_in_hand = limit + RECORDED_AT_ONCE
+            room = min(CLAIMS_AT_ONCE, limit - self._lanes.busy, most_in_hand - len(self._in_hand))
         self._is_full = room <= 0
         return room
 
