@@ -37,14 +37,14 @@ def disproportion(door: Door, small: str | bytes, large: str | bytes) -> str | N
         if longer <= most * FLOOR_SECS:
             return None
         shorter = max(_secs(door, small), FLOOR_SECS)
-        for _ in range(ROUNDS):
-            if longer <= most * shorter:
-                return None
-            if longer > BEYOND_DOUBT * most * shorter:
-                break
+        rounds = 0
+        while rounds < ROUNDS and most * shorter < longer <= BEYOND_DOUBT * most * shorter:
             # others on the machine make both slower, and not by as much
             shorter = max(shorter, min(_secs(door, small) for _ in range(BEST_OF)))
             longer = min(longer, *[_secs(door, large) for _ in range(BEST_OF)])
+            rounds += 1
+    if longer <= most * shorter:
+        return None
     return f"{len(small)} take {shorter * 1000:.1f} ms, {len(large)} take {longer * 1000:.1f} ms"
 
 
