@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 from mailstrom.abc import Network
 from mailstrom.config import SmtpAuth, SmtpTimeouts
 from mailstrom.errors import MessageError
-from mailstrom.message.prepared import ClaimedEmail, StoredEmail
-from mailstrom.message.wire import dot_stuffed_chunks
+from mailstrom.message.prepared import ClaimedEmail
 from mailstrom.schedule.verdict import (
     Fault,
     FaultKind,
@@ -30,13 +29,13 @@ from mailstrom.schedule.verdict import (
 )
 from mailstrom.status import Phase, TlsUsed
 
-from .floor import Floor
+from .conversation import BeforeDot, Conversation
 from .habits import Habits
 from .limits import Room, read_limits
 from .opening import Hop, Opener, OpenFailure, Opening, TlsContext, TlsMode
 from .protocol import DialogueError, StrictProtocol
-from .stored_content import ReadContent, write_stored
-from .transaction import LONE_DOT, Step, Transaction
+from .stored_content import ReadContent
+from .transaction import Transaction
 from .unsendable import unsendable, unsendable_for
 
 __all__ = [
@@ -51,11 +50,6 @@ __all__ = [
     "TlsMode",
     "open_session",
 ]
-
-#: Awaited immediately before the last octets of the content are written, with the addresses that
-#: may get it: the accepted ones; where all goes out in one write, those who are named in it.
-#: False: the claim is not ours any more; nothing of the message is completed.
-BeforeDot = Callable[[tuple[str, ...]], Awaitable[bool]]
 
 #: Awaited with what a transaction brought where another one has to follow it: should that be cut
 #: off, what is known already is not lost.
@@ -102,11 +96,7 @@ class Session:
         self._under_way: Transaction | None = None
         self._read_content: ReadContent | None = None
         self._timeouts = timeouts
-        self._secs_for = {
-            Phase.MAIL: timeouts.mail_secs,
-            Phase.RCPT: timeouts.rcpt_secs,
-            Phase.DATA: timeouts.data_secs,
-        }
+        self._conversation = Conversation(opener.protocol, timeouts)
         self._used = False
         self._needs_reset = False
         self._protocol.on_end = self._end
@@ -275,16 +265,7 @@ class Session:
         if self._room.is_limited:
             self._room.take(transaction.named)
         try:
-            while (step := transaction.step) is not Step.DONE:
-                if step is Step.COMMANDS:
-                    await self._commands(transaction)
-                elif step is Step.CONTENT:
-                    await self._content(transaction, email, before_dot)
-                elif step is Step.WHOLE:
-                    await self._whole(transaction, before_dot)
-                else:
-                    transaction.dot_written()
-                    transaction.receive((await self._protocol.ask(LONE_DOT, self._timeouts.rset_secs)).reply)
+            await self._conversation.run(transaction, email, before_dot, self._read_content)
         except DialogueError as error:
             misfit = error.fault.kind is FaultKind.PROTOCOL
             transaction.fail(judge_fault(error.fault, self.hop.host), misfit=misfit)
@@ -298,66 +279,6 @@ class Session:
             self.abort()
         else:
             self._protocol.phase = Phase.MAIL
-
-    async def _whole(self, transaction: Transaction, before_dot: BeforeDot) -> None:
-        """Writes all of it, and takes all replies."""
-        self._protocol.phase = Phase.MAIL
-        if not await before_dot(transaction.named):
-            raise self._protocol.give_up(FaultKind.LEASE_LOST)
-        octets = transaction.take_commands()
-        self._protocol.begin_content(replies=len(transaction.awaited))
-        await self._protocol.write_last_block(octets, self._timeouts.block_secs)
-        # RFC 2920 3.2: a host may keep every reply until it has read all that was sent together;
-        # one that tells them one by one and late does not keep the session for ever
-        now, secs = self._time(), self._timeouts.dot_secs
-        until = max(self._protocol.deadline, now + 2 * secs)
-        while transaction.step is Step.WHOLE:
-            left = secs if len(transaction.awaited) == 1 else until - self._time()
-            reply, early = await self._protocol.content_reply(min(secs, left))
-            (transaction.receive_early if early else transaction.receive)(reply.reply)
-
-    async def _commands(self, transaction: Transaction) -> None:
-        """Writes what is to be written, and takes the replies to it."""
-        protocol, commands, awaited = self._protocol, transaction.take_commands(), transaction.awaited
-        protocol.phase = awaited[0].phase
-        protocol.send(commands, replies=len(awaited))
-        while transaction.step is Step.COMMANDS and awaited:
-            phase = protocol.phase = awaited[0].phase
-            reply = protocol.take_reply() or await protocol.reply(self._secs_for[phase])
-            transaction.receive(reply.reply)
-
-    async def _content(self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot) -> None:
-        """Writes the content with its final dot, and takes the reply."""
-        self._protocol.begin_content()
-        await self._write_content(transaction, email, before_dot)
-        transaction.dot_written()
-        reply, early = await self._protocol.content_reply(self._timeouts.dot_secs)
-        (transaction.receive_early if early else transaction.receive)(reply.reply)
-
-    async def _write_content(
-        self, transaction: Transaction, email: ClaimedEmail, before_dot: BeforeDot
-    ) -> None:
-        floor = Floor(self._timeouts)
-        last = await self._write_but_the_last(email, floor)
-        if last is None:
-            return
-        if not await before_dot(tuple(transaction.accepted)):
-            raise self._protocol.give_up(FaultKind.LEASE_LOST)
-        await self._protocol.write_last_block(last, floor.secs_for(len(last)))
-
-    async def _write_but_the_last(self, email: ClaimedEmail, floor: Floor) -> bytes | None:
-        """The last block, with the final dot, which is not written yet; None: a reply is there already."""
-        if isinstance(email, StoredEmail):
-            assert self._read_content is not None
-            return await write_stored(self._protocol, email, self._read_content, floor)
-        blocks = dot_stuffed_chunks(email.content, checked=True)
-        block = next(blocks)
-        for following in blocks:
-            await self._protocol.write_block(block, floor.secs_for(len(block)))
-            if self._protocol.has_reply:
-                return None
-            block = following
-        return block
 
 
 async def open_session(
