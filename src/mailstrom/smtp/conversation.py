@@ -11,6 +11,7 @@ from mailstrom.message.wire import dot_stuffed_chunks
 from mailstrom.schedule.verdict import FaultKind
 from mailstrom.status import Phase
 
+from .behind_dot import BehindDot
 from .floor import Floor
 from .protocol import StrictProtocol
 from .stored_content import ReadContent, write_stored
@@ -27,8 +28,9 @@ BeforeDot = Callable[[tuple[str, ...]], Awaitable[bool]]
 class Conversation:
     """Has one transaction after another over one connection. Used by one task at a time."""
 
-    def __init__(self, protocol: StrictProtocol, timeouts: SmtpTimeouts) -> None:
+    def __init__(self, protocol: StrictProtocol, timeouts: SmtpTimeouts, behind_dot: BehindDot) -> None:
         self._protocol = protocol
+        self._behind_dot = behind_dot
         self._time = asyncio.get_running_loop().time
         self._timeouts = timeouts
         self._secs_for = {
@@ -91,16 +93,21 @@ class Conversation:
         read_content: ReadContent | None,
     ) -> None:
         """Writes the content with its final dot, and takes the reply."""
-        protocol, floor = self._protocol, Floor(self._timeouts)
+        protocol, floor, replies = self._protocol, Floor(self._timeouts), 0
         protocol.begin_content()
         last = await self._write_but_the_last(email, read_content, floor)
         if last is not None:
             if not await before_dot(tuple(transaction.accepted)):
                 raise protocol.give_up(FaultKind.LEASE_LOST)
-            await protocol.write_last_block(last, floor.secs_for(len(last)))
+            behind, replies = self._behind_dot.octets(transaction)
+            await protocol.write_last_block(last, floor.secs_for(len(last)), behind, replies)
         transaction.dot_written()
         reply, early = await protocol.content_reply(self._timeouts.dot_secs)
+        if early and replies:
+            transaction.disbelieve()  # who could say what had left us
         (transaction.receive_early if early else transaction.receive)(reply.reply)
+        if replies and not transaction.out_of_step:
+            await self._behind_dot.hear(transaction)
 
     async def _write_but_the_last(
         self, email: ClaimedEmail, read_content: ReadContent | None, floor: Floor

@@ -1,4 +1,4 @@
-"""What was learned of one host: whether a message may go to it as a whole, in one write.
+"""What was learned of one host: whether a message may go to it as a whole, what it takes behind a dot.
 
 A whole transaction (MAIL, RCPT ..., BDAT and the content) costs one round trip, but its content
 is sent before anybody was accepted, and once it is sent only the host's reply tells. So it is for
@@ -16,9 +16,10 @@ MEMORY = 15 / 16  # how much of what was learned before is kept at each transact
 class Habits:
     """Of one host, shared by its sessions. Used in the worker's loop only."""
 
-    __slots__ = ("_has_chunking", "_vain_share")
+    __slots__ = ("_has_chunking", "_vain_share", "takes_behind_dot")
 
     def __init__(self) -> None:
+        self.takes_behind_dot: bool | None = None  # commands in the same write; None: nobody has tried
         self._has_chunking = True  # until it shows otherwise
         self._vain_share = 0.0
 

@@ -30,6 +30,7 @@ from .aborting import drop_unsent
 from .acknowledge import acknowledge_now
 from .reply import ParsedReply, ReplyError, ReplyParser
 from .wait import Wait
+from .wording import said_by
 
 if TYPE_CHECKING:
     import ssl
@@ -82,6 +83,7 @@ class StrictProtocol(asyncio.Protocol):
         self._in_content = False
         self._last_written = False
         self._early = False
+        self._behind = 0  # replies to what was written behind the content
         self._lost = False
         self._aborted = False
 
@@ -111,7 +113,7 @@ class StrictProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        self._end(FaultKind.CLOSED, _said(exc) if exc else "the host closed the connection")
+        self._end(FaultKind.CLOSED, said_by(exc) if exc else "the host closed the connection")
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -154,6 +156,7 @@ class StrictProtocol(asyncio.Protocol):
         """What is written now holds the content; the last of so many replies is that to its end."""
         self.phase, self._in_content = Phase.BODY, True
         self._last_written = self._early = False
+        self._behind = 0
         self._awaited += replies
 
     @property
@@ -173,14 +176,19 @@ class StrictProtocol(asyncio.Protocol):
             if not await self._wait.woken(until):
                 raise self._late("the host did not read", began_at)
 
-    async def write_last_block(self, octets: bytes, secs: float) -> None:
-        """Writes the rest of the content; returns when it has left us, or all replies are there."""
+    async def write_last_block(self, octets: bytes, secs: float, behind: bytes = b"", more: int = 0) -> None:
+        """Writes the rest of the content, and `behind` it commands with so many replies more.
+
+        Returns when all that has left us, or all replies are there.
+        """
         # then resume_writing() is called at the very moment when nothing is left; so it stays
         if self._limit != 0:
             self._limit_buffer(0)
         self._last_written = True
-        self._write(octets)
-        if self._below is not None or not self._writing_paused:
+        self._behind = 0 if self._replies else more
+        self._awaited += self._behind
+        self._write(octets + behind)
+        if self._behind or self._below is not None or not self._writing_paused:
             self.phase = Phase.DOT
         if self._unsent():
             await self._flushed(secs)
@@ -191,16 +199,17 @@ class StrictProtocol(asyncio.Protocol):
         The session's deadline does not shorten the wait: that would only make duplicates.
         """
         reply = self.take_reply() or await self._next_reply(secs, math.inf)
-        if self._awaited or self._replies:  # it answers a command that was sent with the content
+        if self._awaited + len(self._replies) > self._behind:  # to a command that was sent with the content
             return reply, False
-        self.phase, self._in_content, self._last_written = Phase.MAIL, False, False
+        self.phase = Phase.DOT if self._behind else Phase.MAIL
+        self._in_content = self._last_written = False
         return reply, self._early
 
     async def _flushed(self, secs: float) -> None:
         until = min(self._loop.time() + secs, self.deadline)
         while self._unsent() and self._awaited and self.fault is None:
             if self._loop.time() >= until:
-                self.phase = Phase.BODY  # the abort drops the dot
+                self.phase = Phase.DOT if self._behind else Phase.BODY  # the abort drops the dot
                 self._end(FaultKind.TIMEOUT, "the host did not read in time")
                 break
             await self._wait.woken(min(until, self._loop.time() + FLUSH_POLL_SECS))
@@ -255,7 +264,7 @@ class StrictProtocol(asyncio.Protocol):
             secured = await self._start_tls(below, self, context, server_hostname, secs)
         except OSError as error:  # ssl.SSLError is one
             below.abort()
-            raise self._end(FaultKind.TLS_FAILED, _said(error)) from None
+            raise self._end(FaultKind.TLS_FAILED, said_by(error)) from None
         self._below, self.transport = below, secured
         secured.set_write_buffer_limits(high=WRITE_BUFFER)
         if not self.has_reply:  # one that came before the host hung up is read first
@@ -328,9 +337,10 @@ class StrictProtocol(asyncio.Protocol):
         while self._awaited and (reply := self._parser.next()) is not None:
             self._awaited -= 1
             self._replies.append(reply)
+        if self._awaited <= self._behind:
+            self._early = self._in_content and (not self._last_written or self._unsent() > 0)
         if self._awaited:
             return
-        self._early = self._in_content and (not self._last_written or self._unsent() > 0)
         if self._parser.pending and self._unasked() is not FaultKind.CLOSED:
             self._replies.clear()  # which of the two was the answer?
 
@@ -388,13 +398,3 @@ class StrictProtocol(asyncio.Protocol):
 
     def _secs(self, timeout: float | None) -> float:
         return self.deadline - self._loop.time() if timeout is None else timeout
-
-
-def _said(error: BaseException) -> str:
-    import ssl
-
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    return printable(str(error), 200) or type(error).__name__

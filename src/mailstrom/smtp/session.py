@@ -29,6 +29,7 @@ from mailstrom.schedule.verdict import (
 )
 from mailstrom.status import Phase, TlsUsed
 
+from .behind_dot import BehindDot, Envelope, NextEnvelope
 from .conversation import BeforeDot, Conversation
 from .habits import Habits
 from .limits import Room, read_limits
@@ -41,8 +42,10 @@ from .unsendable import unsendable, unsendable_for
 __all__ = [
     "BeforeDot",
     "DeliveryReport",
+    "Envelope",
     "Habits",
     "Hop",
+    "NextEnvelope",
     "OpenFailure",
     "ReadContent",
     "Session",
@@ -95,8 +98,10 @@ class Session:
         self._heard_at = self.opened_at
         self._under_way: Transaction | None = None
         self._read_content: ReadContent | None = None
+        self._next_envelope: NextEnvelope | None = None
         self._timeouts = timeouts
-        self._conversation = Conversation(opener.protocol, timeouts)
+        self._behind_dot = BehindDot(opener.protocol, habits, self._begin)
+        self._conversation = Conversation(opener.protocol, timeouts, self._behind_dot)
         self._used = False
         self._needs_reset = False
         self._protocol.on_end = self._end
@@ -123,6 +128,11 @@ class Session:
         return self._room.is_limited and self._room.is_used_up
 
     @property
+    def is_begun(self) -> bool:
+        """The envelope that was next is out: that delivery has to follow, or the session ends."""
+        return self._behind_dot.is_begun and self.usable
+
+    @property
     def phase(self) -> Phase:
         """Where it stands; `Phase.DOT`: the content's end may be on its way, its reply is awaited."""
         return self._protocol.phase
@@ -145,21 +155,23 @@ class Session:
         before_dot: BeforeDot,
         between: BetweenTransactions | None = None,
         read_content: ReadContent | None = None,
+        next_envelope: NextEnvelope | None = None,
     ) -> DeliveryReport:
         """A verdict for each of up to 100 recipients, after as many transactions as that takes.
 
         Where the host's LIMITS end that earlier, the others are `left`. `read_content` reads what a
         `StoredEmail` lacks; its exceptions are raised here, and end the session before the final dot.
+        `next_envelope`: who is delivered over this session next; `is_begun` tells whether that began.
         """
         began_at = self._time()
-        self._read_content = read_content
+        self._read_content, self._next_envelope = read_content, next_envelope
         try:
             verdicts, stale = await self._delivered(email, recipients, before_dot, between)
         except BaseException:
             self.abort()
             raise
         finally:
-            self._read_content = None
+            self._read_content = self._next_envelope = None
         ordered, left = {}, []
         for recipient in recipients:
             if recipient in verdicts:
@@ -192,7 +204,10 @@ class Session:
         before_dot: BeforeDot,
         between: BetweenTransactions | None,
     ) -> tuple[dict[str, Verdict], bool]:
+        begun = self._behind_dot.take(email, recipients)
         if (verdict := unsendable(email)) is not None:
+            if begun is not None:
+                self.abort()
             return dict.fromkeys(recipients, verdict), False
         reused, self._used = self._used, True
         self._protocol.deadline += email.octets / self._timeouts.min_rate
@@ -201,7 +216,8 @@ class Session:
         verdicts: dict[str, Verdict] = {}
         waiting = recipients
         while named := self._next_named(waiting):
-            transaction = self._under_way = self._transaction(email, named)
+            transaction = self._under_way = begun or self._transaction(email, named)
+            begun = None
             await self._converse(transaction, email, before_dot)
             if reused and not verdicts and not transaction.dot_answered and self._was_stale(transaction):
                 return transaction.verdicts, True
@@ -229,6 +245,16 @@ class Session:
             is_relay=self.hop.is_relay,
             whole=whole and self._time() - self._heard_at <= FRESH_SECS,
         )
+
+    def _may_go_behind(self, email: ClaimedEmail) -> bool:
+        """Its end and the commands behind it go out in one write, and nothing stands in their way."""
+        is_offered = "PIPELINING" in self._extensions and not self._room.is_limited
+        return is_offered and email.octets <= WHOLE_OCTETS
+
+    def _begin(self, envelope: Envelope) -> Transaction:
+        hop = self.hop
+        recipients = envelope.recipients
+        return Transaction(envelope.email, recipients, self._extensions, hop.host, is_relay=hop.is_relay)
 
     async def _is_ready_again(self) -> bool:
         """True where a reused session can take MAIL, after RSET if something was left open."""
@@ -264,6 +290,7 @@ class Session:
             return
         if self._room.is_limited:
             self._room.take(transaction.named)
+        self._behind_dot.ask = self._next_envelope if self._may_go_behind(email) else None
         try:
             await self._conversation.run(transaction, email, before_dot, self._read_content)
         except DialogueError as error:

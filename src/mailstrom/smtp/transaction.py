@@ -210,6 +210,13 @@ class Transaction:
         self._judged(self._recipients, verdict)
         self._finish()
 
+    def disbelieve(self) -> None:
+        """What was said behind the reply to its dot does not fit: nobody knows what that one answered."""
+        detail = "what was said behind the reply does not fit"
+        fault = Fault(kind=FaultKind.PROTOCOL, phase=Phase.DOT, detail=detail)
+        self.verdicts |= dict.fromkeys(self.accepted, judge_fault(fault, self._host))
+        self.in_disorder = self.out_of_step = True
+
     # -- before the first command ----------------------------------------------------------
 
     def _prepared(self) -> list[tuple[Awaited, bytes]]:
