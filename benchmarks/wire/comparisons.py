@@ -184,6 +184,7 @@ def _far(scale: WireScale, rows: Rows, places: _Places) -> Iterator[WireComparis
                 *whole.nodemailer("ready"),
                 *plain.mailstrom("SQLite, no CHUNKING offered", sqlite),
                 *whole.mailstrom("SQLite, CHUNKING offered", sqlite),
+                *plain.mailstrom("SQLite, envelope behind dot", sqlite, config={"envelope_behind_dot": True}),
             ],
             bases=(AIOSMTPLIB, NODEMAILER),
             targets=(

@@ -91,6 +91,7 @@ class Config:
     max_messages_per_session: int = 100
     max_session_age_secs: float = 300.0
     session_idle_secs: float = 5.0
+    envelope_behind_dot: bool = False  # the next one, with the message before it, where the host takes that
     delayed_after_secs: float = 14_400.0  # a "delayed" event for what waits longer
     queue_full_wait_secs: float = 0.0  # how long send_email waits for room before QueueFull
     lease_secs: float = 60.0  # how long a worker that died keeps its mail from others, where no lock tells
@@ -109,7 +110,7 @@ class Config:
         check.secs("Config.queue_full_wait_secs", self.queue_full_wait_secs, least=0)
         for name in ("max_sessions", "max_sessions_per_lane", "max_messages_per_session"):
             check.count(f"Config.{name}", getattr(self, name))
-        for name in ("require_tls", "provider_limits"):
+        for name in ("require_tls", "provider_limits", "envelope_behind_dot"):
             check.flag(f"Config.{name}", getattr(self, name))
         delivery = "RemoteDeliveryConfig(...) or RelayConfig(...) (for a URL: RelayConfig.from_url)"
         check.kind("Config.delivery", self.delivery, (RemoteDeliveryConfig, RelayConfig), delivery)

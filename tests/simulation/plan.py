@@ -126,6 +126,7 @@ class Plan:
     mails: tuple[MailPlan, ...]
     acts: tuple[Act, ...]
     lost: tuple[During, ...] = ()  # the network, of all processes
+    envelope_behind_dot: bool = False
 
     @property
     def config(self) -> Config:
@@ -137,6 +138,7 @@ class Plan:
             max_sessions_per_lane=self.max_sessions_per_lane,
             max_messages_per_session=self.max_messages_per_session,
             session_idle_secs=self.session_idle_secs,
+            envelope_behind_dot=self.envelope_behind_dot,
         )
 
     def losses(self, since: float, until: float) -> tuple[During, ...]:

@@ -54,6 +54,7 @@ class _Planner:
             domains=domains,
             mails=mails,
             acts=self._acts(queue, processes, mails),
+            envelope_behind_dot=self._seed % 2 == 1,
         )
 
     def _host(self, number: int) -> HostPlan:

@@ -52,6 +52,7 @@ class Ahead:
         self._per_place = per_place
         self.count = 0  # who waits, in all lanes
         self._waiting: dict[str, deque[Job]] = {}
+        self._apart: dict[Job, None] = {}  # who waits for one session, and not for any place
         self._sent: dict[str, _Sent] = {}
 
     def room(self, lane: str, places: int, free: int) -> int:
@@ -77,6 +78,11 @@ class Ahead:
         self._waiting.setdefault(lane, deque()).append(job)
         self.count += 1
 
+    def first(self, lane: str) -> Job | None:
+        """Who came first in the lane."""
+        waiting = self._waiting.get(lane)
+        return None if waiting is None else waiting[0]
+
     def next(self, lane: str) -> Job | None:
         """Who came first in the lane waits no more."""
         waiting = self._waiting.get(lane)
@@ -88,6 +94,20 @@ class Ahead:
             del self._waiting[lane]
         return job
 
+    def set_apart(self, lane: str) -> None:
+        """Who came first in the lane begins in no other place than that which it is kept for."""
+        if (job := self.next(lane)) is not None:
+            self._apart[job] = None
+            self.count += 1
+
+    def put_back(self, lane: str, job: Job) -> bool:
+        """Who was set apart is the first in the lane again; False: it is not here any more."""
+        if job not in self._apart:
+            return False
+        del self._apart[job]
+        self._waiting.setdefault(lane, deque()).appendleft(job)
+        return True
+
     @property
     def lanes(self) -> list[str]:
         """Those in which somebody waits."""
@@ -95,10 +115,11 @@ class Ahead:
 
     def all(self) -> list[Job]:
         """Whoever waits."""
-        return [job for waiting in self._waiting.values() for job in waiting]
+        return [*self._apart, *(job for waiting in self._waiting.values() for job in waiting)]
 
     def take_all(self) -> list[Job]:
         """Whoever waits; nobody does any more."""
         jobs, self.count = self.all(), 0
         self._waiting.clear()
+        self._apart.clear()
         return jobs

@@ -18,6 +18,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from ..abc import InternalRecipientStatus
 from ..config import RelayConfig
@@ -27,8 +28,10 @@ from ..smtp.session import DeliveryReport, Hop, OpenFailure, Session, open_sessi
 from ..status import Attempt, Phase, TlsUsed
 from .bounds import Bounds
 from .contacts import Began, Contact
+from .follower import Follower
 from .hops import TlsMode, demanded_tls, falls_back_to_clear, hop_to
 from .job import Job, Stopped
+from .redirect import forward_paths
 from .slot import Slot
 from .tools import Tools
 from .triage import DOT_LOST
@@ -147,7 +150,8 @@ class Delivery:
                 return
 
     def _idle_session(self) -> Session | None:
-        return self._tools.pool.take(self._route.lane, self._bounds)
+        lane = self._route.lane
+        return self._job.take_handed(lane) or self._tools.pool.take(lane, self._bounds)
 
     async def _visit(self, host: str, ip: str, tls: TlsMode, named: Sequence[str]) -> Sequence[str]:
         """Those of the named forward-paths that belong into another session with the same host."""
@@ -193,6 +197,7 @@ class Delivery:
     async def _converse(self, session: Session, began: Began, named: Sequence[str]) -> DeliveryReport:
         """Delivers to the named forward-paths over an open session, and takes in how that went."""
         self._job.comes_to(session.hop, session)
+        follower = self._follower()
         taken_in: set[str] = set()
 
         async def take_in(verdicts: Mapping[str, Verdict]) -> None:
@@ -213,15 +218,18 @@ class Delivery:
                 before_dot=self._before_dot,
                 between=between,
                 read_content=self._job.read_content,
+                next_envelope=None if follower is None else partial(follower.choose, session),
             )
         except BaseException:
+            if follower is not None:
+                follower.put_back()
             session.abort()
             self._cut_off(session, began)
             raise
         self._job.dot_answered()
         if report.left:
             self._tools.pool.end(session, self._bounds.cap)  # one too many beside that which takes them
-        else:
+        elif follower is None or not follower.hand_on(session, is_last=self._is_through(report)):
             self._tools.pool.put(self._route.lane, session, self._bounds)
         if report.stale:
             return report
@@ -266,11 +274,21 @@ class Delivery:
 
     # --- small decisions
 
+    def _follower(self) -> Follower | None:
+        if not self._tools.config.envelope_behind_dot:
+            return None
+        return Follower(self._tools, self._job, self._route.lane, self._bounds)
+
+    def _is_through(self, report: DeliveryReport) -> bool:
+        """It goes to no other host, and takes no second session."""
+        is_for_all = len(report.verdicts) == len(self._forward_paths())
+        return is_for_all and all(verdict.ends_the_pass for verdict in report.verdicts.values())
+
     def _forward_path(self, address: str) -> str:
         return address if self._tools.redirect is None else self._tools.redirect.address
 
     def _forward_paths(self) -> list[str]:
-        return list(dict.fromkeys(self._forward_path(address) for address in self._standing))
+        return forward_paths(self._standing, self._tools.redirect)
 
     async def _before_dot(self, accepted: tuple[str, ...]) -> bool:
         addresses = [a for a in self._standing if self._forward_path(a) in accepted]

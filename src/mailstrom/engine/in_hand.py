@@ -91,6 +91,7 @@ class InHand:
     def end(self, job: Job) -> None:
         """The try is over."""
         del self._tried[job]
+        job.drop_handed()
         if not len(self):
             self.is_some.clear()
 

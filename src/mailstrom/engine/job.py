@@ -57,6 +57,7 @@ class Job:
         self.goes_last = False  # where it is given back: behind what else is due in its lane
         self.leaves_more = False  # than was settled as completed: something is due again
         self.slot: Slot | None = None  # while it is tried
+        self.handed: tuple[str, Session] | None = None  # of this lane, with its envelope sent already
         self.chance = chance  # one for all its recipients: deferred together, they stay together
         self.open: dict[str, InternalRecipientStatus] = {r.address: r for r in claim.recipients}
         self.awaiting_dot: frozenset[str] = frozenset()
@@ -100,8 +101,8 @@ class Job:
         """
         self.settling, self.kept = outcomes, kept
         self.leaves_more |= not all(outcome.result.completed for outcome in outcomes)
-        if len(outcomes) == len(self.open) and self._holds_lease():
-            self.leave_lane()
+        if len(outcomes) == len(self.open):
+            self.leave_lane_early()
 
     def settled(self) -> list[InternalRecipientStatus]:
         """Notes that what was settling has arrived; those recipients, as they stood before."""
@@ -109,11 +110,30 @@ class Job:
         self.settling, self.kept = (), None
         return before
 
+    def leave_lane_early(self) -> None:
+        """Gives the slot back before all is recorded, as long as nobody else can claim it again."""
+        if self._holds_lease():
+            self.leave_lane()
+
     def leave_lane(self) -> None:
         """Gives the slot back, unless that was done."""
         slot, self.slot = self.slot, None
         if slot is not None:
             self._delivered(slot)
+
+    def take_handed(self, lane: str) -> Session | None:
+        """The session that was handed to it; one of another lane ends."""
+        handed, self.handed = self.handed, None
+        if handed is not None and handed[0] != lane:
+            handed[1].abort()
+            return None
+        return None if handed is None else handed[1]
+
+    def drop_handed(self) -> None:
+        """Ends the session that was handed to it, unless it was taken."""
+        if self.handed is not None:
+            self.handed[1].abort()
+            self.handed = None
 
     @property
     def may_be_cut_off(self) -> bool:

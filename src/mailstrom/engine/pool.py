@@ -56,6 +56,11 @@ class Pool:
         if bounds.cap is not None:
             self._capped[session] = bounds.cap.name
 
+    def takes_more(self, session: Session, bounds: Bounds, after: int = 0) -> bool:
+        """It may carry another message after so many."""
+        most = min(self._max_messages, bounds.max_messages_per_session or self._max_messages)
+        return session.messages + after < most
+
     def make_room(self, busy: int) -> None:
         """Ends the longest idle ones that are too many beside `busy` sessions in use."""
         while self._lane_of and busy + len(self._lane_of) > self._max_sessions:
@@ -103,8 +108,7 @@ class Pool:
     def _is_good(self, session: Session, bounds: Bounds) -> bool:
         age = asyncio.get_running_loop().time() - session.opened_at
         may_go_on = session.usable and not session.is_used_up
-        most = min(self._max_messages, bounds.max_messages_per_session or self._max_messages)
-        return may_go_on and session.messages < most and age < self._max_age_secs
+        return may_go_on and self.takes_more(session, bounds) and age < self._max_age_secs
 
     def _retire(self, session: Session) -> None:
         cap_name = self._capped.get(session)

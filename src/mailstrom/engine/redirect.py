@@ -5,12 +5,18 @@ Only the envelope changes. A header field with the true recipients would show th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
 from ..config import Config
 from ..message.address import parse_mailbox
 from ..route.addresses import route_key_for
+
+
+def forward_paths(addresses: Iterable[str], redirect: Redirect | None) -> list[str]:
+    """Whom the envelope names for these."""
+    return list(dict.fromkeys(addresses)) if redirect is None else [redirect.address]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from functools import partial
 from ..abc import ClaimedEmail, Clock
 from ..event import Event, EventKind, SessionEnded, SessionOpened, Transaction
 from ..schedule.verdict import Verdict
-from ..smtp.session import BeforeDot, BetweenTransactions, DeliveryReport, ReadContent, Session
+from ..smtp.session import BeforeDot, BetweenTransactions, DeliveryReport, NextEnvelope, ReadContent, Session
 from .events import Tell
 
 OUTCOMES = ("delivered", "deferred", "failed")  # of a transaction: the first that somebody has
@@ -52,13 +52,21 @@ class SessionEvents:
         before_dot: BeforeDot,
         between: BetweenTransactions,
         read_content: ReadContent,
+        next_envelope: NextEnvelope | None = None,
     ) -> Coroutine[object, object, DeliveryReport]:
         """As `Session.deliver`, and tells of each transaction that came to its end."""
         if self._tell is None:
             return session.deliver(
-                email, recipients, before_dot=before_dot, between=between, read_content=read_content
+                email,
+                recipients,
+                before_dot=before_dot,
+                between=between,
+                read_content=read_content,
+                next_envelope=next_envelope,
             )
-        deliver = partial(session.deliver, email, recipients, read_content=read_content)
+        deliver = partial(
+            session.deliver, email, recipients, read_content=read_content, next_envelope=next_envelope
+        )
         return self._told(self._tell, deliver, session, email, before_dot, between)
 
     async def _told(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..abc import Resolver
 from ..config import Config, RelayConfig
+from ..schedule.retry import RetryPolicy
 from ..smtp.session import TlsContext
 from .contacts import Contacts
 from .events import Tell
@@ -23,6 +24,7 @@ class Tools:
     """What every delivery of one engine shares."""
 
     config: Config
+    policy: RetryPolicy
     world: World
     router: Router
     lanes: Lanes
@@ -49,6 +51,7 @@ async def make_tools(
     resolver = None if isinstance(delivery, RelayConfig) else world.make_resolver()
     return Tools(
         config=config,
+        policy=config.retry_policy,
         world=world,
         router=router_for(config, world, resolver, helo_name),
         lanes=contacts.lanes,

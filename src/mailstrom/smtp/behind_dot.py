@@ -23,6 +23,7 @@ from mailstrom.status import Phase
 from .habits import Habits
 from .protocol import DialogueError, StrictProtocol
 from .transaction import Step, Transaction
+from .unsendable import unsendable
 
 __all__ = ["BehindDot", "Envelope", "NextEnvelope"]
 
@@ -79,7 +80,7 @@ class BehindDot:
             return b"", 0
         if takes is None:
             return RSET, 1
-        if (envelope := self.ask()) is None:
+        if (envelope := self.ask()) is None or unsendable(envelope.email) is not None:
             return b"", 0
         following = self._begin(envelope)
         commands = following.take_commands()
