@@ -157,7 +157,7 @@ def test_whatever_a_host_answers_each_message_arrives_and_none_twice_unsaid(hook
 
 
 def test_a_host_that_takes_none_behind_the_dot_gets_none_there() -> None:
-    server = SmtpServer(on_rset=REFUSED)
+    server = SmtpServer(refuses_behind_dot=True)
 
     async def story(sim: LoneEngine) -> None:
         far_domain(sim, server)

@@ -151,6 +151,7 @@ def _server(plan: HostPlan, chance: random.Random) -> SmtpServer:
         tls_context=_tls_context() if plan.has_tls else None,
         recipient_limit=plan.recipient_limit,
         idle_secs=plan.idle_secs,
+        refuses_behind_dot=plan.refuses_behind_dot,
         delays=dict(plan.slow),
         **{  # type: ignore[arg-type]
             **hooks,

@@ -55,6 +55,7 @@ class HostPlan:
     ttl_secs: int = 300
     lacks: tuple[str, ...] = ()
     has_chunking: bool = False
+    refuses_behind_dot: bool = False
     limits: tuple[tuple[str, int], ...] = ()  # what it says of them by LIMITS (RFC 9422)
     recipient_limit: int | None = None
     idle_secs: float | None = None

@@ -61,13 +61,14 @@ class _Planner:
         chance = self._chance
         name, ip = f"mx{number}.hosts.example", f"198.51.{100 + number // 250}.{number % 250 + 1}"
         offers = random.Random(f"{self._seed} {name}")
-        has_chunking = offers.random() < 0.5
+        has_chunking, is_wary = offers.random() < 0.5, number % 5 == 1
         if chance.random() < 0.3:
-            return HostPlan(name=name, ip=ip, has_chunking=has_chunking)
+            return HostPlan(name=name, ip=ip, has_chunking=has_chunking, refuses_behind_dot=is_wary)
         return HostPlan(
             name=name,
             ip=ip,
             has_chunking=has_chunking,
+            refuses_behind_dot=is_wary,
             limits=tuple((each, offers.choice([1, 2, 5])) for each in LIMITS if offers.random() < 0.1),
             trouble=chance.choice([0.0, 0.0, 0.02, 0.1, 0.4]),
             greylists=chance.random() < 0.2,

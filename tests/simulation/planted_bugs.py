@@ -74,6 +74,8 @@ FOUND_AT = {
     "idle_sessions_are_never_ended": 36,
     "a_session_carries_any_number_of_messages": 43,
     "a_session_is_ended_without_being_closed": 36,
+    "who_was_set_apart_is_forgotten": 25,
+    "a_session_that_is_handed_on_is_anybodys": 51,
     "nothing_is_reset_before_the_next_message": 1,
     "dots_are_not_doubled": 32,
     "the_end_of_a_long_message_is_lost": 7,

@@ -2,6 +2,7 @@
 
 a network that is lost     all connections, port 25 alone, or the name servers; for seconds to days
 a burst of mail            to hosts that are down and come back, put everything off, drip, or hang up
+a rush                     so much mail for one domain that claims are made ahead of free places
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .plan import DAY, HOUR, LOSSES, MINUTE, DomainPlan, During, HostPlan, MailPlan, Plan
+from .plan import DAY, HOUR, LOSSES, MINUTE, Act, DomainPlan, During, HostPlan, MailPlan, Plan
 
-LOST_SHARE, BURST_SHARE = 0.13, 0.12
+LOST_SHARE, BURST_SHARE, RUSH_SHARE = 0.13, 0.12, 0.07
 LOST_SECS = (20.0, 90.0, 5 * MINUTE, 20 * MINUTE, HOUR, 6 * HOUR, 30 * HOUR)
 DOWN_SECS = (5 * MINUTE, HOUR, 6 * HOUR, DAY)
 DOWN = ("refuse", "unreachable", "black_hole", "black_hole", "never_reads")
@@ -26,7 +27,7 @@ def weathered(plan: Plan) -> Plan:
     chance = random.Random(f"{plan.seed} weather")
     dice = chance.random()
     if dice >= LOST_SHARE + BURST_SHARE:
-        return plan
+        return _with_a_rush(plan, chance) if dice < LOST_SHARE + BURST_SHARE + RUSH_SHARE else plan
     if chance.random() < 0.5:
         plan = replace(plan, acts=())  # nothing else is amiss
     return _without_network(plan, chance) if dice < LOST_SHARE else _with_a_burst(plan, chance)
@@ -67,6 +68,34 @@ def _with_a_burst(plan: Plan, chance: random.Random) -> Plan:
     plan = replace(plan, hosts=hosts, max_sessions_per_lane=most, max_sessions=max(most, plan.max_sessions))
     plan = _with_mail(plan, [victim], burst, chance)
     return _with_mail(plan, chance.sample(plan.domains, min(3, len(plan.domains))), beside, chance)
+
+
+def _with_a_rush(plan: Plan, chance: random.Random) -> Plan:
+    """More than the lane can have under way, to hosts that are not far; meanwhile workers are disturbed."""
+    since, target = chance.choice(plan.mails).at, chance.choice(plan.domains)
+    latency_secs, trouble = chance.choice([0.005, 0.02, 0.05]), chance.choice([0.0, 0.0, 0.02])
+    hosts = tuple(
+        replace(host, latency_secs=latency_secs, trouble=trouble, loss=0.0, slow=(), greylists=False)
+        if host.name in target.mx
+        else host
+        for host in plan.hosts
+    )
+    most = chance.choice([1, 2, 3])
+    rush = [since + 0.1 * chance.random() for _ in range(chance.choice([30, 60]))]
+    plan = replace(plan, hosts=hosts, max_sessions_per_lane=most, max_messages_per_session=100)
+    plan = _with_mail(plan, [target], rush, chance)
+    kinds = ("pause", "cancel", "cut") + (() if plan.queue == "memory" else ("kill", "kill", "close", "exit"))
+    acts = tuple(
+        Act(
+            at=since + 5.0 * chance.random(),
+            what=chance.choice(kinds),
+            process=chance.randrange(plan.processes),
+            number=chance.randrange(len(plan.mails)),
+            secs=chance.choice([0.2, 30.0]),
+        )
+        for _ in range(chance.choice([0, 1, 1, 2]))
+    )
+    return replace(plan, acts=(*plan.acts, *acts))
 
 
 def _goes_down(since: float, chance: random.Random) -> Trouble:

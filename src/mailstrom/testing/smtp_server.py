@@ -21,6 +21,7 @@ from .ledger import Ledger, ReceivedMessage, Session
 from .loopback import LoopbackServer
 from .sasl import MECHANISMS
 from .script import ScriptedServer, ScriptError
+from .wary import WaryDialogue
 
 if TYPE_CHECKING:
     import ssl
@@ -94,6 +95,7 @@ class SmtpServer:
     - `limits` are offered as LIMITS: `{"RCPTMAX": 10}`; who passes one gets 452, which is noted as
       a violation;
     - `idle_secs` ends a silent session with 421;
+    - `refuses_behind_dot`: 503 to commands that come together with the end of a content;
     - `delays` in seconds before the reply of a stage: `{"rcpt": 2.0, "content": 300.0}`;
     - `on_greeting`, `on_ehlo`, `on_starttls`, `on_auth`, `on_mail`, `on_rcpt`, `on_data`,
       `on_content`, `on_rset`, `on_quit` answer in its place (see `Hook`). An answer of the
@@ -115,10 +117,12 @@ class SmtpServer:
         recipient_limit: int | None = None,
         limits: Mapping[str, int] | None = None,
         idle_secs: float | None = None,
+        refuses_behind_dot: bool = False,
         delays: Mapping[str, float] | None = None,
         **hooks: Unpack[Hooks],
     ) -> None:
         self.ledger = Ledger()
+        self._dialogue = WaryDialogue if refuses_behind_dot else Dialogue
         self._hooks = HookTable(hooks)
         self._settings = ServerSettings(
             name=name,
@@ -136,4 +140,4 @@ class SmtpServer:
 
     async def __call__(self, peer: Peer) -> None:
         """Serves one connection."""
-        await Dialogue(self._settings, self._hooks, self.ledger, peer).run()
+        await self._dialogue(self._settings, self._hooks, self.ledger, peer).run()

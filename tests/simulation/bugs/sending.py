@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from mailstrom.engine import delivery
+from mailstrom.engine.ahead import Ahead
 from mailstrom.engine.delivery import Delivery
+from mailstrom.engine.follower import Follower
 from mailstrom.engine.pool import Pool
 from mailstrom.schedule.verdict import FaultKind, Verdict
-from mailstrom.smtp import session, transaction
+from mailstrom.smtp import conversation, session, transaction
+from mailstrom.smtp.conversation import Conversation
 from mailstrom.smtp.session import Session
 from mailstrom.smtp.transaction import Transaction
 
@@ -45,6 +48,21 @@ def a_session_is_ended_without_being_closed(right: Any, self: Any, session: Any)
     pass
 
 
+# --- who follows behind a dot
+
+
+@replaces(Ahead, "put_back")
+def who_was_set_apart_is_forgotten(right: Any, self: Any, lane: str, job: Any) -> bool:
+    self._apart.pop(job, None)
+    return False
+
+
+@replaces(Follower, "hand_on")
+def a_session_that_is_handed_on_is_anybodys(right: Any, self: Any, session: Any, *, is_last: bool) -> bool:
+    right(self, session, is_last=is_last)
+    return False
+
+
 # --- the session
 
 
@@ -63,24 +81,24 @@ def a_session_is_always_taken_for_stale(right: Any, self: Any, transaction: Any)
     return not transaction.dot_answered
 
 
-@replaces(Session, "_write_content")
+@replaces(Conversation, "_content")
 async def the_mark_comes_after_the_dot(
-    right: Any, self: Any, transaction: Any, email: Any, before_dot: Any
+    right: Any, self: Any, transaction: Any, email: Any, before_dot: Any, read_content: Any
 ) -> None:
     async def not_yet(accepted: Any) -> bool:
         return True
 
-    await right(self, transaction, email, not_yet)
+    await right(self, transaction, email, not_yet, read_content)
     if not await before_dot(tuple(transaction.accepted)):
         raise self._protocol.give_up(FaultKind.LEASE_LOST)
 
 
-@replaces(session, "dot_stuffed_chunks")
+@replaces(conversation, "dot_stuffed_chunks")
 def dots_are_not_doubled(right: Any, content: bytes, **how: bool) -> Iterator[bytes]:
     yield content + b".\r\n"
 
 
-@replaces(session, "dot_stuffed_chunks")
+@replaces(conversation, "dot_stuffed_chunks")
 def the_end_of_a_long_message_is_lost(right: Any, content: bytes, **how: bool) -> Iterator[bytes]:
     end = content.rindex(b"\r\n", 0, 16_000) + 2 if len(content) > 16_000 else len(content)
     yield from right(content[:end], **how)
@@ -91,7 +109,7 @@ def what_is_uncertain_is_called_deferred(right: Any, *args: Any) -> Verdict:
     return replace(right(*args), uncertain=False)
 
 
-@replaces(Session, "_whole")
+@replaces(Conversation, "_whole")
 async def what_goes_out_in_one_write_has_no_mark(
     right: Any, self: Any, transaction: Any, before_dot: Any
 ) -> None:
