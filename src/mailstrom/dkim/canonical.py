@@ -15,17 +15,26 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["body_digest", "body_pieces", "covered_fields", "fields_by_name", "hash_input"]
+__all__ = [
+    "body_digest",
+    "body_pieces",
+    "canonical_fields",
+    "covered_fields",
+    "fields_by_name",
+    "hash_input",
+    "relaxed_field",
+]
 
 BLOCK_OCTETS = 1 << 16  # even: see _end_of_lines
+KEPT_OCTETS = 2047  # hashlib gives the GIL away for more, which takes longer than hashing them
 
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _RUNS = (b" " * 8, b" " * 3, b" " * 2)  # an indented line is short after a turn or two
 _BLANKS = b" \t\r\n"  # around a colon: the line ends are folds
 
 
-def fields_by_name(header: bytes, form: str) -> dict[bytes, list[bytes]]:
-    """The fields of a header block as they are hashed, by their names in lower case, from the top.
+def canonical_fields(header: bytes, form: str) -> tuple[tuple[bytes, ...], list[bytes]]:
+    """The names in lower case and the fields of a header block as they are hashed, from the top.
 
     They are without their last line end. What has no colon has the name "".
     """
@@ -33,16 +42,21 @@ def fields_by_name(header: bytes, form: str) -> dict[bytes, list[bytes]]:
     fields = _FIELD_END.split(header) if is_simple else _unfolded(header).split(b"\r\n")
     if not fields[-1]:
         fields.pop()
-    named: dict[bytes, list[bytes]] = {}
-    for field in fields:
+    names: list[bytes] = []
+    for place, field in enumerate(fields):
         name, colon, value = field.partition(b":")
         name = name.rstrip(_BLANKS).lower() if colon else b""
+        names.append(name)
         if not is_simple:
-            field = b":".join((name, value.strip(b" ")))
-        if name in named:
-            named[name].append(field)
-        else:
-            named[name] = [field]
+            fields[place] = name + b":" + value.strip(b" ")
+    return tuple(names), fields
+
+
+def fields_by_name(header: bytes, form: str) -> dict[bytes, list[bytes]]:
+    """The same, by their names."""
+    named: dict[bytes, list[bytes]] = {}
+    for name, field in zip(*canonical_fields(header, form), strict=True):
+        named.setdefault(name, []).append(field)
     return named
 
 
@@ -68,14 +82,24 @@ def hash_input(covered: Iterable[bytes], unsigned: bytes, form: str) -> bytes:
     with nothing for b= and without its last line end; there is none at the end of the octets either.
     """
     if form == "relaxed":
-        name, _, value = _unfolded(unsigned).partition(b":")
-        unsigned = b":".join((name.rstrip(b" ").lower(), value.strip(b" ")))
+        unsigned = relaxed_field(unsigned)
     return b"\r\n".join([*covered, unsigned])
+
+
+def relaxed_field(field: bytes) -> bytes:
+    """One header field, without its last line end, in the relaxed form."""
+    name, _, value = _unfolded(field).partition(b":")
+    return name.rstrip(b" ").lower() + b":" + value.strip(b" ")
 
 
 def body_digest(body: memoryview, form: str, length: int | None = None) -> bytes | None:
     """The SHA-256 of the body as it is hashed, or of its first `length` octets; None where it has fewer."""
     digest = hashlib.sha256()
+    if length is None and len(body) <= BLOCK_OCTETS:
+        octets = _whole(bytes(body), form)
+        for at in range(0, len(octets), KEPT_OCTETS):
+            digest.update(octets[at : at + KEPT_OCTETS])
+        return digest.digest()
     left = length
     for piece in body_pieces(body, form):
         if left is not None:
@@ -88,6 +112,14 @@ def body_digest(body: memoryview, form: str, length: int | None = None) -> bytes
 def body_pieces(body: memoryview, form: str) -> Iterator[bytes | memoryview]:
     """The body as it is hashed, in pieces (RFC 6376 section 3.4.3 and 3.4.4)."""
     return _simple(body) if form == "simple" else _relaxed(body)
+
+
+def _whole(body: bytes, form: str) -> bytes:
+    """A short body as it is hashed: what `body_pieces` are together."""
+    if form == "relaxed":
+        body = _without_blanks(body)
+    kept = _without_line_ends(body)
+    return body[:kept] + b"\r\n" if kept or form == "simple" else b""
 
 
 def _simple(body: memoryview) -> Iterator[bytes | memoryview]:
@@ -112,10 +144,7 @@ def _relaxed(body: memoryview) -> Iterator[bytes]:
     is_empty = True
     line_ends = 0  # seen, and hashed only if more follows
     for block in _blocks(body):
-        text = _with_single_spaces(block)
-        if text.rfind(b" \r\n") >= 0:
-            text = text.replace(b" \r\n", b"\r\n")
-        text = text.rstrip(b" ")
+        text = _without_blanks(block)
         kept = _without_line_ends(text)
         if kept:
             if line_ends:
@@ -137,6 +166,14 @@ def _blocks(body: memoryview) -> Iterator[bytes]:
             carried = _with_single_spaces(block[kept:])  # two octets at most
             block = block[:kept]
         yield block
+
+
+def _without_blanks(text: bytes) -> bytes:
+    """The lines without the blanks that do not count."""
+    text = _with_single_spaces(text)
+    if text.rfind(b" \r\n") >= 0:
+        text = text.replace(b" \r\n", b"\r\n")
+    return text.rstrip(b" ")
 
 
 def _with_single_spaces(text: bytes) -> bytes:

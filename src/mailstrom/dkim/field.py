@@ -14,7 +14,6 @@ there is a signature, and so is that of the whole field.
 from __future__ import annotations
 
 from binascii import b2a_base64
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .tags import quoted_printable
@@ -22,11 +21,10 @@ from .tags import quoted_printable
 if TYPE_CHECKING:
     from .signer import DkimSigner
 
-__all__ = ["field_start", "signature_lines", "signature_octets", "static_tags"]
+__all__ = ["header_list", "instants", "signature_lines", "signature_octets", "static_tags"]
 
 LINE = 76
 BODY_HASH_CHARACTERS = 44
-REMEMBERED = 64  # lists of field names
 
 _FIRST_LINE_OF_B = LINE - len(" b=")
 _NEXT_LINES_OF_B = LINE - len(" ")
@@ -46,11 +44,10 @@ def static_tags(signer: DkimSigner) -> bytes:
     return _folded("DKIM-Signature:", [f" {tag}" for tag in tags])
 
 
-def field_start(signer: DkimSigner, names: bytes, signed_at: int) -> bytes:
-    """The field up to the value of bh=; `names` is the value of h=, unfolded."""
+def instants(signer: DkimSigner, signed_at: int) -> bytes:
+    """The tags t= and x=."""
     lifetime = signer.expires_after_secs
-    expires = "" if lifetime is None else f" x={signed_at + lifetime};"
-    return b"%b t=%d;%b\r\n%b bh=" % (signer.tags, signed_at, expires.encode(), _header_list(names))
+    return b" t=%d;" % signed_at if lifetime is None else b" t=%d; x=%d;" % (signed_at, signed_at + lifetime)
 
 
 def signature_octets(signature_length: int) -> int:
@@ -70,9 +67,8 @@ def signature_lines(signature: bytes) -> bytes:
     return b"\r\n ".join(lines) + b"\r\n"
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _header_list(names: bytes) -> bytes:
-    """The lines of h=, broken after colons; the messages of one program have the same fields."""
+def header_list(names: bytes) -> bytes:
+    """The lines of h=, broken after colons; `names` is its value, unfolded."""
     lines = []
     start, width = 0, LINE - len(" h=")
     while len(names) - start >= width:

@@ -12,15 +12,20 @@ import hashlib
 from binascii import b2a_base64
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
-from .canonical import body_digest, fields_by_name, hash_input
-from .field import BODY_HASH_CHARACTERS, field_start, signature_lines, signature_octets
-from .signer import DkimSigner
+from .canonical import body_digest, canonical_fields
+from .field import BODY_HASH_CHARACTERS, header_list, instants, signature_lines
+from .signer import Coverage, DkimSigner
 
 __all__ = ["Sealing", "sealing"]
 
+REMEMBERED = 64  # plans
+REMEMBERED_FIELDS = 64  # in the header of a plan that is remembered
+
 _B_TAG = b";\r\n b="
+_RELAXED_B_TAG = b"; b="
 
 
 def sealing(signers: Iterable[DkimSigner], author_domain: str | None, now: datetime) -> Sealing | None:
@@ -60,9 +65,13 @@ class Sealing:
 
     def _drafts(self, header: bytes) -> list[_Draft]:
         if self._drafted is None or self._drafted[0] != header:
-            forms = {signer.header_form for signer in self._signers}
-            named = {form: fields_by_name(header, form) for form in forms}
-            drafts = [_draft(signer, named[signer.header_form], self._signed_at) for signer in self._signers]
+            drafts = []
+            canonical: dict[str, tuple[tuple[bytes, ...], list[bytes]]] = {}
+            for signer in self._signers:
+                form = signer.header_form
+                if form not in canonical:
+                    canonical[form] = canonical_fields(header, form)
+                drafts.append(_draft(signer, *canonical[form], self._signed_at))
             self._drafted = header, drafts
         return self._drafted[1]
 
@@ -72,32 +81,58 @@ class _Draft(NamedTuple):
 
     signer: DkimSigner
     start: bytes  # up to the value of bh=
-    covered: list[bytes]  # the canonical header fields, in the order of h=
-
-    @property
-    def octets(self) -> int:
-        key = self.signer.private_key
-        return len(self.start) + BODY_HASH_CHARACTERS + len(_B_TAG) + signature_octets(key.signature_octets)
+    hashed: bytes  # what is signed, up to the value of bh=
+    octets: int
 
     def signed(self, body_hash: bytes) -> bytes:
-        unsigned = self.start + body_hash + _B_TAG
-        octets = hash_input(self.covered, unsigned, self.signer.header_form)
-        digest = hashlib.sha256(octets).digest()
-        return unsigned + signature_lines(self.signer.private_key.sign(digest))
+        b_tag = _RELAXED_B_TAG if self.signer.header_form == "relaxed" else _B_TAG
+        digest = hashlib.sha256(b"".join((self.hashed, body_hash, b_tag))).digest()
+        signature = self.signer.private_key.sign(digest)
+        return b"".join((self.start, body_hash, _B_TAG, signature_lines(signature)))
 
 
-def _draft(signer: DkimSigner, named: dict[bytes, list[bytes]], signed_at: int) -> _Draft:
-    names: list[bytes] = []
-    covered: list[bytes] = []
-    coverage_of = signer.coverage.get
-    for name, present in named.items():
-        coverage = coverage_of(name)
-        if coverage is not None:
-            covered += present[::-1]  # RFC 6376 5.4.2: the bottom one first
-            names += (coverage.written * len(present), coverage.once_more)
-    names += [written for name, written in signer.named_if_absent if name not in named]
-    listed = b"".join(names).removesuffix(b":")
-    return _Draft(signer, field_start(signer, listed, signed_at), covered)
+def _draft(signer: DkimSigner, names: tuple[bytes, ...], fields: list[bytes], signed_at: int) -> _Draft:
+    plan = (_remembered_plan if len(names) <= REMEMBERED_FIELDS else _planned)(signer.coverage, names)
+    middle = instants(signer, signed_at)
+    start = b"%b%b\r\n%b bh=" % (signer.tags, middle, plan.header_list)
+    covered = [fields[place] for place in plan.places]
+    if signer.header_form == "relaxed":  # as `relaxed_field` makes it of the whole
+        covered.append(b"%b%b%b bh=" % (signer.relaxed_tags, middle, plan.relaxed_header_list))
+    else:
+        covered.append(start)
+    octets = len(start) + BODY_HASH_CHARACTERS + len(_B_TAG) + signer.b_octets
+    return _Draft(signer, start, b"\r\n".join(covered), octets)
+
+
+class _Plan(NamedTuple):
+    """How fields of these names are signed."""
+
+    places: tuple[int, ...]  # which fields, in the order of h=
+    header_list: bytes  # the lines of h=
+    relaxed_header_list: bytes  # the same, unfolded
+
+
+def _planned(coverage: Coverage, names: tuple[bytes, ...]) -> _Plan:
+    """How a header with fields of these names is signed."""
+    present: dict[bytes, list[int]] = {}
+    for place, name in enumerate(names):
+        present.setdefault(name, []).append(place)
+    listed: list[bytes] = []
+    covered: list[int] = []
+    for name, places in present.items():
+        if name in coverage.names:
+            covered += places[::-1]  # RFC 6376 5.4.2: the bottom one first
+            written, once_more = coverage.names[name]
+            listed += (written * len(places), once_more)
+    listed += [written for name, written in coverage.if_absent if name not in present]
+    lines = header_list(b"".join(listed).removesuffix(b":"))
+    return _Plan(tuple(covered), lines, lines.replace(b"\r\n", b""))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_plan(coverage: Coverage, names: tuple[bytes, ...]) -> _Plan:
+    """The messages of one program have the same fields."""
+    return _planned(coverage, names)
 
 
 def _body_hash(body: memoryview, form: str) -> bytes:

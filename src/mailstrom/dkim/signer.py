@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ..errors import ConfigError
 from . import signer_checks as check
-from .field import static_tags
+from .canonical import relaxed_field
+from .field import signature_octets, static_tags
 from .signing_key import KeySource, SigningKey, loaded_key
 
 __all__ = ["DEFAULT_HEADERS", "DkimSigner"]
@@ -42,11 +42,20 @@ _OVERSIGNED = frozenset(
 _OVERSIGNED_IF_PRESENT = frozenset(["list-unsubscribe", "list-unsubscribe-post"])
 
 
-class Coverage(NamedTuple):
-    """How one field is named in h=: as often as it occurs, and once more or not; with its colon."""
+class Coverage:
+    """How fields are named in h=; each is itself alone, so that plans are found by it at once.
 
-    written: bytes
-    once_more: bytes
+    `names`: by its name in lower case, what names a field each time it occurs, and what names it once
+    more, or nothing; with the colon. `if_absent`: the same for those named where they do not occur.
+    """
+
+    __slots__ = ("if_absent", "names")
+
+    def __init__(self, headers: Iterable[str]) -> None:
+        self.names: Mapping[bytes, tuple[bytes, bytes]] = {
+            name.lower().encode(): _written(name) for name in headers
+        }
+        self.if_absent: tuple[tuple[bytes, bytes], ...] = tuple(_named_if_absent(headers))
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -73,8 +82,9 @@ class DkimSigner:
     header_form: str = field(init=False, repr=False, compare=False)  # the halves of canonicalization
     body_form: str = field(init=False, repr=False, compare=False)
     tags: bytes = field(init=False, repr=False, compare=False)  # what each signature begins with
-    coverage: Mapping[bytes, Coverage] = field(init=False, repr=False, compare=False)  # by lower-case name
-    named_if_absent: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False, compare=False)
+    relaxed_tags: bytes = field(init=False, repr=False, compare=False)  # the same as they are hashed
+    b_octets: int = field(init=False, repr=False, compare=False)  # of the value of b= and the field's end
+    coverage: Coverage = field(init=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -114,11 +124,11 @@ class DkimSigner:
         header_form, _, body_form = self.canonicalization.partition("/")
         object.__setattr__(self, "header_form", header_form)
         object.__setattr__(self, "body_form", body_form)
-        object.__setattr__(self, "tags", static_tags(self))
-        object.__setattr__(
-            self, "coverage", {name.lower().encode(): _coverage(name) for name in self.headers}
-        )
-        object.__setattr__(self, "named_if_absent", tuple(_named_if_absent(self.headers)))
+        tags = static_tags(self)
+        object.__setattr__(self, "tags", tags)
+        object.__setattr__(self, "relaxed_tags", relaxed_field(tags.removesuffix(b"\r\n")))
+        object.__setattr__(self, "b_octets", signature_octets(self.private_key.signature_octets))
+        object.__setattr__(self, "coverage", Coverage(self.headers))
 
     @property
     def algorithm(self) -> str:
@@ -141,10 +151,10 @@ class DkimSigner:
         return self.every_author or author == self.domain or author.endswith(f".{self.domain}")
 
 
-def _coverage(name: str) -> Coverage:
+def _written(name: str) -> tuple[bytes, bytes]:
     is_oversigned = name.lower() in _OVERSIGNED | _OVERSIGNED_IF_PRESENT
     written = f"{name}:".encode()
-    return Coverage(written, written if is_oversigned else b"")
+    return written, written if is_oversigned else b""
 
 
 def _named_if_absent(headers: Iterable[str]) -> Iterator[tuple[bytes, bytes]]:

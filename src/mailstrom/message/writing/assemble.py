@@ -18,8 +18,8 @@ __all__ = ["Seal", "assembled"]
 
 SMALL_OCTETS = 1 << 16  # of a body whose pieces may stand in memory beside it
 
-_PRINTABLE = bytes([9, *range(32, 127)])
-_LINE_START = re.compile(rb"[!-9;-~]++:|[ \t]++[!-~]")  # of a field, or of its next line
+# nothing but header fields in printable ASCII; each line but a field's first begins with blanks
+_WHOLE_FIELDS = re.compile(rb"(?:[!-9;-~]++:[\t -~]*+\r\n(?:[ \t]++[!-~][\t -~]*+\r\n)*)*")
 
 
 class Seal(Protocol):
@@ -38,10 +38,10 @@ class Seal(Protocol):
 
 def assembled(header: bytes, gap: bytes, body: Part, seal: Seal | None) -> tuple[bytes, int]:
     """The content, and how many octets on top of it are the seal's; `gap` parts header and body."""
+    if body.size <= SMALL_OCTETS:
+        return _assembled_small(header, gap, body, seal)
     room = 0 if seal is None else seal.room(header)
     start = room + len(header) + len(gap)
-    if seal is None and body.size <= SMALL_OCTETS:
-        return b"".join((header, gap, *body.pieces)), 0
     out = BytesIO(bytes(start + body.size))  # made as large as it will be: growing would copy
     out.seek(room)
     out.write(header)
@@ -53,21 +53,24 @@ def assembled(header: bytes, gap: bytes, body: Part, seal: Seal | None) -> tuple
     return out.getvalue(), room  # the buffer itself, not a copy
 
 
+def _assembled_small(header: bytes, gap: bytes, body: Part, seal: Seal | None) -> tuple[bytes, int]:
+    if seal is None:
+        return b"".join((header, gap, *body.pieces)), 0
+    octets = b"".join(body.pieces)
+    fields = _checked_fields(seal, header, memoryview(octets), seal.room(header))
+    return b"".join((fields, header, gap, octets)), len(fields)
+
+
 def _put_seal(out: BytesIO, header: bytes, start: int, room: int, seal: Seal) -> None:
     with out.getbuffer() as whole, whole[start:] as body:
-        fields = seal.fields(header, body)
-    if len(fields) != room or not _are_whole_fields(fields):
-        raise MessageError("seal", given=fields, expected=f"{room} octets of whole header fields in ASCII")
+        fields = _checked_fields(seal, header, body, room)
     out.seek(0)
     out.write(fields)
 
 
-def _are_whole_fields(octets: bytes) -> bool:
-    """Nothing but header fields in printable ASCII: what they say is for those who made them to know."""
-    *lines, rest = octets.split(b"\r\n")
-    return (
-        not rest
-        and octets.translate(None, _PRINTABLE) == b"\r\n" * len(lines)
-        and octets[:1] not in (b" ", b"\t")
-        and all(map(_LINE_START.match, lines))
-    )
+def _checked_fields(seal: Seal, header: bytes, body: memoryview, room: int) -> bytes:
+    fields = seal.fields(header, body)
+    # what they say is for those who made them to know
+    if len(fields) != room or not _WHOLE_FIELDS.fullmatch(fields):
+        raise MessageError("seal", given=fields, expected=f"{room} octets of whole header fields in ASCII")
+    return fields
