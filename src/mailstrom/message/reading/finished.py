@@ -28,6 +28,7 @@ __all__ = [
     "check_addresses",
     "crlf_content",
     "field_label",
+    "plain_fields",
     "read_fields",
     "read_header",
     "split_header",
@@ -202,7 +203,7 @@ def read_fields(content: bytes, start: int, end: int, *, obsolete: bool = False)
     """The header fields that stand between two places of the content, each line ended."""
     block = content[start:end]
     is_ascii = block.isascii()
-    is_plain = is_ascii and len(block.translate(None, _CONTROLS)) == len(block)
+    is_plain = is_ascii and _has_no_controls(block)
     fields = _plain_fields(block.decode(), start) if is_plain else []
     start = fields[-1].end if fields else start
     while start < end:
@@ -220,6 +221,18 @@ def read_fields(content: bytes, start: int, end: int, *, obsolete: bool = False)
     header = Header(tuple(fields), by_name, end, is_ascii)
     _check_single(header, obsolete)
     return header
+
+
+def plain_fields(header: bytes) -> list[Field]:
+    """The fields of a header in which nothing is out of the ordinary, each name once; none of any other."""
+    if not header.isascii() or not _has_no_controls(header) or long_line_at(header) is not None:
+        return []
+    fields = _plain_fields(header.decode(), 0)
+    return fields if len({field.name.lower() for field in fields}) == len(fields) else []
+
+
+def _has_no_controls(octets: bytes) -> bool:
+    return len(octets.translate(None, _CONTROLS)) == len(octets)
 
 
 def _plain_fields(text: str, start: int) -> list[Field]:

@@ -31,10 +31,20 @@ from .body import Part, Tree, file_part, laid_out, multipart, raw_part, text_par
 from .parameter import parameter_field
 from .written import Written, read_back
 
-__all__ = ["Composed", "checked", "composed"]
+__all__ = ["Composed", "ComposedEmail", "checked", "composed"]
 
+_MIME_VERSION = written.mime("MIME-Version: 1.0")
 # RFC 5545 3.7.2; on a line of its own, since folded lines go on behind a blank
 _METHOD = re.compile(r"^METHOD(?:;[^:\r\n]*+)?:([A-Za-z0-9-]++)[ \t]*+\r?$", re.IGNORECASE | re.MULTILINE)
+
+
+class ComposedEmail(NamedTuple):
+    """An `Email` as a message, header and body apart; the header has been read back."""
+
+    octets: bytes  # of the header, each field with its line end
+    body: Part
+    dated: bytes  # the line of Date
+    identified: bytes  # the lines of Message-ID
 
 
 class Composed(NamedTuple):
@@ -49,29 +59,35 @@ class Composed(NamedTuple):
 
 def composed(
     email: Email, *, from_: tuple[Mailbox | Group, ...], message_id: str, date: datetime
-) -> Composed:
+) -> ComposedEmail:
     """The message that the email is; Bcc is not in it."""
-    return checked(_fields(email, from_, message_id, date), _tree(email))
+    dated = written.structured("Date", written_date(date), label="date")
+    identified = written.ids("Message-ID", (message_id,), label="message_id")
+    fields = [dated, identified]
+    _add_fields(fields, email, from_)
+    if email.headers:
+        # RFC 5322 3.6: what was put on top by who passed it on stays on top
+        above = [written.further_field(name, value) for name, value in email.headers if is_prepended(name)]
+        further = [(name, value) for name, value in email.headers if not is_prepended(name)]
+        fields = above + fields + [written.further_field(name, value) for name, value in further]
+    body = laid_out(_tree(email))
+    octets = written.checked_octets(_with_mime(fields, body))
+    return ComposedEmail(octets, body, dated.octets, identified.octets)
 
 
 def checked(fields: Sequence[Written], tree: Tree) -> Composed:
     """The message of these fields and these parts; `MessageError` where it would be read otherwise."""
     body = laid_out(tree)
-    mime = [written.mime("MIME-Version: 1.0"), *map(written.mime, body.head)]
-    octets, header = read_back([*fields, *mime])
+    octets, header = read_back(_with_mime(fields, body))
     return Composed(octets, header, body)
 
 
-def _fields(
-    email: Email, from_: tuple[Mailbox | Group, ...], message_id: str, date: datetime
-) -> list[Written]:
-    # RFC 5322 3.6: what was put on top by who passed it on stays on top
-    fields = [written.further_field(name, value) for name, value in email.headers if is_prepended(name)]
-    fields += [
-        written.structured("Date", written_date(date), label="date"),
-        written.ids("Message-ID", (message_id,), label="message_id"),
-        written.address("From", from_, label="from_"),
-    ]
+def _with_mime(fields: Sequence[Written], body: Part) -> list[Written]:
+    return [*fields, _MIME_VERSION, *map(written.mime, body.head)]
+
+
+def _add_fields(fields: list[Written], email: Email, from_: tuple[Mailbox | Group, ...]) -> None:
+    fields.append(written.address("From", from_, label="from_"))
     if email.sender is not None and from_ != (email.sender,):  # RFC 5322 3.6.2: not when it says the same
         fields.append(written.address("Sender", (email.sender,), label="sender"))
     if reply_to := tuple(email.reply_to):
@@ -89,8 +105,6 @@ def _fields(
     fields += [written.text("Comments", text, label="comments", long_words=True) for text in email.comments]
     if email.keywords:
         fields.append(written.phrases("Keywords", email.keywords, label="keywords"))
-    further = [(name, value) for name, value in email.headers if not is_prepended(name)]
-    return fields + [written.further_field(name, value) for name, value in further]
 
 
 def _tree(email: Email) -> Tree:

@@ -12,7 +12,7 @@ A value is text, where RFC 2047 applies, or it is structured, where it never doe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ...errors import MessageError
 from ..lines import LINE_LIMIT
@@ -87,8 +87,11 @@ def structured_field(name: str, value: str, *, field: str) -> str:
     return line if len(line) <= LINE else _checked_lines(_lines(f"{name}: ", _UNIT.findall(value)), field)
 
 
-def address_field(name: str, addresses: Iterable[Mailbox | Group], *, field: str) -> str:
+def address_field(name: str, addresses: Sequence[Mailbox | Group], *, field: str) -> str:
     """A field of mailboxes and groups; names encoded or quoted where they must be."""
+    line = _short_address_line(name, addresses)
+    if line is not None:
+        return line
     tokens: list[str] = []
     for address in addresses:
         if tokens:
@@ -98,6 +101,22 @@ def address_field(name: str, addresses: Iterable[Mailbox | Group], *, field: str
         else:
             tokens += _group_tokens(address)
     return token_field(name, tokens, field=field)
+
+
+def _short_address_line(name: str, addresses: Sequence[Mailbox | Group]) -> str | None:
+    """Mailboxes that fit on one line, their names as they are or in quotes; None for anything else."""
+    written: list[str] = []
+    for mailbox in addresses:
+        if not isinstance(mailbox, Mailbox):
+            return None
+        if mailbox.name is None:
+            written += _mailbox_tokens(mailbox, 0)
+        elif mailbox.name.isascii() and "=?" not in mailbox.name:
+            written.append(f"{quoted_phrase(mailbox.name)} <{mailbox.address}>")
+        else:
+            return None
+    line = f"{name}: {', '.join(written)}"
+    return line if len(line) <= LINE else None
 
 
 def phrase_field(name: str, phrases: Iterable[str], *, field: str) -> str:

@@ -15,13 +15,24 @@ from ..address import Group, Mailbox, parse_address_field
 from ..date import read_date
 from ..message_id import read_message_id
 from ..reading.address_reader import is_read_as
-from ..reading.finished import Field, Header, crlf_content, read_fields
+from ..reading.finished import Field, Header, crlf_content, plain_fields, read_fields
 from ..reading.trace import check_received
 from ..text import without_folds
 from .encoded_word import decoded_text
 from .header import address_field, is_structured, phrase_field, structured_field, text_field, token_field
 
-__all__ = ["Written", "address", "further_field", "ids", "mime", "phrases", "read_back", "structured", "text"]
+__all__ = [
+    "Written",
+    "address",
+    "checked_octets",
+    "further_field",
+    "ids",
+    "mime",
+    "phrases",
+    "read_back",
+    "structured",
+    "text",
+]
 
 _RESENT_ADDRESSES = frozenset(["resent-from", "resent-sender", "resent-to", "resent-cc"])
 
@@ -34,6 +45,11 @@ class Written(NamedTuple):
     label: str  # what errors call it
     value: tuple[Mailbox | Group, ...] | str | None  # None: only that there is such a field
     is_text: bool = False  # encoded words in it are read as what they stand for
+
+    @property
+    def octets(self) -> bytes:
+        """The field with its last line end."""
+        return f"{self.lines}\r\n".encode()
 
 
 def text(name: str, value: str, *, label: str, long_words: bool = False) -> Written:
@@ -85,17 +101,35 @@ def further_field(name: str, value: str) -> Written:
 
 def read_back(fields: Sequence[Written]) -> tuple[bytes, Header]:
     """The header's octets, each field with its line end; `MessageError` where it reads otherwise."""
-    octets = "\r\n".join([*[field.lines for field in fields], ""]).encode()
+    octets = _octets(fields)
     header = read_fields(crlf_content(octets), 0, len(octets))
-    if len(header.fields) != len(fields):
+    _check(fields, header.fields, octets)
+    return octets, header
+
+
+def checked_octets(fields: Sequence[Written]) -> bytes:
+    """The octets alone, read back as well."""
+    octets = _octets(fields)
+    found = plain_fields(octets)
+    if not found:
+        return read_back(fields)[0]
+    _check(fields, found, octets)
+    return octets
+
+
+def _octets(fields: Sequence[Written]) -> bytes:
+    return "\r\n".join([*[field.lines for field in fields], ""]).encode()
+
+
+def _check(fields: Sequence[Written], read: Sequence[Field], octets: bytes) -> None:
+    if len(read) != len(fields):
         raise _not_as_written(octets)
-    for written, found in zip(fields, header.fields, strict=True):
+    for written, found in zip(fields, read, strict=True):
         if found.name != written.name:
             raise _not_as_written(octets)
         if written.value is not None and not _is_same(written.value, written, found):
             expected = "a value that is read back the same"
             raise MessageError(written.label, given=written.value, expected=expected)
-    return octets, header
 
 
 def _not_as_written(octets: bytes) -> MessageError:
