@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..errors import MessageError
-from .address import Group, Mailbox, expanded
+from .address import Group, Mailbox
 from .reading.finished import Header
 
-__all__ = ["Asked", "Envelope", "envelope_in", "envelope_of", "first_author"]
+__all__ = ["Asked", "Envelope", "envelope_in", "envelope_of", "first_author", "first_mailbox"]
 
 
 class Asked(NamedTuple):
@@ -35,12 +35,20 @@ class Envelope(NamedTuple):
 
 def first_author(from_: Iterable[Mailbox | Group], sender: Iterable[Mailbox | Group]) -> Mailbox:
     """The first From address; where From holds none (an empty group), the Sender."""
-    for address in (*from_, *sender):
+    author = first_mailbox(from_) or first_mailbox(sender)
+    if author is not None:
+        return author
+    raise MessageError("sender", given=None, expected="an address, since From holds none")
+
+
+def first_mailbox(addresses: Iterable[Mailbox | Group]) -> Mailbox | None:
+    """The first that these addresses hold; None where they are groups without members."""
+    for address in addresses:
         if isinstance(address, Mailbox):
             return address
         if address.members:
             return address.members[0]
-    raise MessageError("sender", given=None, expected="an address, since From holds none")
+    return None
 
 
 def envelope_of(
@@ -76,8 +84,9 @@ def envelope_in(header: Header, author: Mailbox, message_id: str, asked: Asked) 
 def _each_once(addresses: Iterable[Mailbox | Group]) -> tuple[Mailbox, ...]:
     """Each mailbox once: local parts compared exactly, domains without case."""
     found: dict[tuple[str, str], Mailbox] = {}
-    for mailbox in expanded(addresses):
-        found.setdefault((mailbox.local_part, mailbox.domain), mailbox)
+    for address in addresses:
+        for mailbox in (address,) if isinstance(address, Mailbox) else address.members:
+            found.setdefault((mailbox.local_part, mailbox.domain), mailbox)
     if not found:
         raise MessageError(
             "recipients", given=(), expected="at least one address in to, cc, bcc or recipients"
@@ -99,7 +108,7 @@ def _check_resent(header: Header) -> None:
 
 def _first(header: Header, name: str) -> Mailbox | None:
     found = header.addresses(name)
-    return next(expanded(found), None) if found else None
+    return first_mailbox(found)
 
 
 def _resent_id(header: Header) -> str | None:

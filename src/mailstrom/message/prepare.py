@@ -16,11 +16,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import MessageError
-from .address import Addresses, Group, Mailbox, expanded, parse_mailbox, parse_mailboxes
+from .address import Addresses, Group, Mailbox, parse_mailbox, parse_mailboxes
 from .date import checked_date, written_date
 from .email import Email
 from .email_checks import check_authors
-from .envelope import Asked, Envelope, envelope_in, envelope_of, first_author
+from .envelope import Asked, Envelope, envelope_in, envelope_of, first_author, first_mailbox
 from .message_id import checked_message_id
 from .prepared import PreparedEmail
 from .reading.finished import Field, check_addresses, crlf_content, read_fields, read_header
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "Seal", "SealFor", "fingerprint", "prepare"]
 
 PIECE_OCTETS = 1 << 14
+
+_NOTHING_ASKED = Asked()
 
 # what seals mail whose first From address has this domain (in A-labels; None: From holds none)
 SealFor = Callable[[str | None], Seal | None]
@@ -70,16 +72,12 @@ def prepare(
     missing; the id's right side is the From domain. `seal` gets the domain of the first From
     address, and returns what signs the final octets.
     """
-    given = _Given(
-        asked=Asked(
-            None if recipients is None else parse_mailboxes(recipients, field="recipients"),
-            _reverse_path(return_path),
-        ),
-        default_from=None if default_from is None else parse_mailbox(default_from, field="default_from"),
-        now=checked_date(now, field="now"),
-        random_id=random_id,
-        seal=seal,
-    )
+    asked = _NOTHING_ASKED
+    if recipients is not None or return_path is not None:
+        to = None if recipients is None else parse_mailboxes(recipients, field="recipients")
+        asked = Asked(to, _reverse_path(return_path))
+    author = None if default_from is None else parse_mailbox(default_from, field="default_from")
+    given = _Given(asked, author, checked_date(now, field="now"), random_id, seal)
     if isinstance(email, Email):
         return _from_email(email, given)
     if isinstance(email, (bytes, bytearray, memoryview)):
@@ -118,7 +116,7 @@ class _Given(NamedTuple):
         """What signs mail with this From."""
         if self.seal is None:
             return None
-        author = next(expanded(from_), None)
+        author = first_mailbox(from_)
         return self.seal(None if author is None else author.domain)
 
     def message_id(self, author: Mailbox) -> str:
@@ -150,7 +148,7 @@ def _from_email(email: Email, given: _Given) -> Prepared:
         envelope = envelope_in(header, author, message_id, given.asked)
     else:
         addressed = (*email.to, *email.cc, *email.bcc)
-        envelope = envelope_of(next(expanded(sender), author), addressed, message_id, given.asked)
+        envelope = envelope_of(first_mailbox(sender) or author, addressed, message_id, given.asked)
     content, sealed = assembled(made.octets, b"\r\n", made.body, given.seal_of(from_))
     prepared = _prepared(envelope, content, needs_smtputf8=not made.octets.isascii(), dsn=email.dsn)
     return Prepared(prepared, envelope.recipients, tuple(made_up), email.message_id is not None, sealed)

@@ -16,6 +16,7 @@ commas between them, groups as `name: a, b;`. How it is read depends on who wrot
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ...errors import MessageError
 from ..grammar import LABEL_LIMIT, LOCAL_PART_LIMIT
@@ -25,6 +26,9 @@ from .cursor import ATEXT, Cursor, Reading, Word
 from .encoded_text import has_encoded_word, read_words
 
 __all__ = ["AddressReader", "is_read_as", "read_addresses"]
+
+REMEMBERED = 1024  # short address fields that were read
+REMEMBERED_LENGTH = 200  # characters
 
 _DOT_STRING = re.compile(rf"[{ATEXT}]++(?:\.[{ATEXT}]++)*")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -52,13 +56,23 @@ def read_addresses(
 
 def is_read_as(text: str, addresses: tuple[Mailbox | Group, ...], field: str) -> bool:
     """Whether a strict reader finds exactly these in the text; `MessageError` where it finds none."""
-    simple = _simple_ones(text, field, Reading.STRICT)
+    simple = (_remembered if len(text) <= REMEMBERED_LENGTH else _strictly_simple)(text, field)
     if simple is None:
         return AddressReader(text, field, Reading.STRICT).everything() == addresses
     # part by part: no value is made of what was read, only to be compared
     return simple == [
         (one.name, one.local_part, one.domain) if isinstance(one, Mailbox) else None for one in addresses
     ]
+
+
+def _strictly_simple(text: str, field: str) -> list[tuple[str | None, str, str]] | None:
+    return _simple_ones(text, field, Reading.STRICT)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(text: str, field: str) -> list[tuple[str | None, str, str]] | None:
+    """What we write is read back each time, and many emails have the same From."""
+    return _strictly_simple(text, field)
 
 
 def _simple_ones(text: str, field: str, reading: Reading) -> list[tuple[str | None, str, str]] | None:

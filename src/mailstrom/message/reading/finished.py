@@ -28,7 +28,7 @@ __all__ = [
     "check_addresses",
     "crlf_content",
     "field_label",
-    "plain_fields",
+    "plain_values",
     "read_fields",
     "read_header",
     "split_header",
@@ -223,12 +223,17 @@ def read_fields(content: bytes, start: int, end: int, *, obsolete: bool = False)
     return header
 
 
-def plain_fields(header: bytes) -> list[Field]:
-    """The fields of a header in which nothing is out of the ordinary, each name once; none of any other."""
+def plain_values(header: bytes) -> list[tuple[str, str]]:
+    """Names and values of a header in which nothing is out of the ordinary; none of any other.
+
+    Its fields have one line each, and each a name of its own. A value may have blanks at its ends.
+    """
     if not header.isascii() or not _has_no_controls(header) or long_line_at(header) is not None:
         return []
-    fields = _plain_fields(header.decode(), 0)
-    return fields if len({field.name.lower() for field in fields}) == len(fields) else []
+    found = _PLAIN_FIELD.findall(header.decode())
+    # each has a line end, and begins behind one: where there are no others, nothing was passed over
+    is_plain = header.endswith(b"\r\n") and header.count(b"\n") == len(found)
+    return found if is_plain and len({name.lower() for name, _ in found}) == len(found) else []
 
 
 def _has_no_controls(octets: bytes) -> bool:

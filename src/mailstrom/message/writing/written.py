@@ -15,7 +15,7 @@ from ..address import Group, Mailbox, parse_address_field
 from ..date import read_date
 from ..message_id import read_message_id
 from ..reading.address_reader import is_read_as
-from ..reading.finished import Field, Header, crlf_content, plain_fields, read_fields
+from ..reading.finished import Header, crlf_content, plain_values, read_fields
 from ..reading.trace import check_received
 from ..text import without_folds
 from .encoded_word import decoded_text
@@ -103,17 +103,17 @@ def read_back(fields: Sequence[Written]) -> tuple[bytes, Header]:
     """The header's octets, each field with its line end; `MessageError` where it reads otherwise."""
     octets = _octets(fields)
     header = read_fields(crlf_content(octets), 0, len(octets))
-    _check(fields, header.fields, octets)
+    _check(fields, [(field.name, field.value) for field in header.fields], octets)
     return octets, header
 
 
 def checked_octets(fields: Sequence[Written]) -> bytes:
     """The octets alone, read back as well."""
     octets = _octets(fields)
-    found = plain_fields(octets)
+    found = plain_values(octets)
     if not found:
         return read_back(fields)[0]
-    _check(fields, found, octets)
+    _check(fields, [(name, value.strip(" \t")) for name, value in found], octets)
     return octets
 
 
@@ -121,11 +121,12 @@ def _octets(fields: Sequence[Written]) -> bytes:
     return "\r\n".join([*[field.lines for field in fields], ""]).encode()
 
 
-def _check(fields: Sequence[Written], read: Sequence[Field], octets: bytes) -> None:
+def _check(fields: Sequence[Written], read: Sequence[tuple[str, str]], octets: bytes) -> None:
+    """`MessageError` unless these names and values are those of the fields."""
     if len(read) != len(fields):
         raise _not_as_written(octets)
-    for written, found in zip(fields, read, strict=True):
-        if found.name != written.name:
+    for written, (name, found) in zip(fields, read, strict=True):
+        if name != written.name:
             raise _not_as_written(octets)
         if written.value is not None and not _is_same(written.value, written, found):
             expected = "a value that is read back the same"
@@ -137,7 +138,7 @@ def _not_as_written(octets: bytes) -> MessageError:
     return MessageError("headers", given=octets.decode(), expected=expected)
 
 
-def _is_same(value: tuple[Mailbox | Group, ...] | str, written: Written, found: Field) -> bool:
+def _is_same(value: tuple[Mailbox | Group, ...] | str, written: Written, found: str) -> bool:
     if isinstance(value, str):
-        return value == (decoded_text(found.value) if written.is_text else found.value)
-    return is_read_as(found.value, value, written.label)
+        return value == (decoded_text(found) if written.is_text else found)
+    return is_read_as(found, value, written.label)
