@@ -110,9 +110,10 @@ def entries_for(
     """What is stored for these; an exception says at which index the trouble is, where there are several."""
     made: list[Entry] = []
     ids = iter(new_ids)
+    seal = _seal_for(config, moment.wall, unsigned)
     for submission in submissions:
         try:
-            made.append(entry_for(submission, config, moment, next(ids), unsigned))
+            made.append(_entry(submission, config, moment, next(ids), seal))
         except MailstromError as error:
             raise with_index(error, len(made)) from error.__cause__
     return made
@@ -122,6 +123,12 @@ def entry_for(
     submission: Submission, config: Config, moment: Moment, new_id: str, unsigned: UnsignedDomains
 ) -> Entry:
     """The prepared email and its first status."""
+    return _entry(submission, config, moment, new_id, _seal_for(config, moment.wall, unsigned))
+
+
+def _entry(
+    submission: Submission, config: Config, moment: Moment, new_id: str, seal: SealFor | None
+) -> Entry:
     _check_options(submission, moment.wall)
     prepared = prepare(
         submission.email,
@@ -130,7 +137,7 @@ def entry_for(
         default_from=config.default_from,
         now=moment.wall,
         random_id=new_id,
-        seal=_seal_for(config, moment.wall, unsigned),
+        seal=seal,
     )
     due_at, first_try, first = moment.steady, None, AT_ONCE
     if submission.send_at is not None:
@@ -144,7 +151,7 @@ def entry_for(
         submitted_at=moment.steady,
         send_at=first_try,
         expires_at=None if submission.expires_at is None else moment.steadily(submission.expires_at),
-        metadata=dict(submission.metadata or {}),
+        metadata=dict(submission.metadata) if submission.metadata else {},
         idempotency_key=submission.idempotency_key,
         # without a key nothing is compared but whether it is the same store of the same email
         fingerprint=new_id if submission.idempotency_key is None else fingerprint(prepared),
@@ -161,7 +168,7 @@ def _sender(reverse_path: str) -> str:
 
 def _is_bulk(email: Email | Message | bytes) -> bool:
     """It says so itself, by Precedence; what is finished is not asked."""
-    if isinstance(email, bytes):
+    if isinstance(email, bytes) or (isinstance(email, Email) and not email.headers):
         return False
     headers = email.headers if isinstance(email, Email) else email.items()
     return ("precedence", "bulk") in [(name.lower(), str(value).strip().lower()) for name, value in headers]
@@ -304,30 +311,29 @@ def _check_options(submission: Submission, now: datetime) -> None:
         aware_instant("expires_at", expires_at)
     if expires_at is not None and expires_at <= max(now, send_at or now):
         raise MessageError("expires_at", given=expires_at, expected="an instant after now and after send_at")
-    _check_key(submission.idempotency_key)
-    _check_stream(submission.stream)
+    if submission.idempotency_key is not None:
+        _check_key(submission.idempotency_key)
+    if submission.stream is not None:
+        _check_stream(submission.stream)
     if submission.priority not in PRIORITIES:
         raise MessageError("priority", given=submission.priority, expected="'high', 'normal' or 'low'")
-    _check_metadata(submission.metadata)
+    if submission.metadata is not None:
+        _check_metadata(submission.metadata)
 
 
 def _check_key(key: object) -> None:
-    right = key is None or (isinstance(key, str) and 0 < len(key) <= KEY_LIMIT and key.isprintable())
+    right = isinstance(key, str) and 0 < len(key) <= KEY_LIMIT and key.isprintable()
     if not right:
         raise MessageError("idempotency_key", given=key, expected=f"1 to {KEY_LIMIT} printable characters")
 
 
 def _check_stream(stream: object) -> None:
-    right = stream is None or (
-        isinstance(stream, str) and 0 < len(stream) <= STREAM_LIMIT and stream.isprintable()
-    )
+    right = isinstance(stream, str) and 0 < len(stream) <= STREAM_LIMIT and stream.isprintable()
     if not right:
         raise MessageError("stream", given=stream, expected=f"1 to {STREAM_LIMIT} printable characters")
 
 
 def _check_metadata(metadata: object) -> None:
-    if metadata is None:
-        return
     if not isinstance(metadata, Mapping):
         raise MessageError("metadata", given=metadata, expected="a mapping of str to str")
     for key, value in metadata.items():

@@ -108,21 +108,22 @@ class Email:
         put = object.__setattr__
         put(self, "from_", parse_mailboxes(from_, field="from_"))
         put(self, "sender", None if sender is None else checked_sender(sender))
-        put(self, "reply_to", parse_mailboxes(reply_to, field="reply_to"))
+        put(self, "reply_to", () if reply_to is None else parse_mailboxes(reply_to, field="reply_to"))
         put(self, "to", parse_mailboxes(to, field="to"))
-        put(self, "cc", parse_mailboxes(cc, field="cc"))
-        put(self, "bcc", parse_mailboxes(bcc, field="bcc"))
+        put(self, "cc", () if cc is None else parse_mailboxes(cc, field="cc"))
+        put(self, "bcc", () if bcc is None else parse_mailboxes(bcc, field="bcc"))
         put(self, "subject", None if subject is None else checked_text(subject, field="subject"))
         put(self, "comments", () if comments is None else checked_texts(comments, field="comments"))
         put(self, "keywords", () if keywords is None else checked_keywords(keywords))
         put(self, "date", None if date is None else checked_date(date, field="date"))
-        put(self, "message_id", _checked_id(message_id))
-        put(self, "in_reply_to", checked_message_ids(in_reply_to, field="in_reply_to"))
-        put(self, "references", checked_message_ids(references, field="references"))
-        for name, body in (("text", text), ("html", html), ("calendar", calendar)):
-            put(self, name, None if body is None else checked_body(body, field=name))
+        put(self, "message_id", None if message_id is None else _checked_id(message_id))
+        put(self, "in_reply_to", () if in_reply_to is None else _checked_ids(in_reply_to, "in_reply_to"))
+        put(self, "references", () if references is None else _checked_ids(references, "references"))
+        put(self, "text", None if text is None else checked_body(text, field="text"))
+        put(self, "html", None if html is None else checked_body(html, field="html"))
+        put(self, "calendar", None if calendar is None else checked_body(calendar, field="calendar"))
         put(self, "attachments", () if attachments is None else checked_attachments(attachments))
-        put(self, "headers", checked_headers(headers))
+        put(self, "headers", () if headers is None else checked_headers(headers))
         put(self, "dsn", None if dsn is None else checked_dsn(dsn))
         check_authors(self.from_, self.sender)
 
@@ -200,5 +201,9 @@ class Email:
 type.__setattr__(Email, "reply_to", ReplyToField(vars(Email)["reply_to"]))
 
 
-def _checked_id(message_id: str | None) -> str | None:
-    return None if message_id is None else checked_message_id(message_id, field="message_id")
+def _checked_id(message_id: str) -> str:
+    return checked_message_id(message_id, field="message_id")
+
+
+def _checked_ids(given: str | Iterable[str], field: str) -> tuple[str, ...]:
+    return checked_message_ids(given, field=field)
