@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 BLOCK_OCTETS = 1 << 16  # even: see _end_of_lines
-KEPT_OCTETS = 2047  # hashlib gives the GIL away for more, which takes longer than hashing them
 
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _RUNS = (b" " * 8, b" " * 3, b" " * 2)  # an indented line is short after a turn or two
@@ -94,12 +93,9 @@ def relaxed_field(field: bytes) -> bytes:
 
 def body_digest(body: memoryview, form: str, length: int | None = None) -> bytes | None:
     """The SHA-256 of the body as it is hashed, or of its first `length` octets; None where it has fewer."""
-    digest = hashlib.sha256()
     if length is None and len(body) <= BLOCK_OCTETS:
-        octets = _whole(bytes(body), form)
-        for at in range(0, len(octets), KEPT_OCTETS):
-            digest.update(octets[at : at + KEPT_OCTETS])
-        return digest.digest()
+        return hashlib.sha256(_whole(bytes(body), form)).digest()
+    digest = hashlib.sha256()
     left = length
     for piece in body_pieces(body, form):
         if left is not None:

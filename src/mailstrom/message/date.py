@@ -15,9 +15,9 @@ from functools import lru_cache
 from ..errors import MessageError
 from .text import after_blanks, checked_line, checked_text
 
-__all__ = ["check_date_field", "checked_date", "read_date", "written_date"]
+__all__ = ["check_date_field", "checked_date", "read_date", "written_date", "written_second"]
 
-REMEMBERED = 64  # dates that were read
+REMEMBERED = 64  # dates that were read, or written
 REMEMBERED_LENGTH = 40  # characters
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -65,6 +65,27 @@ def written_date(at: datetime) -> str:
 
     A zone whose offset is no whole minute cannot be written: then it is said in UTC.
     """
+    return _remembered_in_utc(at)[0] if at.tzinfo is UTC else _in_its_zone(at)
+
+
+def written_second(at: datetime) -> str:
+    """The second as digits alone, 20260302093000, in the datetime's own zone."""
+    return _remembered_in_utc(at)[1] if at.tzinfo is UTC else _as_digits(at)
+
+
+# of UTC alone: the same instant in two zones is one key
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_in_utc(at: datetime) -> tuple[str, str]:
+    """The messages of one call have the same instant."""
+    return _in_its_zone(at), _as_digits(at)
+
+
+def _as_digits(at: datetime) -> str:
+    iso = datetime.isoformat(at)  # and by hand: strftime takes three times as long
+    return f"{iso[:4]}{iso[5:7]}{iso[8:10]}{iso[11:13]}{iso[14:16]}{iso[17:19]}"
+
+
+def _in_its_zone(at: datetime) -> str:
     offset = at.utcoffset()
     zone = "+0000"
     if offset:

@@ -13,16 +13,16 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import MessageError
 from .address import Addresses, Group, Mailbox, parse_mailbox, parse_mailboxes
-from .date import checked_date, written_date
+from .date import checked_date, written_date, written_second
 from .email import Email
 from .email_checks import check_authors
 from .envelope import Asked, Envelope, envelope_in, envelope_of, first_author, first_mailbox
 from .message_id import checked_message_id
-from .prepared import PreparedEmail
+from .prepared import DsnOptions, PreparedEmail
 from .reading.finished import Field, check_addresses, crlf_content, read_fields, read_header
 from .writing.assemble import Seal, assembled
 from .writing.body import Part
@@ -120,9 +120,8 @@ class _Given(NamedTuple):
         return self.seal(None if author is None else author.domain)
 
     def message_id(self, author: Mailbox) -> str:
-        at = datetime.isoformat(self.now)  # and by hand: strftime takes three times as long
-        second = f"{at[:4]}{at[5:7]}{at[8:10]}{at[11:13]}{at[14:16]}{at[17:19]}"
-        return checked_message_id(f"{second}.{self.random_id}@{author.domain}", field="message_id")
+        text = f"{written_second(self.now)}.{self.random_id}@{author.domain}"
+        return checked_message_id(text, field="message_id")
 
 
 def _reverse_path(return_path: Address | None) -> str | None:
@@ -150,17 +149,26 @@ def _from_email(email: Email, given: _Given) -> Prepared:
         addressed = (*email.to, *email.cc, *email.bcc)
         envelope = envelope_of(first_mailbox(sender) or author, addressed, message_id, given.asked)
     content, sealed = assembled(made.octets, b"\r\n", made.body, given.seal_of(from_))
-    prepared = _prepared(envelope, content, needs_smtputf8=not made.octets.isascii(), dsn=email.dsn)
+    prepared = _prepared(envelope, content, not made.octets.isascii(), dsn=email.dsn)
     return Prepared(prepared, envelope.recipients, tuple(made_up), email.message_id is not None, sealed)
 
 
-def _prepared(envelope: Envelope, content: bytes, **needs: Any) -> PreparedEmail:
+def _prepared(
+    envelope: Envelope,
+    content: bytes,
+    needs_smtputf8: bool,
+    *,
+    needs_8bitmime: bool = False,
+    dsn: DsnOptions | None = None,
+) -> PreparedEmail:
     return PreparedEmail(
         message_id=envelope.message_id,
         reverse_path=envelope.reverse_path,
         recipients=tuple([mailbox.address for mailbox in envelope.recipients]),
         content=content,
-        **needs,
+        needs_smtputf8=needs_smtputf8,
+        needs_8bitmime=needs_8bitmime,
+        dsn=dsn,
     )
 
 
@@ -220,9 +228,7 @@ def _from_message(made: Composed, given: _Given, *, needs_8bitmime: bool = False
     envelope = envelope_in(header, author, message_id, given.asked)
     octets = _with_lines(made, "".join(added + generated).encode())
     content, sealed = _final(made, octets, given.seal_of(from_))
-    prepared = _prepared(
-        envelope, content, needs_smtputf8=not octets.isascii(), needs_8bitmime=needs_8bitmime
-    )
+    prepared = _prepared(envelope, content, not octets.isascii(), needs_8bitmime=needs_8bitmime)
     lines = tuple([line.encode() for line in generated])
     return Prepared(prepared, envelope.recipients, lines, own_id is not None, sealed)
 

@@ -208,7 +208,7 @@ def _free_numbers(tree: Tree) -> Iterator[int]:
         for piece in part.pieces if part.is_literal else ():
             if b"=" in piece:  # one octet alone is found in a tenth of the time
                 taken.update(map(int, _NUMBERED.findall(piece)))
-    return itertools.filterfalse(taken.__contains__, itertools.count(1)) if taken else itertools.count(1)
+    return itertools.filterfalse(taken.__contains__, itertools.count(1))
 
 
 def _leaves(tree: Tree) -> list[Part]:
