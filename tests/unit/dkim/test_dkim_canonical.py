@@ -58,6 +58,12 @@ def test_a_body_is_hashed_as_the_rfc_tells_it_line_by_line(form: str, body: byte
 
 
 @pytest.mark.parametrize("form", FORMS)
+@given(body=octets)
+def test_a_short_body_that_is_hashed_at_once_has_the_same_digest(form: str, body: bytes) -> None:
+    assert body_digest(memoryview(body), form) == hashlib.sha256(plain_body(body, form)).digest()
+
+
+@pytest.mark.parametrize("form", FORMS)
 @given(edge=octets, tail=octets, before=st.integers(-12, 4))
 def test_where_a_block_of_the_body_ends_makes_no_difference(
     form: str, edge: bytes, tail: bytes, before: int

@@ -19,7 +19,7 @@ from mailstrom.errors import MessageError
 from mailstrom.message import Attachment, Email, Group, Mailbox, parse_mailboxes
 from mailstrom.message.prepare import prepare
 from mailstrom.message.writing.body import file_part, laid_out, multipart, raw_part, text_part
-from mailstrom.message.writing.written import Written, read_back
+from mailstrom.message.writing.written import Written, checked_octets, read_back
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 INVITATION = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
@@ -340,7 +340,7 @@ def test_no_line_is_too_long_and_those_with_encoded_words_have_76_characters(cha
 # --- what is written is what is read
 
 
-@pytest.mark.parametrize(
+READ_OTHERWISE = pytest.mark.parametrize(
     "field",
     (
         Written("X-A", "X-A: b\r\nBcc: c@example.org", "headers", None),
@@ -355,10 +355,30 @@ def test_no_line_is_too_long_and_those_with_encoded_words_have_76_characters(cha
         Written("To", "To: a@b.example,", "to", parse_mailboxes("a@b.example")),
     ),
 )
+
+
+@READ_OTHERWISE
 def test_a_header_that_is_read_otherwise_is_an_error(field: Written) -> None:
     """S1: whatever our writer got wrong, it does not leave."""
     with pytest.raises(MessageError):
         read_back([field])
+
+
+@READ_OTHERWISE
+def test_no_octets_are_made_of_a_header_that_is_read_otherwise(field: Written) -> None:
+    """S1."""
+    other = Written("Subject", "Subject: Hi", "subject", "Hi", is_text=True)
+
+    for fields in ([field], [other, field], [field, other]):
+        with pytest.raises(MessageError):
+            checked_octets(fields)
+
+
+def test_no_octets_are_made_of_a_header_with_a_second_subject() -> None:
+    subjects = [Written(name, f"{name}: Hi", "subject", "Hi") for name in ("Subject", "subject")]
+
+    with pytest.raises(MessageError):
+        checked_octets(subjects)
 
 
 CHARACTERS = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\u0085")

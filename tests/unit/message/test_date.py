@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstrom.errors import MessageError
-from mailstrom.message.date import check_date_field, read_date, written_date
+from mailstrom.message.date import check_date_field, read_date, written_date, written_second
 from tests.unit.message.proportion import assert_in_proportion
 
 CET = timezone(timedelta(hours=1))
@@ -106,6 +106,17 @@ def test_what_is_written_is_read_as_the_same_second(at: datetime, zone: timezone
 
     assert found == at.replace(microsecond=0)
     assert found.utcoffset() == at.utcoffset()
+
+
+def test_one_instant_is_written_in_the_zone_that_it_has() -> None:
+    noon = NOON.astimezone(UTC)
+
+    dates = [written_date(at) for at in (noon, NOON, noon)]
+    seconds = [written_second(at) for at in (noon, NOON, noon)]
+
+    in_utc, in_cet = "Mon, 02 Mar 2026 08:30:00 +0000", "Mon, 02 Mar 2026 09:30:00 +0100"
+    assert dates == [in_utc, in_cet, in_utc]
+    assert seconds == ["20260302083000", "20260302093000", "20260302083000"]
 
 
 @pytest.mark.parametrize("token", ("(", "()", " ", "(a) ", "\\", "1", "a"))
