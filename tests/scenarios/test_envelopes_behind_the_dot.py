@@ -169,6 +169,22 @@ def test_a_host_that_takes_none_behind_the_dot_gets_none_there() -> None:
     assert [verbs.count("RSET") for verbs in told(server)] == [1, 1]
 
 
+def test_nobody_is_kept_for_a_session_whose_host_takes_its_time() -> None:
+    """The 50th content is looked at for ten minutes; who was to follow it begins in the other session."""
+    contents = iter(range(1, 1000))
+    server = SmtpServer(on_content=lambda *_: Action.HANG if next(contents) == 50 else None)
+
+    async def story(sim: LoneEngine) -> None:
+        far_domain(sim, server)
+        ids = send_to(sim, *["dest.example"] * MAIL)
+        await asyncio.sleep(30)
+        assert states(sim, ids) == {("delivered", 1): MAIL - 1, ("queued", 0): 1}
+        await all_sent(sim, ids)
+        await sim.stop()
+
+    simulate(story, config=one_lane())
+
+
 @pytest.mark.parametrize("after", [0.33, 0.36, 0.41, 0.45, 0.5, 0.55, 0.61, 0.65, 0.72])
 def test_a_pause_gives_back_what_has_not_begun(after: float) -> None:
     server = SmtpServer()

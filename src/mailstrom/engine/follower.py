@@ -6,9 +6,12 @@
 
 Nobody is chosen who need not go to a host at all, and the place is that of the delivery before: no lane
 has a session more for it. What was begun for somebody who does not follow at once ends with its session.
+Where a reply takes long and the lane has a place meanwhile, nobody is kept waiting: it begins there.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 from ..smtp.session import Envelope, Session
 from .bounds import Bounds
@@ -16,6 +19,8 @@ from .job import Job
 from .redirect import forward_paths
 from .tools import Tools
 from .triage import sort_out
+
+APART_SECS = 5.0  # so long nobody who could begin is kept for a session
 
 
 class Follower:
@@ -27,6 +32,7 @@ class Follower:
         self._lane = lane
         self._bounds = bounds
         self._chosen: Job | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def choose(self, session: Session) -> Envelope | None:
         """Whoever waits for the lane longest, and whom it names."""
@@ -38,6 +44,7 @@ class Follower:
             return None
         self._tools.lanes.ahead.set_apart(self._lane)
         self._chosen = job
+        self._look_later(session)
         named = forward_paths([r.address for r in job.claim.recipients], self._tools.redirect)
         return Envelope(email=job.claim.email, recipients=tuple(named))
 
@@ -60,7 +67,20 @@ class Follower:
     def put_back(self) -> bool:
         """It waits again as it did; False: nobody was chosen, or the claim was given back meanwhile."""
         job, self._chosen = self._chosen, None
+        if self._timer is not None:
+            self._timer.cancel()
         return job is not None and self._tools.lanes.ahead.put_back(self._lane, job)
+
+    def _look_later(self, session: Session) -> None:
+        self._timer = asyncio.get_running_loop().call_later(APART_SECS, self._look, session)
+
+    def _look(self, session: Session) -> None:
+        """Lets it begin elsewhere in the lane, where there is a place: the host is too slow to follow it."""
+        if not self._tools.lanes.has_place(self._lane):
+            self._look_later(session)
+        elif self.put_back():
+            self._tools.known_hosts.habits_of(session.hop.host).takes_behind_dot = False
+            self._tools.lanes.wake()
 
     def _needs_a_host(self, job: Job) -> bool:
         """For all its recipients."""

@@ -59,7 +59,7 @@ class Lanes:
         quotas: Quotas | None = None,
         ahead: Ahead | None = None,
     ) -> None:
-        self._opened = opened
+        self.wake = opened  # who waits for a place looks again
         self.quotas = quotas or Quotas()
         self.ahead = ahead or Ahead(lambda: 0.0, per_place=0)
         self._paces = Paces(per_lane, initial)
@@ -156,7 +156,7 @@ class Lanes:
         was_down = self._paces.down(lane) is not None
         was_full = self._busy[lane] >= self._paces.room(lane)
         if self._paces.succeeded(lane, now) and (was_full or was_down):
-            self._opened()
+            self.wake()
         return was_down
 
     def failed(self, slot: Slot, answer: Answer, now: float) -> bool:
@@ -184,7 +184,7 @@ class Lanes:
         """Opens the lane: the host accepts us."""
         if self._held_until.pop(lane, None) is not None:
             self._admitting.discard(lane)
-            self._opened()
+            self.wake()
 
     def clear_caution(self, lane: str) -> None:
         """Opens the lane where it was not held, and what went ahead met other trouble than a refusal."""
@@ -206,7 +206,7 @@ class Lanes:
         """Opens what rests; every lane begins anew, since its failures were perhaps ours."""
         self._resting_until.clear()
         self._paces.forget_all()
-        self._opened()
+        self.wake()
 
     # --- as time goes by
 
@@ -297,7 +297,7 @@ class Lanes:
     def _forget_pace(self, lane: str) -> None:
         self._resting_until.pop(lane, None)
         if self._paces.forget(lane):
-            self._opened()
+            self.wake()
 
     # --- where route keys lead
 
