@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeAlias, assert_never
 from ..abc import InternalMessageStatus, InternalRecipientStatus, Order, Outcome
 from ..event import EventKind
 from ..records import Waits
-from ..status import Cause, Deferred, DeliveryResult, Failed, Queued, Reply
+from ..status import Attempt, Cause, Deferred, DeliveryResult, Failed, Queued, Reply
 
 Recipients: TypeAlias = tuple[InternalRecipientStatus, ...]
 
@@ -118,11 +118,16 @@ def settled(
         address=recipient.address,
         route_key=recipient.route_key,
         result=result,
-        attempts=(*recipient.attempts, *outcome.attempts)[-ATTEMPTS_KEPT:],
+        attempts=attempts_after(recipient.attempts, outcome),
         due_at=None if result.completed else result.next_attempt_at or expires_at,
         crashes=0 if result.completed else outcome.crashes,
     )
     return after if result.completed else lapsed(after, mark=mark, expires_at=expires_at)
+
+
+def attempts_after(before: tuple[Attempt, ...], outcome: Outcome) -> tuple[Attempt, ...]:
+    """All attempts of the recipient, of which the latest are kept."""
+    return (*before, *outcome.attempts)[-ATTEMPTS_KEPT:] if before else outcome.attempts[-ATTEMPTS_KEPT:]
 
 
 def given_back(

@@ -8,7 +8,6 @@ order applies, so that `limit` of them can be asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from ...abc import Order, Ordered, Selection
@@ -20,7 +19,7 @@ from .keys import ready_keys
 from .rows import Standing
 from .script import Script, Statement
 from .selecting import conditions
-from .writing import Change, Writing, stopped
+from .writing import After, Change, Writing, as_it_stands, stopped
 
 PULLED_AT_ONCE = 1000
 
@@ -100,12 +99,12 @@ def _deferred_beyond(dialect: Dialect) -> str:
             AND r.due_at > :latest ORDER BY r.seq, r.position {dialect.for_update.format("r")}"""
 
 
-def _ordered(order: Order, standing: Standing, now: datetime) -> Standing | None:
+def _ordered(order: Order, standing: Standing, now: datetime) -> After | None:
     """What the order makes of it; None: it does not apply."""
     mark = None if standing.lease_until is None else changes.marked(order, standing.mark)
-    marked = replace(standing, mark=mark, marked_at=None if mark is None else now)
+    marked = standing._replace(mark=mark, marked_at=None if mark is None else now)
     if standing.is_claimed:
-        return None if mark is standing.mark else marked
+        return None if mark is standing.mark else as_it_stands(marked, marked.recipient, marked.place)
     after = changes.ordered(
         order, standing.recipient, now, mark=standing.mark, expires_at=standing.expires_at
     )
@@ -113,7 +112,7 @@ def _ordered(order: Order, standing: Standing, now: datetime) -> Standing | None
     return None if after is None else stopped(marked, after, now)
 
 
-def _told(before: Standing, after: Standing) -> Ordered:
+def _told(before: Standing, after: After) -> Ordered:
     return Ordered(
         cursor=(before.seq, before.position),
         message_id=before.message_id,

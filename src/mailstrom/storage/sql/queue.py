@@ -140,17 +140,17 @@ class SqlStorage(SharedStorage):
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
         """Records the results of some claims' recipients and ends the claims for them."""
-        ends = {end_of(settlement) for settlement in settlements}
-        doubtful = self._doubtful.intersection(ends)
+        doubtful = self._doubtful and self._doubtful.intersection(map(end_of, settlements))
         try:
             taken = self._write(
                 lambda: self._settling.settle(settlements, now, doubtful),
-                repeated=lambda: self._settling.settle(settlements, now, ends),
+                repeated=lambda: self._settling.settle(settlements, now, set(map(end_of, settlements))),
             )
         except StorageError:
-            self._doubtful.update(ends)
+            self._doubtful.update(map(end_of, settlements))
             raise
-        self._doubtful.difference_update(ends)
+        if doubtful:
+            self._doubtful.difference_update(doubtful)
         return taken
 
     def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ...abc import Event, InternalMessageStatus, InternalRecipientStatus, Order, PreparedEmail
 from ...event import EventKind
@@ -61,8 +61,7 @@ MESSAGE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(NamedTuple):
     """A recipient, where it stands, and by whom it is claimed, as a row has it.
 
     `lease_until` is there from the claim until its result: a lease that ended leaves owner and
@@ -222,7 +221,7 @@ def recipient_values(recipient: InternalRecipientStatus, place: str) -> dict[str
         "state": recipient.result.state,
         "held": int(is_held(recipient) and not recipient.result.completed),
         "result": result_text(recipient.result),
-        "attempts": _attempts_text(recipient.attempts),
+        "attempts": attempts_text(recipient.attempts),
         "crashes": recipient.crashes,
         "dot_sent": int(recipient.dot_sent),
     }
@@ -252,14 +251,14 @@ def recipient_of(row: Row) -> InternalRecipientStatus:
     return _recipient_of(row, _read_result(row[_RESULT]))
 
 
-def _recipient_of(row: Row, read: DeliveryResult | None) -> InternalRecipientStatus:
+def _recipient_of(row: Sequence[Any], read: DeliveryResult | None) -> InternalRecipientStatus:
     recipient, address, route_key, state, _, attempts, due_at, crashes, dot_sent = row
     return InternalRecipientStatus(
         recipient=recipient,
         address=address,
         route_key=route_key,
         result=read or _unreadable(state),
-        attempts=_attempts_of(attempts),
+        attempts=attempts_of(attempts),
         due_at=maybe_instant(due_at),
         crashes=crashes,
         dot_sent=bool(dot_sent),
@@ -301,42 +300,38 @@ def claimed(dialect: Dialect) -> str:
 
 def standing_of(row: Row) -> Standing:
     """The recipient and how it stands."""
-    message_id, fingerprint, expires_at, *standing = row[: -len(RECIPIENT)]
-    seq, position, place, owner, token, lease_until, mark, marked_at, is_claimed = standing
+    message_id, fingerprint, expires_at, seq, position, place, owner, token, lease_until, *more = row
+    mark, marked_at, is_claimed, *recipient = more
     result = _read_result(row[_RESULT])
     return Standing(
-        message_id=message_id,
-        fingerprint=fingerprint,
-        expires_at=None if expires_at is None else instant(expires_at),
-        seq=seq,
-        position=position,
-        place=place,
-        owner=owner,
-        token=token,
-        lease_until=lease_until,
-        mark=None if mark is None else mark_of(mark),
-        marked_at=None if marked_at is None else instant(marked_at),
-        is_claimed=bool(is_claimed),
-        is_readable=result is not None,
-        recipient=_recipient_of(row[-len(RECIPIENT) :], result),
+        message_id,
+        fingerprint,
+        None if expires_at is None else instant(expires_at),
+        seq,
+        position,
+        place,
+        owner,
+        token,
+        lease_until,
+        mark_of(mark),
+        None if marked_at is None else instant(marked_at),
+        bool(is_claimed),
+        result is not None,
+        _recipient_of(recipient, result),
     )
 
 
+@lru_cache(maxsize=256)  # a hundred recipients of a message have the same, and what is stored together, too
 def result_text(result: DeliveryResult) -> str:
     """The result as JSON."""
     at = result.next_attempt_at
     if at is not None and result == Queued(next_attempt_at=at):
         return f"{_QUEUED_UNTIL}{at.isoformat()}{_QUEUED_END}"
-    return _result_text(result)
-
-
-@lru_cache(maxsize=256)  # a hundred recipients of a message have the same result
-def _result_text(result: DeliveryResult) -> str:
     return as_json(result_to_dict(result))
 
 
-# What all mail begins with: quicker than JSON, and each message has another instant.
-_QUEUED_UNTIL, _QUEUED_END = _result_text(Queued(next_attempt_at=EPOCH)).split(EPOCH.isoformat())
+# What all mail begins with: quicker than JSON, and messages that come alone have each another instant.
+_QUEUED_UNTIL, _QUEUED_END = as_json(result_to_dict(Queued(next_attempt_at=EPOCH))).split(EPOCH.isoformat())
 
 
 def result_of(text: str, state: str) -> DeliveryResult:
@@ -348,24 +343,22 @@ def _unreadable(state: str) -> DeliveryResult:
     return RESULTS.get(state, Deferred)(reason=UNREADABLE)
 
 
+@lru_cache(maxsize=256)
 def _read_result(text: str) -> DeliveryResult | None:
     if text.startswith(_QUEUED_UNTIL) and text.endswith(_QUEUED_END):
-        at = text[len(_QUEUED_UNTIL) : -len(_QUEUED_END)]
         with suppress(ValueError):
+            at = text[len(_QUEUED_UNTIL) : -len(_QUEUED_END)]
             return Queued(next_attempt_at=datetime.fromisoformat(at))
-    return _read_result_of_json(text)
-
-
-@lru_cache(maxsize=256)
-def _read_result_of_json(text: str) -> DeliveryResult | None:
     return _read(text, result_from_dict)
 
 
-def _attempts_text(attempts: Sequence[Attempt]) -> str:
+def attempts_text(attempts: Sequence[Attempt]) -> str:
+    """The attempts as JSON."""
     return as_json([attempt_to_dict(attempt) for attempt in attempts]) if attempts else _NO_ATTEMPTS
 
 
-def _attempts_of(text: str) -> tuple[Attempt, ...]:
+def attempts_of(text: str) -> tuple[Attempt, ...]:
+    """The attempts that `attempts_text` wrote."""
     if text == _NO_ATTEMPTS:
         return ()
     return _read(text, lambda given: tuple(map(attempt_from_dict, given))) or ()

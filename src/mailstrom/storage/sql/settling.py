@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from ...abc import Claim, InternalRecipientStatus, Order, Outcome, Settlement
 from .. import changes
@@ -15,12 +16,28 @@ from . import rows
 from .dialect import Dialect
 from .rows import Standing
 from .script import Script, Statement
-from .writing import Change, Writing, freed
-
-_Held = dict[tuple[int | None, str | None], list[Standing]]  # by token and owner
-
+from .writing import Change, Completion, Writing, freed
 
 End = tuple[int, str, frozenset[str]]
+
+
+class _Held(NamedTuple):
+    """A recipient that a claim still has, by columns: what of it counts when that ends."""
+
+    seq: int
+    position: int
+    owner: str
+    token: int
+    address: str
+    attempts: str
+    recipient: str
+    route_key: str
+    mark: str | None
+    marked_at: int | None
+    expires_at: int | None  # the message's
+
+
+_HeldBy = dict[tuple[int, str], list[_Held]]  # by token and owner
 
 
 def end_of(settlement: Settlement) -> End:
@@ -35,9 +52,11 @@ class Settling:
     def __init__(self, dialect: Dialect) -> None:
         t = dialect.prefix
         self._writing = Writing(dialect)
+        *of_recipient, of_message = _Held._fields
+        message = dialect.looked_up.format(f"{t}messages", "m", "m.seq = r.seq")
         self._held = f"""
-            {rows.standings(dialect)}
-            {dialect.among.format("r.token", ":tokens")} AND r.lease_until IS NOT NULL
+            SELECT {rows.columns(of_recipient, "r")}, m.{of_message} FROM {t}recipients AS r {message}
+            WHERE m.seq = r.seq AND {dialect.among.format("r.token", ":tokens")} AND r.lease_until IS NOT NULL
             ORDER BY r.seq, r.position {dialect.for_update.format("r")}"""
         self._ended = f"""
             {rows.standings(dialect)}
@@ -52,6 +71,8 @@ class Settling:
         `doubtful`: those that were committed perhaps, and nobody answered; they are taken where
         their results stand there by this claim.
         """
+        if not doubtful:
+            return (yield from self._settle(settlements, now))
         done: list[bool] = []
         for settlement in settlements:
             is_doubtful = end_of(settlement) in doubtful
@@ -63,29 +84,32 @@ class Settling:
     def _settle(self, settlements: Sequence[Settlement], now: datetime) -> Script[list[bool]]:
         held = yield from self._holding([settlement.claim for settlement in settlements])
         taken: list[bool] = []
-        ended: list[Change] = []
+        completions: list[Completion] = []
+        others: list[Change] = []
         for settlement in settlements:
-            found = _taken(held, settlement, now)
-            taken.append(found is not None)
-            ended += found or ()
-        yield from self._writing.write(ended)
+            ended = _taken(held, settlement)
+            taken.append(bool(ended))
+            for each, outcome in ended:
+                if outcome.result.completed:
+                    completions.append(_completed(each, outcome))
+                else:
+                    others.append(_settled(each, outcome, now))
+        yield from self._writing.write(others, completions, now)
         return taken
 
     def give_back(self, claim: Claim, not_before: datetime | None) -> Script[None]:
         """Undoes the claim, for those of its recipients that it still has."""
         held = (yield from self._holding([claim])).get((claim.token, claim.owner), [])
         before = {recipient.address: recipient for recipient in claim.recipients}
-        yield from self._writing.write(
-            [_given_back(each, before[each.recipient.address], not_before) for each in held]
-        )
+        yield from self._writing.write([_given_back(each, before[each.address], not_before) for each in held])
 
-    def _holding(self, claims: Sequence[Claim]) -> Script[_Held]:
+    def _holding(self, claims: Sequence[Claim]) -> Script[_HeldBy]:
         """The recipients that the claims still have."""
         tokens = rows.as_json([claim.token for claim in claims])
-        held: _Held = {}
+        held: _HeldBy = {}
         for row in (yield Statement(self._held, {"tokens": tokens})):
-            standing = rows.standing_of(row)
-            held.setdefault((standing.token, standing.owner), []).append(standing)
+            each = _Held._make(row)
+            held.setdefault((each.token, each.owner), []).append(each)
         return held
 
     def _is_done(self, settlement: Settlement) -> Script[bool]:
@@ -99,34 +123,48 @@ class Settling:
         )
 
 
-def _taken(held: _Held, settlement: Settlement, now: datetime) -> list[Change] | None:
-    """What the settlement changes, which is held no more; None: its claim does not have all of that."""
+def _taken(held: _HeldBy, settlement: Settlement) -> list[tuple[_Held, Outcome]]:
+    """Whom the settlement ends, who are held no more; nobody: its claim does not have all of them."""
     fence = settlement.claim.token, settlement.claim.owner
     mine = held.get(fence, [])
     outcomes = {outcome.address: outcome for outcome in settlement.outcomes}
-    if not mine or not outcomes.keys() <= {each.recipient.address for each in mine}:
-        return None
-    ended = [each for each in mine if each.recipient.address in outcomes]
-    held[fence] = [each for each in mine if each.recipient.address not in outcomes]
-    return [_settled(each, outcomes[each.recipient.address], now) for each in ended]
+    if not mine or not outcomes.keys() <= {each.address for each in mine}:
+        return []
+    held[fence] = [each for each in mine if each.address not in outcomes]
+    return [(each, outcomes[each.address]) for each in mine if each.address in outcomes]
 
 
-def _settled(standing: Standing, outcome: Outcome, now: datetime) -> Change:
-    after = _result(standing, outcome, standing.mark)
-    return Change(after=freed(standing, after, now, known=True), at=now, told=True)
+def _completed(held: _Held, outcome: Outcome) -> Completion:
+    attempts = changes.attempts_after(rows.attempts_of(held.attempts), outcome)
+    return Completion(held.seq, held.position, held.address, outcome.result, rows.attempts_text(attempts))
 
 
-def _result(standing: Standing, outcome: Outcome, mark: Order | None) -> InternalRecipientStatus:
-    return changes.settled(standing.recipient, outcome, mark=mark, expires_at=standing.expires_at)
+def _settled(held: _Held, outcome: Outcome, now: datetime) -> Change:
+    before = InternalRecipientStatus(
+        recipient=held.recipient,
+        address=held.address,
+        route_key=held.route_key,
+        result=outcome.result,
+        attempts=rows.attempts_of(held.attempts),
+    )
+    after = changes.settled(
+        before, outcome, mark=rows.mark_of(held.mark), expires_at=rows.maybe_instant(held.expires_at)
+    )
+    return Change(after=freed(held, after, now, known=True), at=now, told=True)
 
 
 def _came_of(standing: Standing, outcome: Outcome) -> bool:
     """The result that stands there is this outcome's, whatever an order made of it."""
-    possible = (_result(standing, outcome, mark).result for mark in (None, Order.CANCEL, Order.HOLD))
+    possible = (
+        changes.settled(standing.recipient, outcome, mark=mark, expires_at=standing.expires_at).result
+        for mark in (None, Order.CANCEL, Order.HOLD)
+    )
     return standing.recipient.result in possible
 
 
-def _given_back(standing: Standing, before: InternalRecipientStatus, not_before: datetime | None) -> Change:
-    after = changes.given_back(before, not_before, mark=standing.mark, expires_at=standing.expires_at)
+def _given_back(held: _Held, before: InternalRecipientStatus, not_before: datetime | None) -> Change:
+    mark, expires_at = rows.mark_of(held.mark), rows.maybe_instant(held.expires_at)
+    after = changes.given_back(before, not_before, mark=mark, expires_at=expires_at)
     due = before.due_at if not_before is None else None  # it was, when it was claimed
-    return Change(after=freed(standing, after, due or rows.EPOCH), at=standing.marked_at or rows.EPOCH)
+    at = rows.EPOCH if held.marked_at is None else rows.instant(held.marked_at)
+    return Change(after=freed(held, after, due or rows.EPOCH), at=at)

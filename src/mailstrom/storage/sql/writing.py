@@ -8,11 +8,14 @@ it was the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
+from typing import NamedTuple, Protocol, TypeAlias
 
-from ...abc import InternalRecipientStatus
+from ...abc import InternalRecipientStatus, Order
+from ...status import DeliveryResult
 from . import rows
 from .dialect import Dialect
 from .many import inserting, updating
@@ -23,6 +26,50 @@ _COLUMNS = (
     *("place", "due_at", "state", "held", "result", "attempts", "crashes", "dot_sent"),
     *("owner", "token", "lease_until", "mark", "marked_at"),
 )
+#: What a result makes of a row that it completes; owner and token stay, to know it again by.
+_COMPLETED = {
+    "place": "'completed'",
+    "due_at": "NULL",
+    "state": ":state",
+    "held": "0",
+    "result": ":result",
+    "attempts": ":attempts",
+    "crashes": "0",
+    "dot_sent": "0",
+    "lease_until": "NULL",
+    "mark": "NULL",
+    "marked_at": "NULL",
+}
+
+_Values: TypeAlias = dict[str, object]
+_by_row = itemgetter(0, 1)
+
+
+class Claimed(Protocol):
+    """A row, and the claim that has it."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def owner(self) -> str | None: ...
+    @property
+    def token(self) -> int | None: ...
+
+
+class After(NamedTuple):
+    """What becomes of a row: the recipient, where it stands, and by whom it is claimed."""
+
+    seq: int
+    position: int
+    place: str
+    owner: str | None
+    token: int | None
+    lease_until: int | None
+    mark: Order | None
+    marked_at: datetime | None
+    recipient: InternalRecipientStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +79,28 @@ class Change:
     `told`: it is an event, whatever it is. That a recipient completes is always one.
     """
 
-    after: Standing
+    after: After
     at: datetime
     told: bool = False
 
-    @property
-    def completes(self) -> bool:
-        """It is completed by this."""
-        return self.after.recipient.result.completed
+
+class Completion(NamedTuple):
+    """A change of the plainest kind, made for most mail: the result that completes a claimed recipient."""
+
+    seq: int
+    position: int
+    address: str
+    result: DeliveryResult
+    attempts: str  # all, as JSON
 
 
 class Writing:
     """The statements that write changes; they are made once."""
 
     def __init__(self, dialect: Dialect) -> None:
-        messages = f"{dialect.prefix}messages"
-        self._update = updating(
-            dialect, "recipients", {column: f":{column}" for column in _COLUMNS}, ("seq", "position")
-        )
+        messages, row = f"{dialect.prefix}messages", ("seq", "position")
+        self._update = updating(dialect, "recipients", {column: f":{column}" for column in _COLUMNS}, row)
+        self._end = updating(dialect, "recipients", _COMPLETED, row)
         last = f"CASE WHEN {messages}.remaining <= :remaining THEN :completed_at"
         self._complete = updating(
             dialect,
@@ -62,85 +113,121 @@ class Writing:
         )
         self._tell = inserting(dialect, "events", ("seq", "at", "kind", "address", "result"))
 
-    def write(self, changes: Sequence[Change]) -> Script[None]:
-        """Writes them, in the order of their rows, in which everybody locks."""
-        changes = sorted(changes, key=lambda change: (change.after.seq, change.after.position))
-        if not changes:
-            return
-        values = [_values(change.after) for change in changes]
-        yield self._update.of(values)
-        if completed := _completed(changes):
-            yield self._complete.of(completed)
-        if told := _told(changes, values):
-            yield self._tell.of(told)
+    def write(
+        self, changes: Sequence[Change], completions: Sequence[Completion] = (), at: datetime = rows.EPOCH
+    ) -> Script[None]:
+        """Writes them, in the order of their rows, in which everybody locks; `at`: of the completions."""
+        done = _Done()
+        if completions:
+            yield self._end.of(done.complete(sorted(completions, key=_by_row), rows.micros(at)))
+        if changes:
+            yield self._update.of(done.change(sorted(changes, key=lambda change: change.after[:2])))
+        if done.completed:
+            yield self._complete.of(done.of_messages())
+        if done.told:
+            yield self._tell.of(done.events())
+
+
+class _Done:
+    """What is written, and what follows from it."""
+
+    def __init__(self) -> None:
+        self.completed: dict[int, tuple[int, int]] = {}  # by `seq`: how many recipients, and when the last
+        self.told: list[tuple[int, int, _Values]] = []  # by row
+
+    def complete(self, completions: Iterable[Completion], at: int) -> list[_Values]:
+        """The values of these."""
+        values: list[_Values] = []
+        for seq, position, address, result, attempts in completions:
+            state, text = result.state, rows.result_text(result)
+            values.append(
+                {"seq": seq, "position": position, "state": state, "result": text, "attempts": attempts}
+            )
+            self._note(seq, at)
+            self._tell(seq, position, at, state, address, text)
+        return values
+
+    def change(self, changes: Iterable[Change]) -> list[_Values]:
+        """The values of these."""
+        values: list[_Values] = []
+        for change in changes:
+            after, at = change.after, rows.micros(change.at)
+            address, result = after.recipient.address, after.recipient.result
+            written = _values(after)
+            values.append(written)
+            if result.completed:
+                self._note(after.seq, at)
+            if (change.told or result.completed) and result.state != "queued":
+                self._tell(after.seq, after.position, at, result.state, address, written["result"])
+        return values
+
+    def of_messages(self) -> list[_Values]:
+        """Of each message how many recipients completed, and when the last."""
+        return [
+            {"seq": seq, "remaining": count, "completed_at": at}
+            for seq, (count, at) in sorted(self.completed.items())
+        ]
+
+    def events(self) -> list[_Values]:
+        """Their events, as `changes.event_of` has them: the kind is the state, the result as written."""
+        return [event for _, _, event in sorted(self.told, key=_by_row)]
+
+    def _note(self, seq: int, at: int) -> None:
+        count, last = self.completed.get(seq, (0, at))
+        self.completed[seq] = count + 1, max(last, at)
+
+    def _tell(self, seq: int, position: int, at: int, kind: str, address: str, result: object) -> None:
+        event = {"seq": seq, "at": at, "kind": kind, "address": address, "result": result}
+        self.told.append((seq, position, event))
 
 
 def freed(
-    standing: Standing, recipient: InternalRecipientStatus, now: datetime, *, known: bool = False
-) -> Standing:
+    before: Claimed, recipient: InternalRecipientStatus, now: datetime, *, known: bool = False
+) -> After:
     """With the recipient as it is now; no claim has it. `known`: by which one it was settled."""
-    return Standing(  # replace() takes three times as long
-        message_id=standing.message_id,
-        fingerprint=standing.fingerprint,
-        expires_at=standing.expires_at,
-        seq=standing.seq,
-        position=standing.position,
+    return After(
+        seq=before.seq,
+        position=before.position,
         place=rows.place_at(recipient, now),
-        owner=standing.owner if known else None,
-        token=standing.token if known else None,
+        owner=before.owner if known else None,
+        token=before.token if known else None,
         lease_until=None,
         mark=None,
         marked_at=None,
-        is_claimed=standing.is_claimed,
-        is_readable=standing.is_readable,
         recipient=recipient,
     )
 
 
-def stopped(standing: Standing, recipient: InternalRecipientStatus, now: datetime) -> Standing:
+def stopped(standing: Standing, recipient: InternalRecipientStatus, now: datetime) -> After:
     """With the recipient as it is now; unless it completed, a claim whose lease ended has it still."""
     if recipient.result.completed:
         return freed(standing, recipient, now)
-    return replace(standing, recipient=recipient, place=rows.place_at(recipient, now))
+    return as_it_stands(standing, recipient, rows.place_at(recipient, now))
 
 
-def _values(standing: Standing) -> dict[str, object]:
+def as_it_stands(standing: Standing, recipient: InternalRecipientStatus, place: str) -> After:
+    """With the recipient as it is now at this place, and what else there is as it was."""
+    return After(
+        seq=standing.seq,
+        position=standing.position,
+        place=place,
+        owner=standing.owner,
+        token=standing.token,
+        lease_until=standing.lease_until,
+        mark=standing.mark,
+        marked_at=standing.marked_at,
+        recipient=recipient,
+    )
+
+
+def _values(after: After) -> _Values:
     return {
-        "seq": standing.seq,
-        "position": standing.position,
-        "owner": standing.owner,
-        "token": standing.token,
-        "lease_until": standing.lease_until,
-        "mark": None if standing.mark is None else str(standing.mark),
-        "marked_at": rows.maybe_micros(standing.marked_at),
-        **rows.recipient_values(standing.recipient, standing.place),
+        "seq": after.seq,
+        "position": after.position,
+        "owner": after.owner,
+        "token": after.token,
+        "lease_until": after.lease_until,
+        "mark": None if after.mark is None else str(after.mark),
+        "marked_at": rows.maybe_micros(after.marked_at),
+        **rows.recipient_values(after.recipient, after.place),
     }
-
-
-def _completed(changes: Iterable[Change]) -> list[dict[str, object]]:
-    """Of each message how many recipients, and when the last."""
-    at: dict[int, list[datetime]] = {}
-    for change in changes:
-        if change.completes:
-            at.setdefault(change.after.seq, []).append(change.at)
-    return [
-        {"seq": seq, "remaining": len(instants), "completed_at": rows.micros(max(instants))}
-        for seq, instants in at.items()
-    ]
-
-
-def _told(
-    changes: Sequence[Change], values: Sequence[Mapping[str, object]]
-) -> list[Mapping[str, object]]:
-    """Their events, as `changes.event_of` has them: the kind is the state, the result as it was written."""
-    return [
-        {
-            "seq": change.after.seq,
-            "at": rows.micros(change.at),
-            "kind": written["state"],
-            "address": change.after.recipient.address,
-            "result": written["result"],
-        }
-        for change, written in zip(changes, values, strict=True)
-        if (change.told or change.completes) and written["state"] != "queued"
-    ]
