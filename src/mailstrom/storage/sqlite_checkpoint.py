@@ -8,6 +8,10 @@ connections make no checkpoints by themselves; one is made while the writer hold
 so that nobody, in whatever process, commits meanwhile. A caller's connection that stores in its own
 transaction is told to make none either (`bound_sqlite.py`). The checkpoint in the closing of the last
 connection is safe: SQLite makes it only where nobody else has the database open.
+
+A log that is begun anew keeps its file up to `KEPT_OCTETS`, to be overwritten: to cut it off and let it grow
+again takes the file system longer than all else that it does for a commit. So a log is behind that size, or
+nobody knows how long it is.
 """
 
 from __future__ import annotations
@@ -17,13 +21,13 @@ import os
 import sqlite3
 from functools import cache
 
-from .sqlite_connection import Database
+from .sqlite_connection import KEPT_OCTETS, Database
 
 __all__ = ["Checkpoints"]
 
 # In octets. Short of the 1000 pages after which a connection with SQLite's defaults, another
 # program's, would make a checkpoint of its own: with ours there is hardly ever a need for that.
-GROWTH = 500 * 4096
+GROWTH = KEPT_OCTETS
 
 _log = logging.getLogger("mailstrom.storage")
 
@@ -34,17 +38,17 @@ class Checkpoints:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.connection: sqlite3.Connection | None = None
-        self._copied = 0  # the log's size when a checkpoint was tried last
+        self._due_size = KEPT_OCTETS  # of the log, for the next checkpoint
         _tell_once(sqlite3.sqlite_version)
 
     def after_commit(self, writer: sqlite3.Connection) -> None:
         """Makes a checkpoint if the log has grown enough; raises nothing, the commit stands."""
         try:
             size = os.stat(self._database.file.wal).st_size
-            if size < self._copied:  # it was begun anew
-                self._copied = 0
-            if size - self._copied >= GROWTH:
-                self._copied = size
+            if size <= KEPT_OCTETS:  # or it was begun anew
+                self._due_size = KEPT_OCTETS
+            elif size >= self._due_size:
+                self._due_size = size + GROWTH
                 self._checkpoint(writer)
         except (sqlite3.Error, OSError) as error:
             _log.warning("the write-ahead log grows, it could not be copied back: %s", error)

@@ -17,6 +17,7 @@ __all__ = ["CLOSED", "Database", "check_version", "executor", "is_busy", "is_res
 
 CLOSED = "this SqliteStorage is closed: make a new one"
 LOOK_EVERY_SECS = 0.001  # for the end of another's transaction
+KEPT_OCTETS = 500 * 4096  # of the log's file; see `sqlite_checkpoint`
 OLDEST = (3, 35, 0)  # RETURNING
 Version = tuple[int, int, int]
 
@@ -90,7 +91,7 @@ class Database:
             "PRAGMA checkpoint_fullfsync=ON",
         )
         if is_reset_unsafe():
-            settings += ("PRAGMA wal_autocheckpoint=0", "PRAGMA journal_size_limit=0")
+            settings += ("PRAGMA wal_autocheckpoint=0", f"PRAGMA journal_size_limit={KEPT_OCTETS}")
         try:
             for setting in settings:
                 connection.execute(setting)
