@@ -14,7 +14,7 @@ a route key is not admitted, what was asked of an earlier claim takes effect, so
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,6 +39,7 @@ GONE = "the content is gone from the storage"
 _CONTENT = 4  # where it stands in a row that `_load` brings
 
 _Taken = tuple[list[Standing], Loaded]  # what a claim is for, of one turn
+_Ahead = tuple[int, int, int, int | None]  # of a row: seq, position, token, due_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,9 @@ class Claiming:
         for turn in found:
             free.append([])
             for each in turn:
-                after = changes.lapsed(each.recipient, mark=each.mark, expires_at=each.expires_at)
+                after = each.recipient
+                if each.mark is not None:
+                    after = changes.lapsed(after, mark=each.mark, expires_at=each.expires_at)
                 if after is not each.recipient:
                     marked.append(Change(after=stopped(each, after, now), at=now))
                 elif each.is_readable:
@@ -250,9 +253,9 @@ class Claiming:
         given = {
             "rows": rows.as_json(
                 [
-                    (each.seq, each.position, token, due_at)
+                    ahead
                     for token, (_, (free, _)) in zip(tokens, taken, strict=True)
-                    for each, due_at in _waiting(free, step)
+                    for ahead in _written_ahead(token, free, step)
                 ]
             ),
             "owner": step.terms.owner,
@@ -265,7 +268,7 @@ class Claiming:
                 Claim(
                     email=loaded.email,
                     route_key=free[0].recipient.route_key,
-                    recipients=tuple(each.recipient for each in free),
+                    recipients=tuple([each.recipient for each in free]),
                     submitted_at=loaded.submitted_at,
                     send_at=loaded.send_at,
                     expires_at=free[0].expires_at,
@@ -305,13 +308,15 @@ def _tokens(drawn: Sequence[Row], count: int) -> list[int]:
     return tokens if len(tokens) == count else list(range(tokens[-1] - count + 1, tokens[-1] + 1))
 
 
-def _waiting(free: Sequence[Standing], step: _Step) -> Iterator[tuple[Standing, int | None]]:
-    """When each is due should the claim end in a crash; None: its turn stays where it is."""
+def _written_ahead(token: int, free: Sequence[Standing], step: _Step) -> list[_Ahead]:
+    """With its token, when each is due should the claim end in a crash; None: its turn stays where it is."""
     backoff = step.terms.backoff()
+    ahead: list[_Ahead] = []
     for each in free:
         crashes = each.recipient.crashes
         wait = backoff[crashes] if crashes < len(backoff) else None
-        yield each, rows.micros(step.now + wait) if wait else None
+        ahead.append((each.seq, each.position, token, rows.micros(step.now + wait) if wait else None))
+    return ahead
 
 
 def _loaded(standing: Standing, row: Row) -> Loaded | str:

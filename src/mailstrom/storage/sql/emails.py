@@ -49,8 +49,10 @@ class RecentEmails:
 
     def get(self, message_id: str, fingerprint: str) -> Loaded | None:
         """The message's, if it is kept."""
-        wanted = message_id, fingerprint
-        return next((each for each in self._kept if _identity(each) == wanted), None)
+        for each in self._kept:
+            if _identity(each) == (message_id, fingerprint):
+                return each
+        return None
 
     def keep(self, loaded: Loaded) -> None:
         """Keeps it, and of those before it the latest that there is room for."""

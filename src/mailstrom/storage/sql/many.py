@@ -30,11 +30,18 @@ class Many:
 
 
 def listing(dialect: Dialect, table: str, columns: Sequence[str]) -> str:
-    """The JSON array :rows of objects as rows of this table, or of what of it these columns are."""
+    """What `listed` made of :rows as rows of this table, or of what of it these columns are."""
     if dialect.at_once:
         return dialect.rows_of.format(table=table)
-    values = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
+    values = ", ".join(f"json_extract(value, '$[{at}]') AS {column}" for at, column in enumerate(columns))
     return f"(SELECT {values} FROM {dialect.each.format(':rows')})"
+
+
+def listed(dialect: Dialect, given: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
+    """Rows of values as JSON: objects; for SQLite, which reads them a third more quickly, arrays."""
+    if dialect.at_once:
+        return rows.as_json(given)
+    return rows.as_json([[each[column] for column in columns] for each in given])
 
 
 def inserting(dialect: Dialect, table: str, columns: Sequence[str]) -> Many:

@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 
 from ...abc import CLAIM_LIMIT, Terms
@@ -125,7 +125,6 @@ class Picking:
         for at, (stream, _, number) in enumerate(wanted):
             stream.is_dry = counts[at] < number
 
-
     def _find_rows(self, now: datetime, wanted: Sequence[tuple[Stream, str, int]]) -> Script[None]:
         """The same where nobody else writes: from the rows, of which a stream may bring more turns."""
         asked = [
@@ -141,7 +140,9 @@ class Picking:
             stream.is_dry = len(those) < limit
             turns = _in_turns(those, is_cut=not stream.is_dry)
             for _, seq, positions in turns:
-                stream.found.append(Turn(route_key, seq, positions, None if stream.is_alone else stream))
+                stream.found.append(
+                    Turn(route_key, seq, tuple(positions), None if stream.is_alone else stream)
+                )
             if turns:
                 due_at, seq, positions = turns[-1]
                 stream.behind = rows.as_json((due_at, seq, positions[-1]))
@@ -149,13 +150,17 @@ class Picking:
                 stream.rows_a_turn = -(-limit // len(turns)) if turns else CLAIM_LIMIT
 
 
-def _in_turns(those: Iterable[Row], *, is_cut: bool) -> list[tuple[int, int, tuple[int, ...]]]:
+def _in_turns(those: Iterable[Row], *, is_cut: bool) -> list[tuple[int, int, list[int]]]:
     """The rows of a stream by turns: due_at, seq, positions. `is_cut`: the last may lack some."""
-    turns = []
-    for (due_at, seq), together in groupby(those, key=itemgetter(1, 2)):
-        while positions := tuple(row[3] for row in islice(together, CLAIM_LIMIT)):
-            turns += [(due_at, seq, positions)]
-    if is_cut and len(turns[-1][2]) < CLAIM_LIMIT:
+    turns: list[tuple[int, int, list[int]]] = []
+    latest: tuple[int, int, list[int]] = (0, 0, [])
+    for _, due_at, seq, position in those:
+        if seq == latest[1] and due_at == latest[0] and len(latest[2]) < CLAIM_LIMIT:
+            latest[2].append(position)
+        else:
+            latest = (due_at, seq, [position])
+            turns.append(latest)
+    if is_cut and len(latest[2]) < CLAIM_LIMIT:
         turns.pop()
     return turns
 

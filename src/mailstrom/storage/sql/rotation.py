@@ -10,7 +10,7 @@ import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from ..turns import PRIORITIES, levels_at
 
@@ -21,8 +21,7 @@ Past: TypeAlias = tuple[int, Mapping[int, str]]  # how many turns; at each level
 START = "[-4611686018427387904,-1,-1]"  # before everything that is due: due_at, seq, position
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """A claim's worth of rows of one message, which are locked now; none: others are taking them."""
 
     route_key: str
@@ -82,6 +81,8 @@ class Key:
 
     def needs(self, count: int) -> Counter[Stream]:
         """How many of the next turns are whose, if none ends."""
+        if (first := self.next()) is not None and first.is_alone:
+            return Counter({first: count})
         ahead = Key(self.route_key, self.turn, {level: deque(of) for level, of in self.levels.items()})
         needed: Counter[Stream] = Counter()
         for _ in range(count):
@@ -136,8 +137,12 @@ class Rotation:
             self.turns.append(Turn(key.route_key))
 
     def _give(self, key: Key, stream: Stream) -> None:
-        self.turns.append(stream.found.popleft())
         key.is_served = True
+        if stream.is_alone and len(self._keys) == 1:  # nobody else has a turn
+            count = min(len(stream.found), self._count - len(self.turns))
+            self.turns += [stream.found.popleft() for _ in range(count)]
+            return
+        self.turns.append(stream.found.popleft())
         key.end_turn(stream)
         self._keys.rotate(-1)
 

@@ -17,7 +17,7 @@ from ...event import EventKind
 from . import rows
 from .contents import Contents
 from .dialect import Dialect
-from .many import inserting, listing
+from .many import inserting, listed, listing
 from .script import Row, Script, Statement
 
 T = TypeVar("T")
@@ -44,11 +44,11 @@ class Storing:
     def __init__(self, dialect: Dialect) -> None:
         t = dialect.prefix
         self._contents = Contents(dialect)
-        listed = listing(dialect, "messages", _MESSAGE)
+        self._dialect = dialect
         # WHERE: without one, SQLite would take ON for a condition of a join
         self._insert_messages = f"""
             INSERT INTO {t}messages ({", ".join(_MESSAGE)}) SELECT {rows.columns(_MESSAGE, "given")}
-            FROM {listed} AS given WHERE 1 = 1
+            FROM {listing(dialect, "messages", _MESSAGE)} AS given WHERE 1 = 1
             ON CONFLICT DO NOTHING RETURNING seq, message_id, idempotency_key"""
         first = f"SELECT message_id, idempotency_key, fingerprint, submitted_at FROM {t}messages WHERE"
         self._first = f"""
@@ -89,8 +89,8 @@ class Storing:
 
     def _inserted(self, entries: Sequence[Entry]) -> Script[dict[int, int]]:
         """The `seq` of those that are stored by this, by their place among the entries."""
-        given = rows.as_json([rows.message_values(email, status) for email, status in entries])
-        found = yield Statement(self._insert_messages, {"rows": given})
+        given = [rows.message_values(email, status) for email, status in entries]
+        found = yield Statement(self._insert_messages, {"rows": listed(self._dialect, given, _MESSAGE)})
         inserted = {(message_id, key): seq for seq, message_id, key in found}
         places = {}
         for place, (_, status) in enumerate(entries):
