@@ -59,7 +59,7 @@ class Writer:
         call = _Call(script=script, repeated=repeated or script, synced=synced)
         self._waiting[call] = None
         try:
-            if self._take_turn(unless=lambda: call.is_over):
+            if self._take_turn(call):
                 try:
                     self._commit([each for each in list(self._waiting) if not each.is_over])
                 finally:
@@ -96,11 +96,12 @@ class Writer:
         self._disconnect()
         self._end_turn()
 
-    def _take_turn(self, unless: Callable[[], bool]) -> bool:
-        """Waits for the turn; False where it is not needed any more."""
+    def _take_turn(self, call: _Call) -> bool:
+        """Waits for the turn; False where the call is over without it."""
         with self._changed:
-            self._changed.wait_for(lambda: unless() or not (self._is_taken or self._going_first))
-            if unless():
+            while not call.is_over and (self._is_taken or self._going_first):
+                self._changed.wait()
+            if call.is_over:
                 return False
             self._is_taken = True
             return True
@@ -156,10 +157,11 @@ class Writer:
         finally:
             if connection.in_transaction:
                 connection.rollback()
-        with self._changed:
-            for call in calls:
-                call.is_over = True
-            self._changed.notify_all()  # who has a result need not wait for a checkpoint
+        for call in calls:
+            call.is_over = True
+        if len(calls) > 1:  # one that is alone is whose turn it is
+            with self._changed:
+                self._changed.notify_all()  # who has a result need not wait for a checkpoint
 
     def _perform(self, connection: sqlite3.Connection, call: _Call) -> None:
         execute = executor(connection, self._database.lease_clock)

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from ...abc import Claim, Outcome, Terms
 from ...status import Deferred, printable
@@ -42,8 +43,7 @@ _Taken = tuple[list[Standing], Loaded]  # what a claim is for, of one turn
 _Ahead = tuple[int, int, int, int | None]  # of a row: seq, position, token, due_at
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     """A claim, and its email, which is kept for the next ones once the claim is committed."""
 
     claim: Claim

@@ -6,8 +6,8 @@ there, and its `seq` come again for another message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from ...abc import ClaimedEmail, PreparedEmail
 
@@ -16,8 +16,7 @@ OCTETS_KEPT = 16 << 20  # the latest is kept however large it is
 ADDRESS_OCTETS = 100  # about what one takes in memory
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What of a message never changes."""
 
     email: ClaimedEmail
