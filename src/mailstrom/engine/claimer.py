@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..abc import Claim, SharedStorage, Terms
@@ -17,7 +17,7 @@ from .patience import PatientCalls
 from .world import World
 
 CONTENT_LIMIT = 128 * 1024  # octets in memory with each claim; more are read while they are sent
-OTHERS_CLAIM_SECS = 0.05  # what looks due and cannot be had is being claimed by another process
+IN_VAIN_SECS = 0.005  # at first: what looks due and cannot be had is being claimed by another process
 
 
 class Claimer:
@@ -46,7 +46,8 @@ class Claimer:
         self._lanes = lanes
         self._hand_over = hand_over
         self._owner = owner
-        self._in_vain_secs = OTHERS_CLAIM_SECS
+        self._in_vain_secs = IN_VAIN_SECS
+        self._asked_for: datetime | None = None  # what was due then, when storage was asked last
 
     async def claim(self, limit: int, *, unless: asyncio.Event) -> Sequence[Granted]:
         """The next due work, however long the storage fails before; (): there is none to be taken now."""
@@ -61,31 +62,38 @@ class Claimer:
         octets: bytes | None = await self._calls.once(self._storage.read_content, claim, start)
         return octets
 
-    async def secs_until_due(self, *, unless: asyncio.Event) -> float | None:
-        """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us."""
+    async def secs_until_due(self, *, unless: asyncio.Event, has_asked: bool) -> float | None:
+        """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us.
+
+        `has_asked`, just now: what was due then, and could not be had, is worth while later, longer each
+        time; what fell due since then was not asked for.
+        """
         now, monotonic = self._clock.now(), self._clock.monotonic()
+        asked_for = self._asked_for if has_asked else None
         self._lanes.admit_probes(monotonic)
         due = await self._calls.read(
-            self._storage.next_due, now, self._lanes.closed_keys, unless=unless
+            self._storage.next_due, asked_for or now, self._lanes.closed_keys, unless=unless
         )
-        delays = [] if due is None else [max((due - now).total_seconds(), 0.0)]
+        delays = []
+        if due is not None:
+            is_in_vain = asked_for is not None and due <= asked_for
+            delays.append(self._secs_in_vain() if is_in_vain else max((due - now).total_seconds(), 0.0))
         if (probe := self._lanes.next_probe(monotonic)) is not None:
             delays.append(probe - monotonic)
         if self._storage.poll_secs is not None:
             delays.append(self._storage.poll_secs)
         return min(delays, default=None)
 
-    def secs_in_vain(self) -> float:
-        """How long to wait where something is due and could not be had: longer each time."""
+    def begin_anew(self) -> None:
+        """What could not be had before is asked for again soon."""
+        self._in_vain_secs = IN_VAIN_SECS
+
+    def _secs_in_vain(self) -> float:
         if self._storage.poll_secs is None:
             return 0.0
         secs = min(self._in_vain_secs, self._storage.poll_secs)
         self._in_vain_secs = 2 * secs
         return secs
-
-    def begin_anew(self) -> None:
-        """What could not be had before is asked for again soon."""
-        self._in_vain_secs = OTHERS_CLAIM_SECS
 
     async def _claim(self, asking: Coroutine[Any, Any, Sequence[Granted] | None]) -> Sequence[Granted]:
         self._lanes.admit_probes(self._clock.monotonic())
@@ -116,5 +124,6 @@ class Claimer:
             backoff=lambda: waits_after_death(self._policy, self._chance.random()),
             content_limit=CONTENT_LIMIT,
         )
-        claims = self._storage.claim_many(self._clock.now(), terms)
+        self._asked_for = now = self._clock.now()
+        claims = self._storage.claim_many(now, terms)
         return [Granted(claim=claim, asked_at=asked_at) for claim in claims]

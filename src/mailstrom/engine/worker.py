@@ -306,20 +306,19 @@ class Engine:
     async def _sleep(self, *, has_asked: bool) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
         while not self._wake.is_set():
-            secs = await self._until_due()
-            if secs == 0.0 and not has_asked:
-                self._wake.set()
-                return
+            secs = await self._until_due(has_asked=has_asked)
             if secs == 0.0:
-                secs = self._claimer.secs_in_vain()
+                self._wake.set()
+                await asyncio.sleep(0)  # who has what cannot be had may have to go on first
+                return
             has_asked = False
             await sleep(secs, self._wake)
         self._claimer.begin_anew()
 
-    async def _until_due(self) -> float | None:
+    async def _until_due(self, *, has_asked: bool = False) -> float | None:
         if self._room() <= 0:
             return None
-        return await self._claimer.secs_until_due(unless=self._asked.takes_nothing)
+        return await self._claimer.secs_until_due(unless=self._asked.takes_nothing, has_asked=has_asked)
 
     # --- one claim
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -188,6 +189,11 @@ class Elsewhere(Blocking):
         self.asked_at.append(asyncio.get_running_loop().time())
         return []
 
+    @property
+    def waits(self) -> list[float]:
+        """How long after each question the next was asked."""
+        return [round(after - before, 3) for before, after in pairwise(self.asked_at)]
+
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         return now
 
@@ -209,3 +215,46 @@ def test_what_is_due_and_cannot_be_had_is_asked_for_less_and_less_often_until_so
         await running
 
     run(story, storage=storage)
+
+
+def test_what_is_due_and_cannot_be_had_is_asked_for_again_soon() -> None:
+    """Who has it may let it go in a moment, and an email that another process stores be there then."""
+    storage = Elsewhere()
+
+    async def story(bench: Bench) -> None:
+        running = asyncio.create_task(bench.engine.run())
+        await asyncio.sleep(5)
+        bench.engine.abort()
+        await running
+
+    run(story, storage=storage)
+
+    assert storage.waits[:10] == [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0]
+
+
+class OthersStore(Blocking):
+    """Is looked at now and then, and at no time of the story."""
+
+    poll_secs = 60.0
+
+
+ANSWER_SECS = 0.02
+
+
+@pytest.mark.parametrize("after_secs", [0.0001, ANSWER_SECS / 2, ANSWER_SECS])
+def test_what_falls_due_while_a_claim_comes_to_nothing_is_claimed_without_a_wait(after_secs: float) -> None:
+    """Nobody else has it: it was not due yet when that claim was asked for."""
+    carrier, calls = Delivers(), LateAnswers(ANSWER_SECS)
+
+    async def story(bench: Bench) -> None:
+        bench.store(send_at=bench.clock.now() + timedelta(seconds=20 + after_secs))
+        running = asyncio.create_task(bench.engine.run())
+        await asyncio.sleep(20)
+        bench.engine.wake()
+        await asyncio.sleep(3.5 * ANSWER_SECS)  # nothing; something is due; the claim
+        assert len(carrier.carried) == 1
+        bench.engine.abort()
+        await running
+        await calls.until_done()
+
+    run(story, carrier, storage=OthersStore(), run_storage=calls)

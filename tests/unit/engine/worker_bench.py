@@ -88,9 +88,9 @@ class Bench:
             chance=random.Random(1),
         )
 
-    def store(self, number: int = 0) -> str:
+    def store(self, number: int = 0, **options: Any) -> str:
         moment = Moment(wall=self.clock.now(), steady=self.clock.now())
-        entry = entry_for(Submission(an_email()), CONFIG, moment, f"{number}", UnsignedDomains())
+        entry = entry_for(Submission(an_email(), **options), CONFIG, moment, f"{number}", UnsignedDomains())
         message_id: str = self.storage.store([entry])[0]
         self.engine.wake()
         return message_id
