@@ -37,24 +37,32 @@ class Leasing:
                 AND r.lease_until IS NOT NULL AND r.mark IS NULL"""
         self._mark = f"UPDATE {t}recipients SET dot_sent = 1 WHERE seq = :seq AND position = :position"
         nth, nth_text = dialect.nth, dialect.nth_text
-        # locked first: one that another call just ends would be left out, and the rest marked.
-        # :tokens say the same again: whatever a planner thinks of the JSON, the index is read by them
+        # each claim's rows are found by its token, whatever a planner thinks of the JSON (OFFSET): else every
+        # row might be compared with every address. Then they are locked, and looked at only now: one that
+        # another call just ended would be left out, and the rest marked
         self._mark_dots_sent = f"""
-            WITH mine AS (
-                SELECT asked.dot, asked.wanted, r.seq, r.position
-                FROM (SELECT {nth.format("value", 0)} AS dot, {nth.format("value", 1)} AS wanted,
-                        {nth.format("value", 2)} AS token, {nth_text.format("value", 3)} AS owner,
-                        {nth_text.format("value", 4)} AS address
-                    FROM {dialect.each.format(":asked")}) AS asked
-                CROSS JOIN {t}recipients AS r
-                WHERE r.token = asked.token AND r.owner = asked.owner AND r.address = asked.address
-                    AND {dialect.among.format("r.token", ":tokens")}
-                    AND r.lease_until IS NOT NULL AND r.mark IS NULL
+            WITH asked AS MATERIALIZED (
+                SELECT {nth.format("value", 0)} AS dot, {nth.format("value", 1)} AS wanted,
+                    {nth.format("value", 2)} AS token, {nth_text.format("value", 3)} AS owner,
+                    ARRAY({dialect.each_text.format(nth_text.format("value", 4))}) AS addresses
+                FROM {dialect.each.format(":asked")}),
+            named AS MATERIALIZED (
+                SELECT asked.dot, asked.wanted, asked.token, asked.owner, of_token.seq, of_token.position
+                FROM asked CROSS JOIN LATERAL (
+                    SELECT r.seq, r.position FROM {t}recipients AS r
+                    WHERE r.token = asked.token AND r.lease_until IS NOT NULL
+                        AND r.address = ANY (asked.addresses) OFFSET 0) AS of_token),
+            locked AS (
+                SELECT named.dot, named.wanted, r.seq, r.position, r.token = named.token
+                    AND r.owner = named.owner AND r.lease_until IS NOT NULL AND r.mark IS NULL AS is_free
+                FROM named CROSS JOIN {t}recipients AS r
+                WHERE r.seq = named.seq AND r.position = named.position
                 ORDER BY r.seq, r.position {dialect.for_update.format("r")})
             UPDATE {t}recipients SET dot_sent = 1
             WHERE (seq, position) IN (SELECT seq, position FROM (
-                SELECT seq, position, wanted, count(*) OVER (PARTITION BY dot) AS found FROM mine) AS counted
-                WHERE found = wanted)
+                SELECT seq, position, wanted, count(*) FILTER (WHERE is_free) OVER (PARTITION BY dot) AS free
+                FROM locked) AS counted
+                WHERE free = wanted)
             RETURNING token, owner, address"""
 
     def renew(self, claims: Sequence[Claim], lease: timedelta) -> Script[list[Claim | None]]:
@@ -77,19 +85,17 @@ class Leasing:
 
     def _mark_at_once(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
         asked = [
-            (dot, wanted, claim.token, claim.owner, address)
+            (dot, _rows_of(claim, addresses), claim.token, claim.owner, list(set(addresses)))
             for dot, (claim, addresses) in enumerate(dots)
-            for wanted in (_rows_of(claim, addresses),)
-            for address in set(addresses)
         ]
-        given = {"asked": rows.as_json(asked), "tokens": _tokens(dots)}
-        marked = set((yield Statement(self._mark_dots_sent, given)))
+        marked = set((yield Statement(self._mark_dots_sent, {"asked": rows.as_json(asked)})))
         named = [{(claim.token, claim.owner, address) for address in addresses} for claim, addresses in dots]
         return [bool(each) and each <= marked for each in named]
 
     def _mark_by_rows(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
         markable: dict[tuple[int, str], _Places] = {}
-        found = yield Statement(self._markable, {"tokens": _tokens(dots)})
+        tokens = rows.as_json(list({claim.token for claim, _ in dots}))
+        found = yield Statement(self._markable, {"tokens": tokens})
         for token, owner, address, seq, position in found:
             markable.setdefault((token, owner), {}).setdefault(address, []).append((seq, position))
         marked: list[dict[str, object]] = []
@@ -103,10 +109,6 @@ class Leasing:
         if marked:
             yield Batch(self._mark, marked)
         return done
-
-
-def _tokens(dots: Sequence[tuple[Claim, Collection[str]]]) -> str:
-    return rows.as_json(list({claim.token for claim, _ in dots}))
 
 
 def _rows_of(claim: Claim, addresses: Collection[str]) -> int:
