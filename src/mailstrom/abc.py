@@ -221,6 +221,14 @@ class SharedStorage(ABC):
     def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:
         """Undoes a claim without a try or a crash; due again at once, or at `not_before`."""
 
+    def give_back_many(self, claims: Sequence[Claim]) -> None:
+        """The same for several, due again at once; one that was lost keeps no other from it.
+
+        By default one after the other, up to the first that fails: the call may be made again.
+        """
+        for claim in claims:
+            self.give_back(claim)
+
     @abstractmethod
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         """When the next work that is not in `skip` falls due or its lease ends; None: no work waits.

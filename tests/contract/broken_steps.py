@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mailstrom.abc import Claim, Terms
+from mailstrom.abc import Claim, Order, Selection, Terms
 from mailstrom.storage.exclusive import ExclusiveStorage
+from mailstrom.testing.storage_kit import NOW
 from tests.contract.broken_storages import Remembers
 
 Dots = Sequence[tuple[Claim, Collection[str]]]
@@ -181,6 +182,33 @@ class PutsOffTheRefused(ExclusiveStorage):
             else:
                 self.give_back(claim, now + timedelta(minutes=1))
         return admitted
+
+
+# Giving back
+
+
+class GivesBackTheFirst(ExclusiveStorage):
+    def give_back_many(self, claims: Sequence[Claim]) -> None:
+        super().give_back_many(claims[:1])
+
+
+class GivesBackUpToTheLost(ExclusiveStorage):
+    """Takes a lost claim for trouble with all that come behind it."""
+
+    def give_back_many(self, claims: Sequence[Claim]) -> None:
+        for claim, standing in zip(claims, self.renew(claims, timedelta(minutes=1)), strict=True):
+            if standing is None:
+                return
+            self.give_back(claim)
+
+
+class ReleasesWhatItGivesBack(ExclusiveStorage):
+    """Makes a message free again, whatever was asked of it."""
+
+    def give_back_many(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self.order(Order.RELEASE, Selection(message_id=claim.email.message_id), NOW)
+        super().give_back_many(claims)
 
 
 # Marks

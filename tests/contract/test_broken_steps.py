@@ -41,6 +41,12 @@ CLAIMS: list[Breaks] = [
     ),
     (broken.PutsOffTheRefused, "a_step_that_may_grant_nothing_leaves_all_as_it_was"),
     (broken.CountsInVain, "what_an_order_ended_is_not_counted_as_admitted"),
+    (broken.GivesBackTheFirst, "the_claims_of_one_step_are_given_back_in_one_step"),
+    (broken.GivesBackUpToTheLost, "a_claim_that_was_lost_keeps_no_other_from_being_given_back"),
+    (
+        broken.ReleasesWhatItGivesBack,
+        "what_was_asked_of_claims_takes_effect_when_they_are_given_back_in_one_step",
+    ),
 ]
 MARKS: list[Breaks] = [
     (broken.AnswersAsTheFirst, "marks_in_one_call_stand_each_for_itself_in_any_order"),

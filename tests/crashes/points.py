@@ -5,7 +5,7 @@
     MAIL             it says MAIL FROM to the host
     block            it writes a part of the content that does not hold the final dot
     renew            it prolongs its lease
-    give_back        it ends in good order, and gives up what it has not sent
+    give_back_many   it ends in good order, and gives up what it has not sent
     mark_dots_sent   it notes that the final dot is about to be written
     dot              it writes the final dot
     reply            it reads the reply to it
@@ -71,7 +71,7 @@ DELIVERY = (
     *_points("MAIL", before=ONCE, after=ONCE),
     *_points("block", before=ONCE, after=ONCE),
     *_points("renew", before=ONCE, commit=ONCE, after=ONCE),
-    *_points("give_back", before=ONCE, commit=ONCE, after=ONCE),
+    *_points("give_back_many", before=ONCE, commit=ONCE, after=ONCE),
     *_points("mark_dots_sent", before=ONCE, commit=ONCE, after=ONCE_FLAGGED),
     *_points("dot", before=ONCE_FLAGGED, after=TWICE_FLAGGED),
     *_points("reply", before=TWICE_FLAGGED, after=TWICE_FLAGGED),

@@ -78,7 +78,7 @@ class Life:
             send(m, large=self.point.call == "block")
             (self.folder / "promised").touch()
         m.start(role="always")
-        if self.point.call == "give_back":
+        if self.point.call == "give_back_many":
             connections.mail_written.wait()
             m.close(timeout=0)
         threading.Event().wait()

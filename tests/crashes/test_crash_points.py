@@ -87,7 +87,7 @@ def scene(place: Place, tmp_path: Path) -> Iterator[Scene]:
 
 @pytest.mark.parametrize("at", DELIVERY, ids=str)
 def test_mail_whose_process_dies_is_delivered_by_the_next(place: Place, tmp_path: Path, at: Point) -> None:
-    hesitates = at.call in ("renew", "give_back")
+    hesitates = at.call in ("renew", "give_back_many")
     server = SmtpServer(on_rcpt=[Action.HANG] if hesitates else [])
     with LoopbackServer(server) as running:
         scene = Scene(place=place, server=server, port=running.port, folder=tmp_path)

@@ -80,7 +80,8 @@ class Slot:
                 raise StorageError("the storage is away")
         elif now < self.loses_replies_until:
             raise StorageError("the reply was lost")
-        if self.dies_at == (call, is_done) and now < self.dies_until:
+        named = "give_back" if call == "give_back_many" else call  # one claim, or all that it has at its end
+        if self.dies_at == (named, is_done) and now < self.dies_until:
             self.dies_at = None
             self._story.dies(self)
 

@@ -1,8 +1,9 @@
 """What is cut off when the worker ends, handed over to whoever works next.
 
-Results that are known are recorded, claims are given back so that nobody waits for the end of
-their leases. All of that has one time limit: a storage that is locked or away must not keep the
-worker, and what cannot be handed over is found when its lease is over, as after a crash.
+First results that are known are recorded: what is lost of them is sent twice. Then claims are given
+back, all in one call, so that nobody waits for the end of their leases. All of that has one time
+limit: a storage that is locked or away must not keep the worker, and what cannot be handed over is
+found when its lease is over, as after a crash.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .job import Granted, Job
 from .patience import PatientCalls
 
 HAND_OVER_SECS = 5.0
+RESULTS_FIRST_SECS = 2.5  # then claims are given back beside them
 
 _log = logging.getLogger("mailstrom")
 
@@ -44,6 +46,7 @@ class HandOver:
         self._claims: list[Claim] = []
         self._asked: Awaitable[Sequence[Granted] | None] | None = None
         self._storage_fails = False
+        self._is_given_back = False  # what had no results on their way
 
     def add_job(self, job: Job) -> None:
         """A job that was cut off; what is known of it is on its way into the storage."""
@@ -61,10 +64,11 @@ class HandOver:
         """Hands over what there is, and returns within `HAND_OVER_SECS`."""
         self.is_running = True
         try:
-            async with asyncio.timeout(HAND_OVER_SECS):
-                arriving = [self._see_through(job) for job in self._jobs if job.settling]
-                others = [job.claim for job in self._jobs if job.open and not job.settling]
-                await asyncio.gather(self._give_back_all([*others, *self._claims]), *arriving)
+            async with asyncio.timeout(HAND_OVER_SECS), asyncio.TaskGroup() as group:
+                arriving = [group.create_task(self._see_through(job)) for job in self._jobs if job.settling]
+                if arriving:
+                    await asyncio.wait(arriving, timeout=RESULTS_FIRST_SECS)
+                await self._give_back_all()
         except TimeoutError:
             _log.error("the storage takes too long: some claims last until their leases are over")
         for job in self._jobs:
@@ -74,14 +78,15 @@ class HandOver:
     async def _see_through(self, job: Job) -> None:
         assert job.kept is not None
         await self._arrived(job, await asyncio.shield(job.kept))
-        if job.open:
-            await self._give_back(job.claim)
+        if self._is_given_back and job.open:
+            await self._give_back([job.claim])
 
-    async def _give_back_all(self, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            await self._give_back(claim)
-        for granted in await self._granted():
-            await self._give_back(granted.claim)
+    async def _give_back_all(self) -> None:
+        """All in one call, but for those whose results are still on their way."""
+        granted = [each.claim for each in await self._granted()]
+        self._is_given_back = True
+        cut_off = [job.claim for job in self._jobs if job.open and not job.settling]
+        await self._give_back([*cut_off, *self._claims, *granted])
 
     async def _granted(self) -> Sequence[Granted]:
         if self._asked is None:
@@ -91,11 +96,11 @@ class HandOver:
         except Exception:
             return ()  # the storage failed, and granted nothing
 
-    async def _give_back(self, claim: Claim) -> None:
-        if self._storage_fails:
+    async def _give_back(self, claims: Sequence[Claim]) -> None:
+        if self._storage_fails or not claims:
             return
         try:
-            await self._calls.once(self._storage.give_back, claim)
+            await self._calls.once(self._storage.give_back_many, claims)
         except Exception as error:
             self._storage_fails = True
             why = printable(str(error))

@@ -1,4 +1,4 @@
-"""The clauses of `SharedStorage` on claims that are granted in one step: `claim_many`."""
+"""The clauses of `SharedStorage` on claims that are granted, and given back, in one step."""
 
 from __future__ import annotations
 
@@ -237,6 +237,48 @@ def what_was_deferred_in_one_step_is_claimed_in_one_step(bench: Bench) -> None:
     equal(len(bench.claim_many(_ALL, LATER)), 4)
 
 
+# Giving back
+
+
+def the_claims_of_one_step_are_given_back_in_one_step(bench: Bench) -> None:
+    bench.store(*_mail(a=3, b=2), an_entry("both", "x@a.example", "y@b.example"))
+    names = "a0", "a1", "a2", "b0", "b1", "both"
+    before = [bench.status(name) for name in names]
+
+    bench.storage.give_back_many(bench.claim_many(_ALL))
+
+    equal([bench.status(name) for name in names], before)
+    equal(len(bench.claim_many(_ALL)), 7)
+
+
+def a_claim_that_was_lost_keeps_no_other_from_being_given_back(bench: Bench) -> None:
+    """Nor does one that is named twice."""
+    bench.store(*_mail(a=4))
+    settled, first, lost, last = bench.claim_many(_ALL)
+    bench.settle_all(settled, Delivered(tries=1))
+    bench.storage.give_back(lost)
+    (anew,) = bench.claim_many(_ALL)
+
+    bench.storage.give_back_many([settled, first, first, lost, last])
+    bench.storage.give_back_many([])
+
+    equal([bench.first(f"a{number}").crashes for number in range(4)], [0, 0, 1, 0])
+    holds(bench.settle_all(anew, Delivered(tries=1)), "settle of what was claimed anew")
+    equal(len(bench.claim_many(_ALL)), 2)
+
+
+def what_was_asked_of_claims_takes_effect_when_they_are_given_back_in_one_step(bench: Bench) -> None:
+    bench.store(*_mail(a=3))
+    claims = bench.claim_many(_ALL)
+    bench.order(Order.HOLD, name="a0")
+    bench.order(Order.CANCEL, name="a1")
+
+    bench.storage.give_back_many(claims)
+
+    equal([bench.first(f"a{number}").result.state for number in range(3)], ["deferred", "failed", "queued"])
+    equal([claim.email.message_id for claim in bench.claim_many(_ALL)], [id_of("a2")])
+
+
 def _mail(**counts: int) -> list[Entry]:
     """So many messages for each of these domains: `a0`, `a1` ... for a.example."""
     return [
@@ -280,4 +322,7 @@ STEP_CLAUSES: tuple[Callable[[Bench], None], ...] = (
     a_step_that_may_grant_nothing_leaves_all_as_it_was,
     what_an_order_ended_is_not_counted_as_admitted,
     what_was_deferred_in_one_step_is_claimed_in_one_step,
+    the_claims_of_one_step_are_given_back_in_one_step,
+    a_claim_that_was_lost_keeps_no_other_from_being_given_back,
+    what_was_asked_of_claims_takes_effect_when_they_are_given_back_in_one_step,
 )

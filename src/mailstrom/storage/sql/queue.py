@@ -155,7 +155,11 @@ class SqlStorage(SharedStorage):
 
     def give_back(self, claim: Claim, not_before: datetime | None = None) -> None:
         """Undoes a claim without a try or a crash; due again at once, or at `not_before`."""
-        self._write(lambda: self._settling.give_back(claim, not_before), synced=False)
+        self._write(lambda: self._settling.give_back([claim], not_before), synced=False)
+
+    def give_back_many(self, claims: Sequence[Claim]) -> None:
+        """Undoes several claims in one step, due again at once."""
+        self._write(lambda: self._settling.give_back(claims, None), synced=False)
 
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""

@@ -97,11 +97,15 @@ class Settling:
         yield from self._writing.write(others, completions, now)
         return taken
 
-    def give_back(self, claim: Claim, not_before: datetime | None) -> Script[None]:
-        """Undoes the claim, for those of its recipients that it still has."""
-        held = (yield from self._holding([claim])).get((claim.token, claim.owner), [])
-        before = {recipient.address: recipient for recipient in claim.recipients}
-        yield from self._writing.write([_given_back(each, before[each.address], not_before) for each in held])
+    def give_back(self, claims: Sequence[Claim], not_before: datetime | None) -> Script[None]:
+        """Undoes the claims, for those of their recipients that they still have."""
+        held = yield from self._holding(claims)
+        ended: list[Change] = []
+        for claim in claims:
+            before = {recipient.address: recipient for recipient in claim.recipients}
+            mine = held.pop((claim.token, claim.owner), ())  # once, if it is named twice
+            ended += [_given_back(each, before[each.address], not_before) for each in mine]
+        yield from self._writing.write(ended)
 
     def _holding(self, claims: Sequence[Claim]) -> Script[_HeldBy]:
         """The recipients that the claims still have."""

@@ -52,6 +52,7 @@ CALLS: dict[str, Call] = {
     "mark two": lambda storage: storage.mark_dots_sent([(storage.claimed(), ["a"]) for _ in range(2)]),
     "settle": lambda storage: storage.settle([settlement(storage.claimed(), Delivered(tries=1))], NOW),
     "give back": lambda storage: storage.give_back(storage.claimed()),
+    "give back two": lambda storage: storage.give_back_many(storage.claim_many(NOW, _STEP)[:2]),
     "next due": lambda storage: storage.next_due(NOW, ["dest.example"]),
     "is idle": lambda storage: storage.is_idle(),
     "pull in": lambda storage: storage.pull_in(NOW),

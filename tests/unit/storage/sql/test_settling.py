@@ -172,3 +172,13 @@ def test_what_was_cancelled_while_it_was_claimed_is_completed_by_the_last_order(
     storage.give_back(claim)
 
     assert storage.retrieve_status(id_of("one")).completed_at == LATER
+
+
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_claims_are_given_back_in_two_statements_however_many_they_are(
+    storage: MemorySqlStorage, count: int
+) -> None:
+    storage.store([an_entry(f"{number}", f"{number}@dest.example") for number in range(count)])
+    claims = [storage.claimed() for _ in range(count)]
+
+    assert len(storage.texts_of(lambda: storage.give_back_many(claims))) == 2
