@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..abc import Claim, Clock, Outcome, Settlement, SharedStorage
@@ -32,6 +32,7 @@ from ..status import printable
 from .events import Tell
 from .patience import PatientCalls
 
+COMMIT_LIMIT = 2000  # recipients, or a few more: each is in memory several times while it is written
 FAILURES_UNTIL_EACH_ALONE = 4  # in a row
 FAILURES_AT_ONCE = 2  # of single ones: each may wait for a lock
 FAILURES_UNTIL_ONE_ADMITTED = 8  # in a row: an outage of half a minute is over by then
@@ -145,9 +146,9 @@ class Committer:
     # --- where storage calls run
 
     def _settle_what_is_there(self) -> _Done:
-        """Once the storage is free: all that has come until now."""
+        """Once the storage is free: all that has come until now, or as much as one commit takes."""
         with self._lock:
-            batch = list(self._waiting)
+            batch = _at_once(self._waiting)
         try:
             done = self._settle(batch)
         except StorageFull:
@@ -208,6 +209,17 @@ class Committer:
         if is_theirs:
             for waiting, error in failed.items():
                 _log_set_aside(waiting, error, SOON_SECS)
+
+
+def _at_once(waiting: Iterable[_Waiting]) -> list[_Waiting]:
+    """As many of them as one commit takes; one at least."""
+    batch, recipients = [], 0
+    for each in waiting:
+        batch.append(each)
+        recipients += len(each.settlement.outcomes)
+        if recipients >= COMMIT_LIMIT:
+            break
+    return batch
 
 
 async def arrival(kept: asyncio.Future[bool]) -> bool:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from mailstrom import MemoryStorage, StorageError, StorageFull
-from mailstrom.abc import Claim, Outcome, Settlement
-from mailstrom.engine.committer import SOON_SECS, Committer
+from mailstrom.abc import CLAIM_LIMIT, Claim, Outcome, Settlement
+from mailstrom.engine.committer import COMMIT_LIMIT, SOON_SECS, Committer
 from mailstrom.engine.patience import PatientCalls
 from mailstrom.event import Commit, Event
 from mailstrom.status import Delivered, WorkerStatus
@@ -68,11 +68,12 @@ class Bench:
         calls = PatientCalls(self._slowly, self.statuses.append, lambda _: None)
         self.committer = Committer(self.storage, calls, Ticking(loop), self._wake, self.events.append)
 
-    def claims(self, count: int) -> list[Claim]:
-        """Claims of a message each."""
+    def claims(self, count: int, recipients: int = 1) -> list[Claim]:
+        """Claims of a message each, which has so many recipients."""
+        email = an_email(to=[f"u{number}@dest.example" for number in range(recipients)])
         moment = Moment(wall=self.clock.now(), steady=self.clock.now())
         for number in range(count):
-            entry = entry_for(Submission(an_email()), a_config(), moment, f"{number}", UnsignedDomains())
+            entry = entry_for(Submission(email), a_config(), moment, f"{number}", UnsignedDomains())
             self.storage.store([entry])
         found = [self.storage.claim(self.clock.now(), owner="me", lease=LEASE) for _ in range(count)]
         return [claim for claim in found if claim is not None]
@@ -160,6 +161,26 @@ def test_results_that_come_while_the_storage_is_at_work_share_its_next_commit() 
 
         tokens = [claim.token for claim in others]
         assert bench.storage.commits == [(0.0, [first.token]), (COMMIT_SECS, tokens)]
+
+    run(story)
+
+
+def test_results_of_many_recipients_are_recorded_in_several_commits_one_after_the_other() -> None:
+    """All of them at once would be in memory together, several times over."""
+    most = COMMIT_LIMIT // CLAIM_LIMIT
+
+    async def story(bench: Bench) -> None:
+        first, *others = bench.claims(1 + 2 * most + 5, recipients=CLAIM_LIMIT)
+        settling = [bench.settle(first)]
+        await asyncio.sleep(1)
+        settling += [bench.settle(claim) for claim in others]
+
+        assert all(await asyncio.gather(*settling))
+
+        assert [len(tokens) for _, tokens in bench.storage.commits] == [1, most, most, 5]
+        assert [token for _, tokens in bench.storage.commits for token in tokens] == [
+            claim.token for claim in (first, *others)
+        ]
 
     run(story)
 

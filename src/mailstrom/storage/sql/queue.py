@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from ...abc import (
@@ -43,6 +44,7 @@ from .waiting import Waiting
 T = TypeVar("T")
 
 STATUS_RETENTION = timedelta(days=30)
+GIVEN_BACK_AT_ONCE = 2000  # recipients, or a few more
 
 
 class SqlStorage(SharedStorage):
@@ -158,8 +160,9 @@ class SqlStorage(SharedStorage):
         self._write(lambda: self._settling.give_back([claim], not_before), synced=False)
 
     def give_back_many(self, claims: Sequence[Claim]) -> None:
-        """Undoes several claims in one step, due again at once."""
-        self._write(lambda: self._settling.give_back(claims, None), synced=False)
+        """Undoes several claims, due again at once: a part of them in a step, for all may be many rows."""
+        for part in _parts(claims):
+            self._write(partial(self._settling.give_back, part, None), synced=False)
 
     def next_due(self, now: datetime, skip: Collection[str] = ()) -> datetime | None:
         """When the next work that is not in `skip` falls due or its lease ends; None: no work waits."""
@@ -242,6 +245,19 @@ class SqlStorage(SharedStorage):
             lambda: self._notes.put(note, version, now),
             repeated=lambda: self._notes.put(note, version, now, repeated=True),
         )
+
+
+def _parts(claims: Sequence[Claim]) -> Iterator[list[Claim]]:
+    """The claims, so many together as are given back at once."""
+    part, recipients = list[Claim](), 0
+    for claim in claims:
+        part.append(claim)
+        recipients += len(claim.recipients)
+        if recipients >= GIVEN_BACK_AT_ONCE:
+            yield part
+            part, recipients = [], 0
+    if part:
+        yield part
 
 
 def _in_doubt() -> NoReturn:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from mailstrom.abc import Order, Outcome, Selection, Settlement
+from mailstrom.abc import CLAIM_LIMIT, Order, Outcome, Selection, Settlement
 from mailstrom.errors import StorageError
 from mailstrom.event import EventKind
 from mailstrom.status import Cause, Delivered, Failed
+from mailstrom.storage.sql.queue import GIVEN_BACK_AT_ONCE
 from mailstrom.storage.sql.settling import end_of
 from mailstrom.testing.storage_kit import (
     LATER,
@@ -182,3 +183,15 @@ def test_claims_are_given_back_in_two_statements_however_many_they_are(
     claims = [storage.claimed() for _ in range(count)]
 
     assert len(storage.texts_of(lambda: storage.give_back_many(claims))) == 2
+
+
+def test_many_recipients_are_given_back_a_part_of_them_in_a_step(storage: MemorySqlStorage) -> None:
+    """All of them at once would be in memory together, several times over."""
+    count = 2 * GIVEN_BACK_AT_ONCE // CLAIM_LIMIT + 1
+    addresses = [f"u{number}@dest.example" for number in range(CLAIM_LIMIT)]
+    storage.store([an_entry(f"{number}", *addresses) for number in range(count)])
+    claims = [storage.claimed() for _ in range(count)]
+
+    assert len(storage.texts_of(lambda: storage.give_back_many(claims))) == 3 * 2
+
+    assert storage.rows("SELECT count(*) FROM mailstrom_recipients WHERE token IS NOT NULL") == [(0,)]
