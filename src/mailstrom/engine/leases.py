@@ -40,8 +40,8 @@ class Leases:
         while True:
             await self._in_hand.is_some.wait()
             await asyncio.sleep(self._lease.total_seconds() / HEARTBEATS)
-            if jobs := self._in_hand.jobs:
-                await self._renew(jobs)
+            if len(self._in_hand):
+                await self._renew(self._in_hand.jobs)  # not kept here: they end before the next time
 
     async def _renew(self, jobs: Sequence[Job]) -> None:
         began = self._clock.monotonic()
