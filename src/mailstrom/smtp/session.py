@@ -139,7 +139,7 @@ class Session:
 
     @property
     def verdicts_so_far(self) -> Mapping[str, Verdict]:
-        """Those of the transaction that is under way, or was the last."""
+        """Those of the transaction that is under way, or was when `deliver` raised."""
         return {} if self._under_way is None else self._under_way.verdicts
 
     @property
@@ -172,6 +172,7 @@ class Session:
             raise
         finally:
             self._read_content = self._next_envelope = None
+        self._under_way = None  # an idle session needs no content and no verdicts
         ordered, left = {}, []
         for recipient in recipients:
             if recipient in verdicts:
