@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
-from mailstrom.storage.sql import settling, writing
+from mailstrom.storage.sql import writing
 from mailstrom.storage.sql.claiming import Claiming
 from mailstrom.storage.sql.leasing import Leasing
 from mailstrom.storage.sql.queue import SqlStorage
 from mailstrom.storage.sql.script import Statement
 from mailstrom.storage.sql.settling import Settling
 from mailstrom.storage.sql.waiting import Waiting
+from mailstrom.storage.sql.writing import _Done
 from mailstrom.storage.sqlite_abandoned import AbandonedClaims
 from mailstrom.storage.sqlite_workers import WorkerLocks
 
@@ -47,7 +47,7 @@ def rows_keep_no_crash_counter(right: Any, self: Any, dialect: Any) -> None:
 
 @replaces(Claiming, "_stop")
 def a_cancel_of_claimed_rows_is_forgotten(right: Any, self: Any, found: Any, now: Any) -> Any:
-    unmarked = [[replace(each, mark=None) for each in turn] for turn in found]
+    unmarked = [[each._replace(mark=None) for each in turn] for turn in found]
     return (yield from right(self, unmarked, now))
 
 
@@ -82,21 +82,19 @@ def a_lost_reply_makes_a_result_be_refused(right: Any, self: Any, settlement: An
     return False
 
 
-@replaces(settling, "freed")
-def the_mark_of_a_row_is_never_taken_away(
-    right: Any, standing: Any, recipient: Any, *more: Any, **options: Any
-) -> Any:
-    return right(standing, replace(recipient, dot_sent=standing.recipient.dot_sent), *more, **options)
+@replaces(writing, "updating")
+def the_mark_of_a_row_is_never_taken_away(right: Any, dialect: Any, table: Any, values: Any, row: Any) -> Any:
+    return right(dialect, table, {name: values[name] for name in values if name != "dot_sent"}, row)
 
 
-@replaces(writing, "_told")
-def nothing_is_told_of_rows(right: Any, changes: Any, values: Any) -> Any:
-    return []
+@replaces(_Done, "_tell")
+def nothing_is_told_of_rows(right: Any, self: Any, *event: Any) -> None:
+    pass
 
 
-@replaces(writing, "_completed")
-def messages_are_never_completed(right: Any, changes: Any) -> Any:
-    return []
+@replaces(_Done, "_note")
+def messages_are_never_completed(right: Any, self: Any, seq: Any, at: Any) -> None:
+    pass
 
 
 @replaces(Waiting, "next_due")
