@@ -3,7 +3,8 @@
 What is measured is the processor time of this thread. Where the smaller input takes less than
 a floor, the larger one is held against the floor: below it everything is noise, and the cost
 that every input has. One quick look is enough where it is good; otherwise the best of several
-counts, and it is measured all over again before anything is called out of proportion.
+counts, and it is measured all over again before anything is called out of proportion: a machine
+that stands still for an instant makes a single look as slow as you like.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def disproportion(door: Door, small: str | bytes, large: str | bytes) -> str | N
             return None
         shorter = max(_secs(door, small), FLOOR_SECS)
         rounds = 0
-        while rounds < ROUNDS and most * shorter < longer <= BEYOND_DOUBT * most * shorter:
+        while most * shorter < longer and rounds < ROUNDS:
+            if rounds > 0 and longer > BEYOND_DOUBT * most * shorter:
+                break
             # others on the machine make both slower, and not by as much
             shorter = max(shorter, min(_secs(door, small) for _ in range(BEST_OF)))
             longer = min(longer, *[_secs(door, large) for _ in range(BEST_OF)])
