@@ -44,6 +44,16 @@ RELEASED = replace(HELD, acts=(*HELD.acts, Act(at=60.0, what="release")))
 SLOW = replace(
     QUIET, hosts=(replace(FIRST, slow=(("content", 700.0),)),), domains=(replace(DOMAIN, mx=(FIRST.name,)),)
 )
+# three results arrive while the storage is away
+RECORDED_LATE = replace(
+    QUIET,
+    max_sessions=5,
+    max_sessions_per_lane=5,
+    hosts=(replace(FIRST, slow=(("content", 5.0),)),),
+    domains=(replace(DOMAIN, mx=(FIRST.name,)),),
+    mails=tuple(_mail(number, 10.0) for number in range(3)),
+    acts=(Act(at=14.6, what="outage", secs=1.5),),
+)
 OTHER = DomainPlan(name="d1.example", mx=(SECOND.name,))
 
 STORIES: dict[str, Plan] = {
@@ -76,6 +86,11 @@ STORIES: dict[str, Plan] = {
         domains=(replace(DOMAIN, mx=(FIRST.name,)),),
         mails=(replace(_mail(0, 10.0), to=("m0r0@d0.example", "m0r1@d0.example")),),
         acts=(Act(at=17.5, what="kill"),),
+    ),
+    "only_the_first_of_a_batch_is_recorded": RECORDED_LATE,
+    "a_batch_is_dropped_after_an_error": RECORDED_LATE,
+    "a_jump_of_the_clock_is_followed_at_once": replace(
+        QUIET, mails=(_mail(0, 10.0), _mail(1, 40.0)), acts=(Act(at=30.0, what="jump", secs=500.0),)
     ),
     "who_is_deferred_is_not_told_the_reply": GREYLISTED,
     "the_reply_is_put_in_other_words": GREYLISTED,
