@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from mailstrom.abc import InternalRecipientStatus, Order, Outcome
+from mailstrom.abc import InternalMessageStatus, InternalRecipientStatus, Order, Outcome
 from mailstrom.event import EventKind
 from mailstrom.status import Cause, Deferred, Delivered, DeliveryResult, EnhancedCode, Failed, Queued, Reply
 from mailstrom.storage import changes
@@ -40,8 +41,63 @@ STOPPED = standing(HELD, EXPIRES_AT)
 DONE = standing(Delivered(tries=1), None)
 
 
+#: No field has its default, so that none can be dropped unseen where a change writes all of them out.
+FULL = replace(WAITING, dot_sent=True)
+MESSAGE = InternalMessageStatus(
+    message_id="1@dest.example",
+    recipients=(FULL,),
+    submitted_at=NOW,
+    send_at=NOW,
+    completed_at=LATER,
+    expires_at=EXPIRES_AT,
+    metadata={"order": "17"},
+    idempotency_key="receipt 17",
+    fingerprint="4711",
+    stream="receipts",
+    priority="high",
+)
+
+
 def ordered(order: Order, recipient: InternalRecipientStatus) -> InternalRecipientStatus | None:
     return changes.ordered(order, recipient, NOW, expires_at=EXPIRES_AT)
+
+
+@pytest.mark.parametrize("value", [FULL, MESSAGE], ids=["recipient", "message"])
+def test_the_values_that_are_changed_here_have_no_field_with_its_default(value: Any) -> None:
+    defaults = {field.name: field.default for field in fields(value) if field.default is not MISSING}
+
+    assert [name for name, default in defaults.items() if getattr(value, name) == default] == []
+
+
+def test_a_claim_counts_a_crash_ahead_and_moves_the_due_time_and_nothing_else() -> None:
+    backoff = (timedelta(), timedelta(), timedelta(minutes=1))
+
+    assert changes.claimed(FULL, NOW, backoff) == replace(FULL, crashes=3, due_at=NOW + backoff[2])
+
+
+def test_a_final_dot_is_marked_and_nothing_else() -> None:
+    assert changes.dot_sent(replace(FULL, dot_sent=False)) == FULL
+
+
+def test_an_outcome_has_its_result_and_its_attempts_and_leaves_the_address() -> None:
+    result, attempt = replace(BUSY, next_attempt_at=EXPIRES_AT), an_attempt("mx2.dest.example")
+    outcome = Outcome(address=FULL.address, result=result, attempts=(attempt,), crashes=1)
+
+    assert changes.settled(FULL, outcome, expires_at=None) == replace(
+        FULL,
+        result=result,
+        attempts=(*FULL.attempts, attempt),
+        due_at=EXPIRES_AT,
+        crashes=1,
+        dot_sent=False,
+    )
+
+
+def test_a_message_keeps_all_but_its_recipients() -> None:
+    assert changes.restated(MESSAGE, (DONE,)) == replace(MESSAGE, recipients=(DONE,))
+    assert changes.restated(MESSAGE, (DONE,), completed_at=NOW) == replace(
+        MESSAGE, recipients=(DONE,), completed_at=NOW
+    )
 
 
 def test_a_hold_keeps_what_was_known_and_ends_when_the_message_expires() -> None:
