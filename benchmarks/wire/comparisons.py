@@ -35,7 +35,7 @@ class WireScale:
     """How much is measured."""
 
     pace: Pace = field(default_factory=Pace)
-    far_pace: Pace = field(default_factory=lambda: Pace(rounds=3))
+    far_pace: Pace = field(default_factory=lambda: Pace(rounds=3, turn_secs=10.0))  # connecting takes long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ def _workers(scale: WireScale, rows: Rows, places: _Places) -> WireComparison:
         rows=[*rows.workers(1, places[POSTGRES]), *rows.workers(2, places[POSTGRES])],
         bases=(ONE_WORKER,),
         targets=((TWO_WORKERS, 1.5, ONE_WORKER),),
-        pace=scale.far_pace,
+        pace=scale.pace,
     )
 
 
