@@ -71,18 +71,25 @@ class Contacts:
 
     def no_host(self, slot: Slot, verdict: Verdict, began: Began, *, is_unanswered: bool) -> bool:
         """A look-up found no host, or no name server answered it; whether that does not count as a try."""
+        lane = slot.lane
         if not self._is_relayed:
             self.lanes.stray(slot)
         if verdict.state == "failed":
             self.spoke(slot.lane)
             return False
-        if is_unanswered and self.not_connected(slot.route_key, slot, began):
+        if is_unanswered and self.not_connected(slot.route_key, slot, began, formerly=lane):
             return True
         self.in_vain(slot, verdict, began, slot.route_key)
         return False
 
     def not_connected(
-        self, destination: str, slot: Slot, began: Began, *, has_no_route: bool = False
+        self,
+        destination: str,
+        slot: Slot,
+        began: Began,
+        *,
+        has_no_route: bool = False,
+        formerly: str | None = None,
     ) -> bool:
         """A pass made no connection; whether it does not count as a try.
 
@@ -91,7 +98,9 @@ class Contacts:
         """
         had_failed, now = self._reach.has_failed, self._clock.monotonic()
         is_proof = has_no_route and self._is_relayed
-        again_at = self._reach.missed(destination, began_at=began.monotonic, now=now, is_proof=is_proof)
+        again_at = self._reach.missed(
+            destination, began_at=began.monotonic, now=now, is_proof=is_proof, formerly=formerly
+        )
         if again_at is None:
             return False
         self.lanes.rest(slot.lane, again_at)

@@ -73,7 +73,6 @@ class Reach:
         self._reached_at = now
         was_suspected = self.is_suspected  # by what was known before
         self.knows(destination)
-        self._spared.pop(destination, None)
         if not self._row:
             return False
         self._row.clear()
@@ -82,19 +81,27 @@ class Reach:
 
     def knows(self, destination: str) -> None:
         """It was reached, or leads to one that was."""
+        self._spared.pop(destination, None)
         if destination not in self._known:
             self._known[destination] = None
             _limit(self._known)
 
     def missed(
-        self, destination: str, *, began_at: float, now: float, is_proof: bool = False
+        self,
+        destination: str,
+        *,
+        began_at: float,
+        now: float,
+        is_proof: bool = False,
+        formerly: str | None = None,
     ) -> float | None:
         """A pass that began then made no connection there: when to ask again, with no try counted.
 
-        None: it counts. `is_proof`: our own network says that it has no way to anybody.
+        None: it counts. `is_proof`: our own network says that it has no way to anybody. `formerly`: the
+        destination of the same mail before; it is not spared for another day because its name changed.
         """
         self._note(destination, began_at, is_proof)
-        if not self.is_suspected or not self._may_spare(destination, now):
+        if not self.is_suspected or not self._may_spare(destination, formerly or destination, now):
             return None
         self.has_failed = self.has_failed or now - self._row_began_at >= SILENCE_SECS
         asked = self._row[destination]
@@ -111,11 +118,12 @@ class Reach:
         self._is_proved = self._is_proved or is_proof
         _limit(self._row)
 
-    def _may_spare(self, destination: str, now: float) -> bool:
-        spared = self._spared.get(destination)
+    def _may_spare(self, destination: str, formerly: str, now: float) -> bool:
+        spared = self._spared.get(destination) or self._spared.get(formerly)
         if spared is None or now - spared.last >= SPARED_SECS:
-            spared = self._spared[destination] = _Spared(now, now)
-            _limit(self._spared)
+            spared = _Spared(now, now)
+        self._spared[destination] = spared
+        _limit(self._spared)
         if now - spared.since >= SPARED_SECS:
             return False
         spared.last = now

@@ -134,6 +134,20 @@ def test_a_destination_is_spared_its_tries_for_a_day_at_most_and_then_no_more() 
     assert other is not None
 
 
+def test_no_second_day_begins_where_look_ups_fail_as_well() -> None:
+    """What was a lane is a route key then, for the same mail; and once that leads to somebody it ends."""
+    reach = told("Aabc")
+    late = SPARED_SECS - 9
+
+    spared = [
+        reach.missed("key", began_at=at, now=at, formerly="c") is not None for at in (late, late + 20)
+    ]
+    reach.knows("key")
+
+    assert spared == [True, False]
+    assert reach.missed("key", began_at=late + 30, now=late + 30) is not None
+
+
 def test_the_day_goes_on_over_faults_that_somebody_else_ended() -> None:
     """Else dead destinations beside one that is reached now and then were spared for ever."""
     reach = Reach()
