@@ -94,7 +94,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 RULES_OF_TRAFFIC: tuple[Callable[[Case, Traffic], None], ...] = (
-    pace.all_is_over_within_the_time_of_the_policy,
     directions.hosts_are_asked_in_the_order_of_the_dns,
     replies.each_reply_of_a_visit_was_said_then,
 )
@@ -296,6 +295,7 @@ class Oracle:
         for traffic_rule in RULES_OF_TRAFFIC:
             traffic_rule(case, traffic)
         promises.what_is_due_is_tried(case, traffic, self._witness)
+        pace.all_is_over_within_the_time_of_the_policy(case, traffic, self._witness)
         pace.who_has_nothing_in_the_way_is_delivered_at_once(case, ways)
         pace.who_has_nothing_in_the_way_needs_one_visit(case, ways)
         heard = self._heard[case.message_id, case.recipient.address]

@@ -9,6 +9,7 @@ from .case import Case, Pass, ended_at, secs
 from .plan import DAY, HOUR, MINUTE
 from .smooth import PROMPT_SECS, SmoothWays
 from .traffic import Traffic
+from .witness import Seen, Witness
 
 LONGEST_PASS_SECS = 2 * HOUR  # what had begun before it expired may end well
 ROUNDING_SECS = 1.0
@@ -69,8 +70,11 @@ def nobody_waits_beyond_the_end(case: Case) -> None:
             assert next_at < end + ROUNDING_SECS, f"over at {end:g}, next try at {next_at:g}: {case}"
 
 
-def all_is_over_within_the_time_of_the_policy(case: Case, traffic: Traffic) -> None:
-    """No accepted email is without a final answer when its policy's time is over, where its lane has room."""
+def all_is_over_within_the_time_of_the_policy(case: Case, traffic: Traffic, witness: Witness) -> None:
+    """No accepted email is without a final answer when its policy's time is over, where its lane has room.
+
+    What a process takes for a lost network, since many hosts are down, counts no tries for a day at most.
+    """
     if not case.result.completed or not case.has_true_times or case.acts("hold", "release"):
         return
     if case.plan.on_uncertain == "hold":
@@ -84,9 +88,15 @@ def all_is_over_within_the_time_of_the_policy(case: Case, traffic: Traffic) -> N
         + sum(loss.until - loss.since + LONGEST_PASS_SECS for loss in case.plan.lost)
     )
     over_at = max(secs(event.at) for event in case.events)
+    by += sum(_spared_secs(seen, case.due, over_at) for seen in witness.seen.values())
     if not traffic.leaves_room(case.domain, by - PROMPT_SECS, by):
         return
     assert over_at < by, f"over at {over_at:g}, not by {by:g}: {case}"
+
+
+def _spared_secs(seen: Seen, since: float, until: float) -> float:
+    spans = ((max(span.since, since), min(span.until, until)) for span in seen.offline)
+    return min(sum(end - begin for begin, end in spans if begin < end), DAY)
 
 
 def who_has_nothing_in_the_way_is_delivered_at_once(case: Case, ways: SmoothWays) -> None:
