@@ -110,10 +110,10 @@ def entries_for(
     """What is stored for these; an exception says at which index the trouble is, where there are several."""
     made: list[Entry] = []
     ids = iter(new_ids)
-    seal = _seal_for(config, moment.wall, unsigned)
+    seal, relay_key = _seal_for(config, moment.wall, unsigned), config.relay_key
     for submission in submissions:
         try:
-            made.append(_entry(submission, config, moment, next(ids), seal))
+            made.append(_entry(submission, config, relay_key, moment, next(ids), seal))
         except MailstromError as error:
             raise with_index(error, len(made)) from error.__cause__
     return made
@@ -123,11 +123,17 @@ def entry_for(
     submission: Submission, config: Config, moment: Moment, new_id: str, unsigned: UnsignedDomains
 ) -> Entry:
     """The prepared email and its first status."""
-    return _entry(submission, config, moment, new_id, _seal_for(config, moment.wall, unsigned))
+    seal = _seal_for(config, moment.wall, unsigned)
+    return _entry(submission, config, config.relay_key, moment, new_id, seal)
 
 
 def _entry(
-    submission: Submission, config: Config, moment: Moment, new_id: str, seal: SealFor | None
+    submission: Submission,
+    config: Config,
+    relay_key: str | None,
+    moment: Moment,
+    new_id: str,
+    seal: SealFor | None,
 ) -> Entry:
     _check_options(submission, moment.wall)
     prepared = prepare(
@@ -143,10 +149,11 @@ def _entry(
     if submission.send_at is not None:
         due_at = first_try = max(moment.steadily(submission.send_at), moment.steady)
         first = Queued(next_attempt_at=first_try)
-    relay_key = config.relay_key
-    recipients = tuple([_recipient(each, relay_key, first, due_at) for each in prepared.recipients])
-    return prepared.email, InternalMessageStatus(
-        message_id=prepared.email.message_id,
+    email = prepared.email
+    written = zip(prepared.recipients, email.recipients, strict=True)
+    recipients = tuple([_recipient(each, address, relay_key, first, due_at) for each, address in written])
+    return email, InternalMessageStatus(
+        message_id=email.message_id,
         recipients=recipients,
         submitted_at=moment.steady,
         send_at=first_try,
@@ -155,7 +162,7 @@ def _entry(
         idempotency_key=submission.idempotency_key,
         # without a key nothing is compared but whether it is the same store of the same email
         fingerprint=new_id if submission.idempotency_key is None else fingerprint(prepared),
-        stream=_sender(prepared.email.reverse_path) if submission.stream is None else submission.stream,
+        stream=_sender(email.reverse_path) if submission.stream is None else submission.stream,
         priority=submission.priority or ("low" if _is_bulk(submission.email) else "normal"),
     )
 
@@ -178,16 +185,16 @@ def recipient_for(
     mailbox: Mailbox, config: Config, result: Queued, due_at: datetime
 ) -> InternalRecipientStatus:
     """A recipient as it is stored at first, due at `due_at`."""
-    return _recipient(mailbox, config.relay_key, result, due_at)
+    return _recipient(mailbox, mailbox.address, config.relay_key, result, due_at)
 
 
 def _recipient(
-    mailbox: Mailbox, relay_key: str | None, result: Queued, due_at: datetime
+    mailbox: Mailbox, address: str, relay_key: str | None, result: Queued, due_at: datetime
 ) -> InternalRecipientStatus:
     return InternalRecipientStatus(
-        recipient=str(mailbox),
-        address=mailbox.address,
-        route_key=route_key_for(mailbox.domain, relay_key),
+        recipient=mailbox.shown(address),
+        address=address,
+        route_key=relay_key or route_key_for(mailbox.domain),
         result=result,
         due_at=due_at,
     )

@@ -83,8 +83,11 @@ def envelope_in(header: Header, author: Mailbox, message_id: str, asked: Asked) 
 
 def _each_once(addresses: Iterable[Mailbox | Group]) -> tuple[Mailbox, ...]:
     """Each mailbox once: local parts compared exactly, domains without case."""
+    given = tuple(addresses)
+    if len(given) == 1 and isinstance(given[0], Mailbox):  # as most mail has it
+        return (given[0],)
     found: dict[tuple[str, str], Mailbox] = {}
-    for address in addresses:
+    for address in given:
         for mailbox in (address,) if isinstance(address, Mailbox) else address.members:
             found.setdefault((mailbox.local_part, mailbox.domain), mailbox)
     if not found:

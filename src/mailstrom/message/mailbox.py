@@ -61,7 +61,12 @@ class Mailbox:
         return not self.local_part.isascii()
 
     def __str__(self) -> str:
-        address = f"{wire_local_part(self.local_part)}@{u_label_domain(self.domain)}"
+        return self.shown(self.address)
+
+    def shown(self, address: str) -> str:
+        """What `str` gives; `address` is this one's own, for who has it already."""
+        if "xn--" in self.domain:
+            address = f"{wire_local_part(self.local_part)}@{u_label_domain(self.domain)}"
         return address if self.name is None else f"{quoted_phrase(self.name)} <{address}>"
 
 

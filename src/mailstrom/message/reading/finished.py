@@ -118,10 +118,9 @@ class Header(NamedTuple):
 
     def addresses(self, name: str, *, may_be_empty: bool = False) -> tuple[Mailbox | Group, ...]:
         """The addresses in the field of this name; () where there is none."""
-        field = self.one(name)
-        if field is None:
+        if name.lower() not in self.by_name or (field := self.one(name)) is None:
             return ()
-        return parse_address_field(field.value, field=field.label, may_be_empty=may_be_empty)
+        return parse_address_field(field.value, field=field_label(field.name), may_be_empty=may_be_empty)
 
     def message_id(self, name: str) -> str | None:
         """The message id in the field of this name."""
@@ -184,10 +183,10 @@ def check_addresses(header: Header) -> None:
     for name, fields in header.by_name.items():
         if name not in _ADDRESS_FIELDS:
             continue
-        kind = name.removeprefix("resent-")
+        label, is_bcc, is_sender = field_label(name), name.endswith("bcc"), name.endswith("sender")
         for field in fields:
-            found = parse_address_field(field.value, field=field.label, may_be_empty=kind == "bcc")
-            if kind == "sender" and len(found) != 1:  # RFC 5322 3.6.2, RFC 6854 2.1
+            found = parse_address_field(field.value, field=label, may_be_empty=is_bcc)
+            if is_sender and len(found) != 1:  # RFC 5322 3.6.2, RFC 6854 2.1
                 raise MessageError(field.label, given=field.value, expected="one address, or one group")
 
 
