@@ -100,6 +100,36 @@ def test_it_is_said_after_a_minute_without_anybody_and_not_before() -> None:
     simulate(story, config=a_config())
 
 
+def test_who_is_connected_with_is_reached_then_and_not_when_it_fails_to_greet() -> None:
+    """A host that takes the connection, and says nothing for the five minutes that it may."""
+
+    async def story(sim: LoneEngine) -> None:
+        names = living(sim, COUNT)
+        await delivered(sim, names)
+        lose(sim, "unreachable")
+        send_to(sim, *names)
+        await asyncio.sleep(40)
+        a_domain(sim, "mute.example", "198.51.100.99", SmtpServer())
+        sim.network.never_reads("198.51.100.99", 25)
+        send_to(sim, "mute.example")
+        send_to(sim, *names)
+        await asyncio.sleep(55)
+        soon = sim.engine.status
+        await asyncio.sleep(120)
+        late = sim.engine.status
+        sim.network.unreachable("198.51.100.99", 25)
+        await asyncio.sleep(130)  # it has not greeted
+        assert (soon, late, sim.engine.status) == (
+            WorkerStatus.OK,
+            WorkerStatus.NETWORK_FAILED,
+            WorkerStatus.NETWORK_FAILED,
+        )
+        assert told(sim) == [WorkerStatus.OK, WorkerStatus.NETWORK_FAILED]
+        cancel_all(sim)
+
+    simulate(story, config=a_config())
+
+
 def test_each_destination_is_asked_seldom_and_with_one_delivery_at_a_time() -> None:
     """At growing intervals of ten minutes at most: six in the first half hour, one in ten minutes then."""
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from ..abc import Clock
 from ..schedule.verdict import FaultKind, Verdict
 from ..smtp.session import OpenFailure
-from ..status import Phase, printable
+from ..status import printable
 from .lanes import Lanes
 from .reach import Reach
 from .slot import OF_ONE_KEY, Answer, Slot
@@ -131,9 +131,14 @@ class Contact:
         self._spoke = False
         self._has_no_route = True
 
+    def connected(self) -> None:
+        """A connection was made: said at once, since the host may take minutes to greet."""
+        self._is_connected = True
+        self._contacts.connected(self._slot, self._lane)
+
     def opened(self) -> None:
         """A session was opened, or one that was open took a message."""
-        self._connected()
+        self.connected()
         self._spoken()
 
     def failed(self, host: str, failure: OpenFailure) -> None:
@@ -141,8 +146,6 @@ class Contact:
         self._host = host
         is_unreachable = failure.fault is not None and failure.fault.kind is FaultKind.UNREACHABLE
         self._has_no_route = self._has_no_route and is_unreachable
-        if failure.verdict.phase is not Phase.CONNECT:
-            self._connected()
         if failure.verdict.state == "failed":
             self._spoken()
 
@@ -156,10 +159,6 @@ class Contact:
         if not is_missed:
             self._contacts.in_vain(self._slot, verdict, self._began, self._host)
         return is_missed
-
-    def _connected(self) -> None:
-        self._is_connected = True
-        self._contacts.connected(self._slot, self._lane)
 
     def _spoken(self) -> None:
         self._spoke = True

@@ -192,6 +192,7 @@ class Delivery:
             auth=None if relay is None else relay.auth,
             allow_cleartext_auth=relay is not None and relay.allow_cleartext_auth,
             habits=tools.known_hosts.habits_of(hop.host),
+            connected=self._contact.connected,
         )
 
     async def _converse(self, session: Session, began: Began, named: Sequence[str]) -> DeliveryReport:

@@ -84,6 +84,7 @@ class Opening:
     tls_context: TlsContext
     auth: SmtpAuth | None = None
     allow_cleartext_auth: bool = False
+    connected: Callable[[], object] | None = None  # told of a connection before the host has said anything
 
 
 class RefusedError(Exception):
@@ -153,6 +154,8 @@ class Opener:
                 )
         except OSError as error:  # TimeoutError is one
             raise DialogueError(_connect_fault(error, self._timeouts.connect_secs)) from None
+        if self._opening.connected is not None:
+            self._opening.connected()
 
     async def _secure(self) -> None:
         self.protocol.phase = Phase.TLS

@@ -319,10 +319,12 @@ async def open_session(
     auth: SmtpAuth | None = None,
     allow_cleartext_auth: bool = False,
     habits: Habits | None = None,
+    connected: Callable[[], object] | None = None,
 ) -> Session | OpenFailure:
     """A session ready for MAIL, or why there is none.
 
-    `habits`: what was learned of this host; the session goes by it and adds to it.
+    `habits`: what was learned of this host; the session goes by it and adds to it. `connected` is called
+    when a connection is made: its greeting may take minutes.
     """
     opening = Opening(
         network=network,
@@ -332,6 +334,7 @@ async def open_session(
         tls_context=tls_context,
         auth=auth,
         allow_cleartext_auth=allow_cleartext_auth,
+        connected=connected,
     )
     opener = Opener(opening)
     failure = await opener.run()
