@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mailstrom.status import Attempt, Cause
+from mailstrom.status import Attempt, Cause, Phase
 
 from .case import is_visit
 from .orders import Orders
@@ -148,7 +148,17 @@ def _is_unanswered(witness: Witness, told: Told) -> bool:
 
 def _was_spared(witness: Witness, seen: Seen, told: Told) -> bool:
     """The destination may have been spared for a day in this process, since it was reached last."""
-    reached_at = seen.reached_at(told.at, witness.ips_of(witness.lane_of(told.address)))
+    if all(visit.phase is Phase.DNS for visit in told.visits):  # a name: its hosts are not known
+        reached_at = _domain_reached_at(witness, seen, told)
+    else:
+        reached_at = seen.reached_at(told.at, witness.ips_of(witness.lane_of(told.address)))
     since = -math.inf if reached_at is None else reached_at
     asked = witness.asked_at(seen, witness.domain_of(told.address))
     return told.at >= min((at for at in asked if at > since), default=told.at) + SPARED_SECS - PASS_SECS
+
+
+def _domain_reached_at(witness: Witness, seen: Seen, told: Told) -> float | None:
+    """When it last told that a host was reached for mail to the same domain."""
+    domain = witness.domain_of(told.address)
+    found = (each for each in seen.told if not each.reached_nobody and each.at <= told.at)
+    return max((each.at for each in found if witness.domain_of(each.address) == domain), default=None)
