@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: In clear at a time. asyncio allocates as much for each read: its 256 KiB may come from the system and go
+#: back there every time, which takes several times as long as the read does.
+READ_OCTETS = 16 * 1024
+
 _ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
 
 
@@ -44,6 +48,8 @@ class TcpNetwork(Network):
         except BaseException:
             _let_go(connected, loop)
             raise
+        if hasattr(transport, "max_size"):  # asyncio's; uvloop reads into a buffer that it keeps
+            transport.max_size = READ_OCTETS
         return transport
 
     async def start_tls(

@@ -17,10 +17,10 @@ import pytest
 import trustme
 
 from mailstrom.net.clock import SystemClock
-from mailstrom.net.tcp import TcpNetwork, in_own_thread
+from mailstrom.net.tcp import READ_OCTETS, TcpNetwork, in_own_thread
 from mailstrom.testing import script as play
 from mailstrom.testing.smtp_server import LoopbackServer, ScriptedServer
-from tests.loops import run
+from tests.loops import run, run_on
 
 HOST = "127.0.0.1"
 
@@ -75,6 +75,29 @@ def test_a_connection_is_made_from_the_source_address_without_delay() -> None:
 
     assert (octets, peername, bool(no_delay)) == (b"220 mx\r\n", (HOST, running.port), True)
     assert server.transcripts[0].ip == "127.0.0.2"
+
+
+def test_asyncio_reads_little_at_a_time() -> None:
+    """For each read it allocates as much as it may get."""
+    pieces: list[int] = []
+
+    class Measuring(Client):
+        def data_received(self, data: bytes) -> None:
+            pieces.append(len(data))
+
+    async def main(listening: socket.socket) -> None:
+        client = Measuring()
+        transport = await TcpNetwork().connect(lambda: client, HOST, listening.getsockname()[1])
+        accepted, _ = listening.accept()
+        with accepted:
+            accepted.sendall(bytes(3 * READ_OCTETS))
+        await client.lost
+        transport.abort()
+
+    with socket.create_server((HOST, 0)) as listening:
+        run_on("asyncio", main(listening))
+
+    assert (sum(pieces), max(pieces)) == (3 * READ_OCTETS, READ_OCTETS)
 
 
 def test_a_refused_connection_raises_its_errno() -> None:
