@@ -174,7 +174,7 @@ SQLITE_BUGS: Bugs = {
             Edit("_controlling._select", _IS_CLAIMED, "0"), Edit("_controlling._applies", _IS_CLAIMED, "0")
         ),
         "a final dot is sent though a cancel waits": _sqlite(
-            Edit("_leasing._markable", "AND r.mark IS NULL", "")
+            Edit("_leasing._mark_alone", "AND mark IS NULL", "")
         ),
         "an order is forgotten when the claim is settled": _sqlite(Edit(_HELD, "r.mark,", "NULL,")),
         "an order is forgotten when the lease ends": _sqlite(

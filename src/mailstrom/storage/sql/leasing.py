@@ -36,6 +36,11 @@ class Leasing:
             WHERE {dialect.among.format("r.token", ":tokens")}
                 AND r.lease_until IS NOT NULL AND r.mark IS NULL"""
         self._mark = f"UPDATE {t}recipients SET dot_sent = 1 WHERE seq = :seq AND position = :position"
+        self._mark_alone = f"""
+            UPDATE {t}recipients SET dot_sent = 1
+            WHERE {dialect.among.format("token", ":tokens")} AND lease_until IS NOT NULL AND mark IS NULL
+                AND owner = :owner
+            RETURNING token"""
         nth, nth_text = dialect.nth, dialect.nth_text
         # each claim's rows are found by its token, whatever a planner thinks of the JSON (OFFSET): else every
         # row might be compared with every address. Then they are locked, and looked at only now: one that
@@ -79,9 +84,28 @@ class Leasing:
     def mark_dots_sent(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
         """Marks these recipients of each claim; False, and no change, where it may not send to them all.
 
-        In one statement, or where there is one writer in two, which take it a third of the time.
+        In one statement, or where there is one writer in two, which take it a third of the time; there
+        those who are alone in their claims, as most are, take a third of that.
         """
-        return (yield from self._mark_at_once(dots) if self._at_once else self._mark_by_rows(dots))
+        if self._at_once:
+            return (yield from self._mark_at_once(dots))
+        alone = [claim for claim, addresses in dots if _is_alone(claim, addresses)]
+        marked = yield from self._mark_those_alone(alone)
+        others = [(claim, addresses) for claim, addresses in dots if not _is_alone(claim, addresses)]
+        done = iter((yield from self._mark_by_rows(others)) if others else ())
+        return [
+            (claim.token, claim.owner) in marked if _is_alone(claim, addresses) else next(done)
+            for claim, addresses in dots
+        ]
+
+    def _mark_those_alone(self, claims: Sequence[Claim]) -> Script[set[tuple[int, str]]]:
+        """Which of these claims, each of one recipient, could be marked."""
+        marked: set[tuple[int, str]] = set()
+        for owner in {claim.owner for claim in claims}:
+            tokens = rows.as_json([claim.token for claim in claims if claim.owner == owner])
+            found = yield Statement(self._mark_alone, {"tokens": tokens, "owner": owner})
+            marked.update((token, owner) for (token,) in found)
+        return marked
 
     def _mark_at_once(self, dots: Sequence[tuple[Claim, Collection[str]]]) -> Script[list[bool]]:
         asked = [
@@ -109,6 +133,11 @@ class Leasing:
         if marked:
             yield Batch(self._mark, marked)
         return done
+
+
+def _is_alone(claim: Claim, addresses: Collection[str]) -> bool:
+    """The claim is for one recipient, and that is meant."""
+    return len(claim.recipients) == len(addresses) == 1 and claim.recipients[0].address in addresses
 
 
 def _rows_of(claim: Claim, addresses: Collection[str]) -> int:

@@ -27,10 +27,35 @@ def dots_of(storage: MemorySqlStorage, *names: str) -> list[tuple[Claim, Collect
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
-def test_marks_take_two_statements_however_many_they_are(storage: MemorySqlStorage, count: int) -> None:
+def test_marks_of_claims_for_one_take_one_statement_however_many_they_are(
+    storage: MemorySqlStorage, count: int
+) -> None:
     dots = dots_of(storage, *(f"{number}" for number in range(count)))
 
+    assert len(storage.texts_of(lambda: storage.mark_dots_sent(dots))) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_marks_of_claims_for_several_take_two_statements_however_many_they_are(
+    storage: MemorySqlStorage, count: int
+) -> None:
+    storage.store([an_entry(f"{number}", "a@dest.example", "b@dest.example") for number in range(count)])
+    claims = [storage.claimed() for _ in range(count)]
+    dots = [(claim, addresses_of(claim)) for claim in claims]
+
     assert len(storage.texts_of(lambda: storage.mark_dots_sent(dots))) == 2
+
+
+def test_marks_for_one_and_for_several_are_answered_each_in_its_place(storage: MemorySqlStorage) -> None:
+    alone, lost = dots_of(storage, "one", "two")
+    storage.store([an_entry("three", "a@dest.example", "b@dest.example")])
+    several = storage.claimed()
+    storage.settle([Settlement(claim=lost[0], outcomes=(delivered_to("two@dest.example"),))], NOW)
+    of_nobody = (alone[0], ["else@dest.example"])
+
+    asked = [lost, (several, addresses_of(several)), of_nobody, alone]
+
+    assert storage.mark_dots_sent(asked) == [False, True, False, True]
 
 
 def test_of_two_marks_for_one_claim_each_is_answered_for_itself(storage: MemorySqlStorage) -> None:
