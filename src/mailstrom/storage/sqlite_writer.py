@@ -11,8 +11,10 @@ is nobody else's. One that is alone has none, for which SQLite would copy each p
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,6 +27,8 @@ from .sqlite_connection import CLOSED, Database, executor, is_busy, is_reset_uns
 __all__ = ["Writer"]
 
 T = TypeVar("T")
+
+SEEN_SECS = 0.1  # so long a file that was in its place is taken to be there still, but for what must last
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -51,6 +55,7 @@ class Writer:
         self._level = ""  # of PRAGMA synchronous, as the connection has it
         self._checkpoints = Checkpoints(database) if is_reset_unsafe() else None
         self._is_closed = False
+        self._seen_at = -math.inf  # the file, in its place
 
     def run(
         self, script: Callable[[], Script[T]], *, synced: bool, repeated: Callable[[], Script[T]] | None
@@ -126,8 +131,9 @@ class Writer:
 
     def _commit(self, calls: Sequence[_Call]) -> None:
         try:
-            connection = self._connected()
-            self._commit_together(connection, calls)
+            is_synced = any(call.synced for call in calls)
+            connection = self._connected(looks=is_synced)
+            self._commit_together(connection, calls, is_synced=is_synced)
         except Exception as error:  # noqa: BLE001  each caller gets it
             if len(calls) > 1 and not is_busy(error):  # one that is too large for the disk, say
                 for call in calls:
@@ -136,11 +142,13 @@ class Writer:
             for call in calls:
                 call.error, call.is_over = error, True
         else:
-            if self._checkpoints is not None:
+            if self._checkpoints is not None and is_synced:  # the others are small, and never long alone
                 self._checkpoints.after_commit(connection)
 
-    def _commit_together(self, connection: sqlite3.Connection, calls: Sequence[_Call]) -> None:
-        level = "FULL" if self._syncs and any(call.synced for call in calls) else "NORMAL"
+    def _commit_together(
+        self, connection: sqlite3.Connection, calls: Sequence[_Call], *, is_synced: bool
+    ) -> None:
+        level = "FULL" if self._syncs and is_synced else "NORMAL"
         if level != self._level:
             connection.execute(f"PRAGMA synchronous={level}")
             self._level = level
@@ -178,10 +186,14 @@ class Writer:
             call.error = error
         connection.execute("RELEASE call")
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self, *, looks: bool) -> sqlite3.Connection:
+        """The connection; `looks` whether its file is still in place, where that was not seen just now."""
         if self._is_closed:
             raise ClosedError(CLOSED)
-        self._database.file.check_in_place()
+        now = time.monotonic()
+        if looks or now - self._seen_at > SEEN_SECS:
+            self._database.file.check_in_place()
+            self._seen_at = now
         if self._connection is None:
             self._connection, self._level = self._database.writer(), ""
         return self._connection
