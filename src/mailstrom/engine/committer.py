@@ -4,7 +4,9 @@
     job ──settle──► waiting ─┼─► one storage.settle([...]) ──► each job hears whether its claim stood
     job ──settle──► waiting ─┘
 
-No timer and no linger: with one result at a time each has a commit of its own, at once. A commit that
+No timer and no linger: with one result at a time each has a commit of its own, at once. Only the marks
+before final dots, for which sessions wait, go first; there are never more of them than sessions, so results
+wait no longer than those take to end, and not at all once `ENOUGH` are there. A commit that
 fails is tried again, with whatever has come since; until it works `is_stuck`, and nothing is claimed:
 what cannot be recorded would only be sent twice.
 
@@ -30,9 +32,11 @@ from ..errors import StorageFull
 from ..event import Commit, Event, EventKind
 from ..status import printable
 from .events import Tell
+from .marker import Marker
 from .patience import PatientCalls
 
 COMMIT_LIMIT = 2000  # recipients, or a few more: each is in memory several times while it is written
+ENOUGH = 50  # jobs that have a result: a commit of its own costs each of them little
 FAILURES_UNTIL_EACH_ALONE = 4  # in a row
 FAILURES_AT_ONCE = 2  # of single ones: each may wait for a lock
 FAILURES_UNTIL_ONE_ADMITTED = 8  # in a row: an outage of half a minute is over by then
@@ -65,6 +69,7 @@ class Committer:
         clock: Clock,
         committed: Callable[[], object],
         tell: Tell | None = None,
+        goes_first: Marker | None = None,
     ) -> None:
         self.is_stuck = False  # what failed last has not succeeded since
         self.admits_one = False  # one claim may be made all the same
@@ -74,6 +79,8 @@ class Committer:
         self._clock = clock
         self._committed = committed
         self._tell_commit = tell
+        self._goes_first = goes_first or Marker(storage, calls)
+        self._goes_first.on_rest = self._look
         self._waiting: dict[_Waiting, None] = {}  # in the order of their coming
         self._set_aside: dict[_Waiting, None] = {}
         self._lock = threading.Lock()  # the storage's thread takes what the loop puts down
@@ -111,12 +118,19 @@ class Committer:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
+            if self._goes_first.is_busy and len(self._waiting) < ENOUGH:
+                continue
             self._tell(await self._calls.write(self._settle_what_is_there))
             if self._set_aside:
                 self._some_set_aside.set()
             if self._waiting:
                 self._arrived.set()
             self._committed()
+
+    def _look(self) -> None:
+        """Nobody goes first any more."""
+        if self._waiting:
+            self._arrived.set()
 
     async def _retry_what_is_set_aside(self) -> None:
         tries = 0

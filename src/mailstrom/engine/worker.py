@@ -82,8 +82,8 @@ class Engine:
         is_relayed = isinstance(config.delivery, RelayConfig)
         self._contacts = Contacts(self._lanes, world.clock, self._network_changed, is_relayed=is_relayed)
         self._announcer = Announcer(world.clock, timedelta(seconds=config.delayed_after_secs), tell, board)
-        self._committer = Committer(storage, self._calls, world.clock, self._committed, tell)
         self._marker = Marker(storage, self._calls)
+        self._committer = Committer(storage, self._calls, world.clock, self._committed, tell, self._marker)
         calls, committer = self._calls, self._committer
         self._recorder = Recorder(self._policy, storage, world.clock, calls, committer, self._announcer)
         self._hand_over = HandOver(storage, self._calls, self._recorder.arrived, self._announcer.given_back)

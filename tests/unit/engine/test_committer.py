@@ -9,7 +9,8 @@ from typing import Any
 
 from mailstrom import MemoryStorage, StorageError, StorageFull
 from mailstrom.abc import CLAIM_LIMIT, Claim, Outcome, Settlement
-from mailstrom.engine.committer import COMMIT_LIMIT, SOON_SECS, Committer
+from mailstrom.engine.committer import COMMIT_LIMIT, ENOUGH, SOON_SECS, Committer
+from mailstrom.engine.marker import Marker
 from mailstrom.engine.patience import PatientCalls
 from mailstrom.event import Commit, Event
 from mailstrom.status import Delivered, WorkerStatus
@@ -17,6 +18,7 @@ from mailstrom.storage.exclusive import ExclusiveStorage
 from mailstrom.submission import Moment, Submission, UnsignedDomains, entry_for
 from mailstrom.testing.clock import VirtualClock
 from mailstrom.testing.loop import VirtualLoop, run_virtual
+from mailstrom.testing.storage_kit import addresses_of
 from tests.builders import a_config, an_email
 
 COMMIT_SECS = 5.0
@@ -66,7 +68,10 @@ class Bench:
         self.events: list[Event] = []
         self.woken = 0
         calls = PatientCalls(self._slowly, self.statuses.append, lambda _: None)
-        self.committer = Committer(self.storage, calls, Ticking(loop), self._wake, self.events.append)
+        self.marker = Marker(self.storage, calls)
+        self.committer = Committer(
+            self.storage, calls, Ticking(loop), self._wake, self.events.append, self.marker
+        )
 
     def claims(self, count: int, recipients: int = 1) -> list[Claim]:
         """Claims of a message each, which has so many recipients."""
@@ -83,6 +88,10 @@ class Bench:
         delivered = [Outcome(address=r.address, result=Delivered(tries=1)) for r in claim.recipients]
         return self.committer.settle(claim, delivered)
 
+    def mark(self, claim: Claim) -> asyncio.Task[bool]:
+        """Begins to mark all its recipients: their final dot is about to be sent."""
+        return asyncio.create_task(self.marker.mark(claim, addresses_of(claim)))
+
     async def _slowly(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         found = call(*args, **kwargs)
         await asyncio.sleep(COMMIT_SECS)
@@ -97,9 +106,10 @@ def run(story: Callable[[Bench], Awaitable[None]]) -> None:
 
     async def main() -> None:
         bench = Bench(loop)
-        committing = asyncio.create_task(bench.committer.run())
+        recording = [asyncio.create_task(each.run()) for each in (bench.committer, bench.marker)]
         await story(bench)
-        committing.cancel()
+        for task in recording:
+            task.cancel()
 
     run_virtual(main(), loop=loop)
 
@@ -161,6 +171,38 @@ def test_results_that_come_while_the_storage_is_at_work_share_its_next_commit() 
 
         tokens = [claim.token for claim in others]
         assert bench.storage.commits == [(0.0, [first.token]), (COMMIT_SECS, tokens)]
+
+    run(story)
+
+
+def test_results_let_the_marks_go_first_for_which_sessions_wait() -> None:
+    async def story(bench: Bench) -> None:
+        done, also_done, *sending = bench.claims(4)
+        marking = [bench.mark(sending[0])]
+        await asyncio.sleep(1)
+        kept = [bench.settle(done), bench.settle(also_done)]
+        marking.append(bench.mark(sending[1]))
+
+        assert await asyncio.gather(*kept) == [True, True]
+
+        assert all(each.done() for each in marking)
+        tokens = [done.token, also_done.token]
+        assert bench.storage.commits == [(2 * COMMIT_SECS, tokens)]
+
+    run(story)
+
+
+def test_results_let_nobody_go_first_once_they_are_many() -> None:
+    async def story(bench: Bench) -> None:
+        sending, *done = bench.claims(1 + ENOUGH)
+        marking = bench.mark(sending)
+        await asyncio.sleep(1)
+        kept = [bench.settle(claim) for claim in done]
+
+        assert all(await asyncio.gather(*kept))
+
+        assert marking.done()
+        assert bench.storage.commits == [(1.0, [claim.token for claim in done])]
 
     run(story)
 
