@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mailstrom.status import Attempt, Cause, Phase
 
-from .case import Case, is_visit, secs
+from .case import INSTANT_SECS, Case, is_visit, secs
 from .plan import LOSSES, MOVED, DomainPlan, During
 from .traffic import Traffic
 
@@ -45,7 +45,8 @@ def hosts_are_asked_in_the_order_of_the_dns(case: Case, traffic: Traffic) -> Non
             continue
         went = tuple(dict.fromkeys(each.host for each in asked))
         orders = set(_orders(case.domain, secs(asked[0].at)))
-        if any(LOSSES[loss.what][1] for loss in case.plan.losses(_looked_up(asked[0]), secs(asked[0].at))):
+        since, until = _looked_up(asked[0]), secs(asked[0].at) + INSTANT_SECS
+        if any(LOSSES[loss.what][1] for loss in case.plan.losses(since, until)):
             # a host whose address is not known is left out
             orders = {_in_order_of(went, order) for order in orders}
         fits = any(order[: len(went)] == went for order in orders)

@@ -8,7 +8,7 @@ import pytest
 
 from mailstrom.status import Cause
 
-from .plan import Act, DomainPlan, HostPlan, MailPlan
+from .plan import Act, DomainPlan, During, HostPlan, MailPlan
 from .planning import plan_for
 from .story import Story, run
 
@@ -23,6 +23,15 @@ QUIET = replace(
     domains=(DomainPlan(name="d0.example", mx=(SLOW.name,)),),
     mails=(MailPlan(number=0, at=10.0, process=0, to=("m0r0@d0.example",)),),
     acts=(),
+)
+FIRST = replace(SLOW, latency_secs=0.02, ttl_secs=60)
+SECOND = HostPlan(name="mx1.hosts.example", ip="198.51.100.2", ttl_secs=86_400)
+LANE = replace(
+    QUIET,
+    max_sessions=5,
+    max_sessions_per_lane=5,
+    hosts=(FIRST, SECOND),
+    domains=(DomainPlan(name="d0.example", mx=(FIRST.name, SECOND.name), ttl_secs=3600),),
 )
 
 
@@ -46,5 +55,28 @@ def test_who_is_stopped_after_a_crash_at_the_dot_may_have_been_delivered(
     assert len(_taken_at(story)) == 1
 
 
+def test_a_host_whose_address_is_not_known_is_left_out_from_the_instant_the_dns_fails() -> None:
+    since = 200.3000001  # what is written down of times ends before
+    story = run(replace(LANE, mails=_mails(10.0, since), lost=_lost(since, 900.0, "resolver's uplink")))
+
+    assert [at < since for at in _taken_by(story, FIRST)] == [True]
+    assert [at < since for at in _taken_by(story, SECOND)] == [False]
+
+
+def _mails(*times: float) -> tuple[MailPlan, ...]:
+    return tuple(
+        MailPlan(number=number, at=at, process=0, to=(f"m{number}r0@d0.example",))
+        for number, at in enumerate(times)
+    )
+
+
+def _lost(since: float, until: float, what: str) -> tuple[During, ...]:
+    return (During(since=since, until=until, what=what),)
+
+
 def _taken_at(story: Story) -> list[float]:
-    return [message.at for message in story.cast.servers[SLOW.name].ledger.messages]
+    return _taken_by(story, SLOW)
+
+
+def _taken_by(story: Story, host: HostPlan) -> list[float]:
+    return [message.at for message in story.cast.servers[host.name].ledger.messages]
