@@ -8,6 +8,7 @@ import pytest
 
 from mailstrom.status import Cause
 
+from .case import is_visit
 from .plan import Act, DomainPlan, During, HostPlan, MailPlan
 from .planning import plan_for
 from .story import Story, run
@@ -61,6 +62,13 @@ def test_a_host_whose_address_is_not_known_is_left_out_from_the_instant_the_dns_
 
     assert [at < since for at in _taken_by(story, FIRST)] == [True]
     assert [at < since for at in _taken_by(story, SECOND)] == [False]
+
+
+def test_who_is_due_when_the_network_is_lost_may_hear_at_that_instant_what_others_heard() -> None:
+    story = run(replace(LANE, mails=_mails(*[10.0] * 12), lost=_lost(10.0, 40.0, "port 25 closed")))
+
+    first = [next(iter(status)).attempts[0] for status in story.oracle.statuses]
+    assert not all(is_visit(attempt) for attempt in first)
 
 
 def _mails(*times: float) -> tuple[MailPlan, ...]:

@@ -92,13 +92,13 @@ def _found_nobody(witness: Witness, seen: Seen, case: Case, told: Told) -> int:
 
 
 def _may_be_troubled(case: Case, at: float) -> bool:
-    since, plan = at - WELL_SECS, case.plan
-    if plan.losses(since, at) or any(fault.overlaps(since, at) for fault in case.domain.faults):
+    since, until, plan = at - WELL_SECS, at + INSTANT_SECS, case.plan  # to be refused takes no time
+    if plan.losses(since, until) or any(fault.overlaps(since, until) for fault in case.domain.faults):
         return True
-    if case.is_disturbed(CUTS, since, at):
+    if case.is_disturbed(CUTS, since, until):
         return True
     hosts = [host for host in plan.hosts if host.name in case.domain.mx]
     return all(
-        host.trouble or host.slow or host.turns_away or any(down.overlaps(since, at) for down in host.down)
+        host.trouble or host.slow or host.turns_away or any(down.overlaps(since, until) for down in host.down)
         for host in hosts
     )
