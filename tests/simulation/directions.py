@@ -9,7 +9,9 @@ from mailstrom.status import Attempt, Cause, Phase
 from .case import INSTANT_SECS, Case, is_visit, secs
 from .plan import LOSSES, MOVED, DomainPlan, During
 from .traffic import Traffic
+from .witness import SILENT, Seen, Witness
 
+LOOK_UP_SECS = 30.0  # the longest
 LOOKED_UP_SECS = 60.0  # twice what a look-up may take
 LATE_SECS = 1.0
 LEAST_TTL_SECS = 5.0
@@ -29,12 +31,13 @@ def only_the_dns_says_that_there_is_no_such_domain(case: Case) -> None:
         assert "NXDOMAIN" in kinds, f"the domain was always there: {case}"
 
 
-def the_dns_is_only_blamed_for_trouble_of_its_own(case: Case) -> None:
-    """Who is deferred at the look-up was so because the DNS did not answer."""
+def the_dns_is_only_blamed_for_trouble_of_its_own(case: Case, witness: Witness) -> None:
+    """Who is deferred at the look-up was so because the DNS did not answer, it or whose look-up it joined."""
     for attempt in _failed_look_ups(case):
         if not case.acts("close", "exit"):
-            said = _said(case, secs(attempt.at)) - {None, MOVED}
-            assert said, f"the DNS had no trouble: {attempt}, of {case}"
+            is_troubled = bool(_said(case, secs(attempt.at)) - {None, MOVED})
+            is_troubled = is_troubled or _joined_silence(case, attempt, witness)
+            assert is_troubled, f"the DNS had no trouble: {attempt}, of {case}"
 
 
 def hosts_are_asked_in_the_order_of_the_dns(case: Case, traffic: Traffic) -> None:
@@ -71,9 +74,31 @@ def _may_use_an_idle_session(case: Case, first: Attempt, traffic: Traffic) -> bo
     return any(any(traffic.sessions(host, at - LEFT_SECS, at)) for host in case.domain.mx)
 
 
+def _joined_silence(case: Case, attempt: Attempt, witness: Witness) -> bool:
+    """It waited for the end of an equal look-up, begun before it, that had no answer then."""
+    at, names = secs(attempt.at), {case.domain.name, *case.domain.mx}
+    for seen, told_at in _told_of(case, attempt, witness):
+        since = told_at - LOOK_UP_SECS - INSTANT_SECS
+        asked_at = min((ask.at for ask in seen.asks if ask.name in names and since < ask.at < at), default=at)
+        if asked_at < at < told_at - INSTANT_SECS:
+            return not _said_between(case, asked_at, at).isdisjoint(SILENT)
+    return False
+
+
+def _told_of(case: Case, attempt: Attempt, witness: Witness) -> Iterator[tuple[Seen, float]]:
+    """Who told of it, and when."""
+    for seen in witness.seen.values():
+        for told in seen.told_of(case.message_id, case.recipient.address):
+            if any(visit.at == attempt.at for visit in told.visits):
+                yield seen, told.at
+
+
 def _said(case: Case, at: float) -> set[str | None]:
     """What the DNS says while something is looked up from then on; None: what it says usually."""
-    since, until = at - LATE_SECS, at + LOOKED_UP_SECS
+    return _said_between(case, at - LATE_SECS, at + LOOKED_UP_SECS)
+
+
+def _said_between(case: Case, since: float, until: float) -> set[str | None]:
     instead = {LOSSES[loss.what][1] for loss in case.plan.losses(since, until)}
     return {*_told(case.domain.faults, since, until)} | instead
 

@@ -75,7 +75,6 @@ RULES: tuple[Rule, ...] = (
     causes.who_is_refused_or_served_goes_no_further,
     causes.what_is_uncertain_goes_as_the_policy_says,
     directions.only_the_dns_says_that_there_is_no_such_domain,
-    directions.the_dns_is_only_blamed_for_trouble_of_its_own,
     replies.the_reply_of_a_result_is_that_of_a_visit,
     replies.a_result_names_the_reply_that_it_comes_from,
     promises.what_has_expired_is_ended,
@@ -99,6 +98,7 @@ RULES_OF_TRAFFIC: tuple[Callable[[Case, Traffic], None], ...] = (
 )
 
 RULES_OF_TELLERS: tuple[Callable[[Case, Witness], None], ...] = (
+    directions.the_dns_is_only_blamed_for_trouble_of_its_own,
     unvisited.an_answer_without_a_visit_is_that_of_a_visit,
     unvisited.nobody_who_could_be_reached_is_said_to_be_down,
     ramp.a_lane_that_is_open_takes_more_than_one,

@@ -138,6 +138,7 @@ MADE = "rare too, but `test_made_stories.py` tells a story made for it"
 #: What the stories were not seen to find, and what they lack. A search may find it all the same.
 KNOWN_MISSED = {
     "a_domain_that_was_missing_once_is_missing_for_ever": MADE,
+    "a_failed_look_up_is_kept": MADE,
     "the_end_of_a_job_wakes_nobody": RARE,
     "the_session_limit_is_ignored": RARE,
     "every_lane_is_the_same": MADE,

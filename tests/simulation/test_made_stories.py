@@ -100,6 +100,9 @@ STORIES: dict[str, Plan] = {
     "a_domain_that_was_missing_once_is_missing_for_ever": replace(
         QUIET, mails=(_mail(0, 10.0), _mail(1, 5000.0)), domains=_during(0.0, 1000.0, "NXDOMAIN")
     ),
+    "a_failed_look_up_is_kept": replace(
+        QUIET, mails=(_mail(0, 10.0), _mail(1, 50.0)), lost=(During(since=5.0, until=35.0, what="resolver"),)
+    ),
     "a_dns_that_fails_denies_the_domain": replace(QUIET, domains=_during(0.0, 9000.0, "SERVFAIL")),
     **MADE_FOR_LANES,
 }

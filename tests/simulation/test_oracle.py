@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailstrom.status import Cause
+from mailstrom.status import Cause, Phase
 
 from .case import is_visit
 from .plan import Act, DomainPlan, During, HostPlan, MailPlan
@@ -69,6 +69,14 @@ def test_who_is_due_when_the_network_is_lost_may_hear_at_that_instant_what_other
 
     first = [next(iter(status)).attempts[0] for status in story.oracle.statuses]
     assert not all(is_visit(attempt) for attempt in first)
+
+
+def test_who_asks_the_dns_again_hears_how_the_look_up_ends_that_is_under_way() -> None:
+    """That one was begun while nobody answered; the DNS is well again since two seconds."""
+    story = run(replace(LANE, mails=_mails(15.0, 42.0), lost=_lost(10.0, 40.0, "resolver")))
+
+    first = [next(iter(status)).attempts[0] for status in story.oracle.statuses]
+    assert [attempt.phase for attempt in first] == [Phase.DNS, Phase.DNS]
 
 
 def _mails(*times: float) -> tuple[MailPlan, ...]:

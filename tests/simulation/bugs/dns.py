@@ -30,3 +30,15 @@ async def a_domain_that_was_missing_once_is_missing_for_ever(right: Any, self: A
 async def a_dns_that_fails_denies_the_domain(right: Any, self: Any, key: Any) -> Any:
     answer = await right(self, key)
     return replace(answer, outcome=DnsOutcome.NXDOMAIN) if answer.outcome is DnsOutcome.FAILED else answer
+
+
+@replaces(DnsResolver, "_in_time")
+async def a_failed_look_up_is_kept(right: Any, self: Any, key: Any) -> Any:
+    failed = self.__dict__.setdefault("failed", {})
+    if key not in failed:
+        answer = await right(self, key)
+        if answer.outcome is not DnsOutcome.FAILED:
+            return answer
+        failed[key] = answer, self._clock.monotonic() + 60.0
+    answer, until = failed[key]
+    return answer if self._clock.monotonic() < until else await right(self, key)
