@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .job import Job
 
 LOOK_SECS = 0.5  # so long is counted what a lane sends
-PER_PLACE = 2  # at most so many wait for each place of the lane
+PER_PLACE = 4  # at most so many wait for each place of the lane
 
 
 class _Sent:

@@ -13,10 +13,11 @@ from ..schedule.retry import waits_after_death
 from .hand_over import HandOver
 from .job import Granted
 from .lanes import Lanes
-from .patience import PatientCalls
+from .patience import PatientCalls, sleep
 from .world import World
 
 CONTENT_LIMIT = 128 * 1024  # octets in memory with each claim; more are read while they are sent
+RESTED_SECS = 0.05  # while much is in hand, whose ends wake us, it is not asked more often when more is due
 IN_VAIN_SECS = 0.005  # at first: what looks due and cannot be had is being claimed by another process
 
 
@@ -48,6 +49,7 @@ class Claimer:
         self._owner = owner
         self._in_vain_secs = IN_VAIN_SECS
         self._asked_for: datetime | None = None  # what was due then, when storage was asked last
+        self._rests_until = float("-inf")
 
     async def claim(self, limit: int, *, unless: asyncio.Event) -> Sequence[Granted]:
         """The next due work, however long the storage fails before; (): there is none to be taken now."""
@@ -62,6 +64,14 @@ class Claimer:
         octets: bytes | None = await self._calls.once(self._storage.read_content, claim, start)
         return octets
 
+    async def rest(self, unless: asyncio.Event) -> bool:
+        """Waits until it may be asked again when more is due; False: that is now."""
+        secs = self._rests_until - self._clock.monotonic()
+        if secs <= 0.0 or self._storage.never_blocks:
+            return False
+        await sleep(secs, unless)
+        return True
+
     async def secs_until_due(self, *, unless: asyncio.Event, has_asked: bool) -> float | None:
         """Seconds until it is worth while to claim, or to look again; None: not before somebody wakes us.
 
@@ -69,6 +79,7 @@ class Claimer:
         time; what fell due since then was not asked for.
         """
         now, monotonic = self._clock.now(), self._clock.monotonic()
+        self._rests_until = monotonic + RESTED_SECS
         asked_for = self._asked_for if has_asked else None
         self._lanes.admit_probes(monotonic)
         due = await self._calls.read(

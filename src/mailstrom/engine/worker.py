@@ -306,8 +306,9 @@ class Engine:
     async def _sleep(self, *, has_asked: bool) -> None:
         """Until something is due, a held lane opens, or somebody wakes us."""
         while not self._wake.is_set():
-            secs = await self._until_due(has_asked=has_asked)
-            if secs == 0.0:
+            if self._in_hand and await self._claimer.rest(self._wake):
+                continue
+            if (secs := await self._until_due(has_asked=has_asked)) == 0.0:
                 self._wake.set()
                 await asyncio.sleep(0)  # who has what cannot be had may have to go on first
                 return

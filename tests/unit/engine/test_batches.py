@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from mailstrom.engine.claimer import RESTED_SECS
 from mailstrom.engine.worker import CLAIMS_AT_ONCE, RECORDED_AT_ONCE
 from tests.unit.engine.worker_bench import CONFIG, Bench, Delivers, Slow, run
 
@@ -68,6 +72,54 @@ def test_a_step_claims_no_more_for_a_lane_than_it_takes() -> None:
     run(story, carrier, config=config, storage=storage, run_storage=storage.run)
 
     assert (len(carrier.carried), storage.given_back) == (7, [])
+
+
+# Asking when more is due
+
+
+class Counting(Slow):
+    """Notes when it was asked when more is due."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_at: list[float] = []
+
+    def next_due(self, *args: Any, **kwargs: Any) -> datetime | None:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        return super().next_due(*args, **kwargs)
+
+
+def test_a_busy_storage_is_not_asked_after_each_claim_when_more_is_due() -> None:
+    carrier, storage = Delivers(secs=0.01), Counting()
+    one_by_one = replace(CONFIG, max_sessions_per_lane=1)
+
+    async def story(bench: Bench) -> None:
+        stored(bench, 100)
+        running = asyncio.create_task(bench.engine.run())
+        await asyncio.sleep(0.9)
+        busy = storage.asked_at[:]
+        assert len(busy) > 5
+        assert all(later - earlier >= RESTED_SECS - 1e-6 for earlier, later in pairwise(busy))
+        await ended(bench, running)
+
+    run(story, carrier, config=one_by_one, storage=storage, run_storage=storage.run)
+
+    assert len(carrier.carried) == 100
+
+
+def test_what_falls_due_while_others_are_tried_begins_hardly_later() -> None:
+    carrier, storage = Delivers(secs=10.0), Counting()
+
+    async def story(bench: Bench) -> None:
+        running = asyncio.create_task(bench.engine.run())
+        bench.store(1)
+        await asyncio.sleep(0.99)
+        bench.store(2, send_at=bench.clock.now() + timedelta(seconds=0.01))
+        await asyncio.sleep(0.01 + RESTED_SECS + 0.001)
+        assert len(carrier.carried) == 2
+        await ended(bench, running)
+
+    run(story, carrier, storage=storage, run_storage=storage.run)
 
 
 # Recording
