@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-POLL_SECS = 1.0  # how often to look where another process may deliver
+POLL_SECS = 1.0  # how often to look where another process may deliver ...
+FIRST_POLL_SECS = 0.05  # ... at first, and each time twice as long: most waits are short
 LONGEST_LOOK_SECS = 86_400.0  # a lock takes no timeout without end; who waits longer looks again
 GRACE_SECS = 1.0  # that a look has at least, also at the time limit
 
@@ -125,6 +126,7 @@ class _Sight(Generic[T]):
         self._left = timeout
         self._seen: list[T] = []  # the latest, if there is any
         self._error: Exception | None = None
+        self._soon = FIRST_POLL_SECS / 2
 
     @property
     def has_limit(self) -> bool:
@@ -174,6 +176,8 @@ class _Sight(Generic[T]):
 
     def look_again_in(self) -> float:
         poll_secs = self._awaited.poll_secs if self._error is None else POLL_SECS
+        if poll_secs is not None:
+            self._soon = poll_secs = min(2 * self._soon, poll_secs)
         return min(secs for secs in (self._left, poll_secs, LONGEST_LOOK_SECS) if secs is not None)
 
 

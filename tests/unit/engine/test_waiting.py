@@ -204,3 +204,24 @@ def test_who_waits_is_within_the_door_and_nobody_begins_to_wait_once_it_is_shut(
     assert (empty, door.wait_until_empty(0.0)) == ([False], True)
     with pytest.raises(ClosedError):
         awaited(look, door=door).wait(timeout=None)
+
+
+@pytest.mark.parametrize("poll_secs", [1.0, 0.2])
+def test_where_another_process_delivers_it_is_looked_soon_and_then_more_seldom(poll_secs: float) -> None:
+    waits: list[float] = []
+
+    class Unset:
+        def clear(self) -> None: ...
+        def set(self) -> None: ...
+
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            return False
+
+    class Patient(SystemPlatform):
+        def flag(self) -> Unset:
+            return Unset()
+
+    looks = iter([0] * 7 + [3])
+    awaited(lambda: next(looks), poll_secs=poll_secs, platform=Patient()).wait(timeout=None)
+    assert waits == [min(0.05 * 2**number, poll_secs) for number in range(7)]
