@@ -18,6 +18,8 @@ from mailstrom import Config, Mailstrom
 from ..queue_processes import working
 from .turn import Task, take_turn
 
+LOOK_SECS = 0.05  # how closely the end is seen: who waits without a limit looks more seldom with time
+
 
 @contextmanager
 def prepared(task: Task) -> Iterator[Callable[[], None]]:
@@ -37,7 +39,8 @@ def _send(m: Mailstrom, task: Task) -> None:
     contents = (content for _, content in task.ready())
     while batch := list(islice(contents, task.options["batch"])):
         m.send_emails(batch)
-    m.drain()
+    while not m.drain(timeout=LOOK_SECS):
+        pass
 
 
 if __name__ == "__main__":
