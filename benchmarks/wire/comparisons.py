@@ -35,7 +35,7 @@ class WireScale:
     """How much is measured."""
 
     pace: Pace = field(default_factory=Pace)
-    far_pace: Pace = field(default_factory=lambda: Pace(rounds=3, turn_secs=10.0))  # connecting takes long
+    far_pace: Pace = field(default_factory=lambda: Pace(rounds=3, turn_secs=20.0))  # connecting takes long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
