@@ -31,7 +31,10 @@ def a_network_is_only_lost_where_nobody_is_reached(witness: Witness, orders: Ord
     """It takes a minute without anybody, and three destinations, one of which was there before."""
     for seen in _steady(witness, orders):
         for span in seen.offline:
-            reached_at = seen.reached_at(span.since)
+            # who was reached at the instant in which a loss also ends came behind what was said: such as
+            # where it is resumed from a pause, and says at once that it is still lost
+            is_over_at_once = span.until - span.since < ROUNDING_SECS
+            reached_at = seen.reached_at(span.since - ROUNDING_SECS * is_over_at_once)
             since = -math.inf if reached_at is None else reached_at
             said = f"{seen.name} said at {span.since:g} that the network is lost"
             is_quiet = since <= span.since - SILENCE_SECS + ROUNDING_SECS

@@ -79,6 +79,26 @@ def test_who_asks_the_dns_again_hears_how_the_look_up_ends_that_is_under_way() -
     assert [attempt.phase for attempt in first] == [Phase.DNS, Phase.DNS]
 
 
+def test_a_loss_that_is_told_again_behind_a_pause_may_end_at_that_instant() -> None:
+    """One that never reads is connected with at once."""
+    hosts = [HostPlan(name=f"mx{n}.hosts.example", ip=f"198.51.100.{n + 1}") for n in range(4)]
+    hosts[0] = replace(hosts[0], down=(During(since=4000.0, until=6000.0, what="never_reads"),))
+    plan = replace(
+        LANE,
+        hosts=tuple(hosts),
+        domains=tuple(DomainPlan(name=f"d{n}.example", mx=(hosts[n].name,), ttl_secs=60) for n in range(4)),
+        mails=tuple(
+            MailPlan(number=n, at=10.0 if n < 4 else 200.0, process=0, to=(f"m{n}r0@d{n % 4}.example",))
+            for n in range(8)
+        ),
+        lost=_lost(100.0, 2000.0, "resolver"),
+        acts=(Act(at=900.0, what="pause", secs=4000.0),),
+    )
+
+    at_4900 = [line.split() for line in run(plan).log.lines if line.startswith("4900.000")]
+    assert [line[-1] for line in at_4900 if "status" in line] == ["failed", "ok"]
+
+
 def _mails(*times: float) -> tuple[MailPlan, ...]:
     return tuple(
         MailPlan(number=number, at=at, process=0, to=(f"m{number}r0@d0.example",))
