@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from mailstrom.status import Attempt, Cause, Phase
 
 from .case import is_visit
+from .directions import LOOK_UP_SECS
 from .orders import Orders
 from .plan import DAY, HOUR
 from .witness import NOT_THERE, Lane, Seen, Told, Witness, began_at, over_at
@@ -23,7 +24,6 @@ SILENCE_SECS = 60.0
 SPARED_SECS = DAY
 PASS_SECS = HOUR  # the longest that finds nobody
 TELLING_SECS = 2.0
-LOOK_UP_SECS = 30.0  # the longest
 ROUNDING_SECS = 0.01
 UNSTEADY = ("freeze", "jump")  # nobody knows when such a process heard of things
 
