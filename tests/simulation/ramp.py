@@ -8,6 +8,7 @@ that is in doubt counts for more room.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def _check(witness: Witness, seen: Seen, lane: Lane, calls: Sequence[Call]) -> N
     happens += [(at, 0, None) for span in seen.offline for at in (span.since, span.until)]
     last_at = 0.0
     # at one instant what makes room comes first
-    for at, kind, call in sorted(happens, key=lambda each: each[:2]):
+    for at, kind, call in sorted(happens, key=lambda each: (_microsecond(each[0]), each[1])):
         if at > last_at + KEPT_SECS:
             room.begin_anew()
         last_at = at
@@ -141,6 +142,11 @@ def _check(witness: Witness, seen: Seen, lane: Lane, calls: Sequence[Call]) -> N
             _check_room(seen, lane, call, calls, room)
         elif kind == ENDS and call.found_nobody:
             room.found_nobody(at)
+
+
+def _microsecond(at: float) -> int:
+    """What is told of an attempt knows no part of one."""
+    return math.floor(at * 1e6 + 1e-3)
 
 
 OPENED, BEGINS, ENDS = 1, 2, 3
@@ -181,10 +187,12 @@ def _ends(calls: Iterable[Call]) -> Iterator[tuple[float, int, Call | None]]:
 
 
 def _opened(witness: Witness, seen: Seen, lane: Lane) -> Iterator[tuple[float, int, Call | None]]:
-    """Connections for which no result was told count, too."""
-    for dial in seen.dials:
-        if dial.is_connected and dial.until is not None and dial.ip in witness.ips_of(lane):
-            yield dial.until, OPENED, Call(dial.since, dial.until, "", found_nobody=False)
+    """Connections for which no result was told count, too; and those that took long to become sessions."""
+    ips = witness.ips_of(lane)
+    connected = [dial.until for dial in seen.dials if dial.is_connected and dial.ip in ips]
+    for at in (*connected, *seen.opened_at(ips)):
+        if at is not None:
+            yield at, OPENED, Call(at, at, "", found_nobody=False)
 
 
 def _calls(witness: Witness, seen: Seen) -> dict[Lane, list[Call]]:

@@ -12,6 +12,7 @@ from .case import is_visit
 from .plan import Act, DomainPlan, During, HostPlan, MailPlan
 from .planning import plan_for
 from .story import Story, run
+from .witness import began_at, over_at
 
 SLOW = HostPlan(name="mx.hosts.example", ip="198.51.100.1", latency_secs=0.3)
 QUIET = replace(
@@ -77,6 +78,18 @@ def test_who_asks_the_dns_again_hears_how_the_look_up_ends_that_is_under_way() -
 
     first = [next(iter(status)).attempts[0] for status in story.oracle.statuses]
     assert [attempt.phase for attempt in first] == [Phase.DNS, Phase.DNS]
+
+
+def test_a_session_that_took_long_to_open_makes_room_when_it_is_open() -> None:
+    """Another was refused meanwhile; the third begins beside the first."""
+    slow = replace(FIRST, slow=(("ehlo", 20.0), ("mail", 5.0)))
+    plan = replace(LANE, hosts=(slow,), domains=(DomainPlan(name="d0.example", mx=(slow.name,)),))
+
+    lost = _lost(20.0, 25.0, "port 25 closed")
+    story = run(replace(plan, lost=lost, max_sessions_per_lane=2, mails=_mails(10.0, 22.0, 31.5)))
+
+    first, _, third = [next(iter(status)).attempts[0] for status in story.oracle.statuses]
+    assert began_at(third) < over_at(first)
 
 
 def test_a_loss_that_is_told_again_behind_a_pause_may_end_at_that_instant() -> None:
