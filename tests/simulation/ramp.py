@@ -89,7 +89,7 @@ def a_lane_that_is_open_takes_more_than_one(case: Case, witness: Witness) -> Non
         return
     lane = witness.lane_of(case.recipient.address)
     for seen in witness.seen.values():
-        opened = seen.opened_at(witness.ips_of(lane))
+        opened = seen.openings(witness.ips_of(lane))
         for told in seen.told_of(case.message_id, case.recipient.address):
             begins = [began_at(visit) for visit in told.visits if is_visit(visit)]
             if begins:
@@ -101,22 +101,30 @@ def _check_that_it_opened(
     seen: Seen,
     calls: dict[Lane, list[Call]],
     lane: Lane,
-    opened: Sequence[float],
+    opened: Sequence[Span],
     begins: float,
 ) -> None:
     others = [call for call in calls.get(lane, ()) if call.message_id != case.message_id]
     due = due_before(case, begins + INSTANT_SECS)
     busy = [call for some in calls.values() for call in some]
     for call in others:
-        at = next((at for at in opened if call.since <= at <= call.until), None)
+        # for this one, and not for another lane that has the same host
+        its = (each.until for each in opened if abs(each.since - call.since) < INSTANT_SECS)
+        at = next(its, None)
         if at is None or max(at, due) + OPENS_WITHIN_SECS > call.until or begins < call.until - INSTANT_SECS:
             continue
         waits = Span(since=max(at, due), until=call.until)
+        if any(at <= each.until <= begins and not _has_opened(each, opened) for each in others):
+            continue  # which took that room away again
         beside = [each for each in others if each is not call and _overlaps(each, waits)]
         is_full = len([each for each in busy if _overlaps(each, waits)]) >= case.plan.max_sessions
         assert beside or is_full, (
             f"{seen.name} has somebody in {sorted(lane)} since {at:g}, and alone until {call.until:g}: {case}"
         )
+
+
+def _has_opened(call: Call, opened: Sequence[Span]) -> bool:
+    return any(call.since <= each.until <= call.until for each in opened)
 
 
 def _overlaps(call: Call, span: Span) -> bool:
@@ -190,7 +198,7 @@ def _opened(witness: Witness, seen: Seen, lane: Lane) -> Iterator[tuple[float, i
     """Connections for which no result was told count, too; and those that took long to become sessions."""
     ips = witness.ips_of(lane)
     connected = [dial.until for dial in seen.dials if dial.is_connected and dial.ip in ips]
-    for at in (*connected, *seen.opened_at(ips)):
+    for at in (*connected, *(each.until for each in seen.openings(ips))):
         if at is not None:
             yield at, OPENED, Call(at, at, "", found_nobody=False)
 

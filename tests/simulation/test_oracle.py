@@ -92,6 +92,13 @@ def test_a_session_that_took_long_to_open_makes_room_when_it_is_open() -> None:
     assert began_at(third) < over_at(first)
 
 
+@pytest.mark.parametrize("seed", [1169, 3983, 5418])
+def test_a_lane_takes_one_alone_where_a_failure_took_the_room_or_the_session_is_another_lanes(
+    seed: int,
+) -> None:
+    run(plan_for(seed))
+
+
 def test_a_loss_that_is_told_again_behind_a_pause_may_end_at_that_instant() -> None:
     """One that never reads is connected with at once."""
     hosts = [HostPlan(name=f"mx{n}.hosts.example", ip=f"198.51.100.{n + 1}") for n in range(4)]

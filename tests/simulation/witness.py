@@ -110,9 +110,14 @@ class Seen:
         spans = (span for span in self.offline if span.since + margin_secs < at < span.until - margin_secs)
         return next((span.since for span in spans), None)
 
-    def opened_at(self, ips: frozenset[str]) -> list[float]:
-        """When it told that a session with one of these addresses was ready for mail."""
-        return [at for at, each in self.heard if each.session_opened and each.session_opened.ip in ips]
+    def openings(self, ips: frozenset[str]) -> list[Span]:
+        """From when it connected with one of these addresses until a session was ready for mail."""
+        told = [(at, each.session_opened) for at, each in self.heard]
+        return [
+            Span(since=at - sum(opened.phase_secs.values()), until=at)
+            for at, opened in told
+            if opened is not None and opened.ip in ips
+        ]
 
     def reached_at(self, until: float, ips: frozenset[str] | None = None) -> float | None:
         """When it last came through to one of these addresses, or to any."""
