@@ -152,9 +152,9 @@ def _check(witness: Witness, seen: Seen, lane: Lane, calls: Sequence[Call]) -> N
             room.found_nobody(at)
 
 
-def _microsecond(at: float) -> int:
+def _microsecond(at: float) -> float:
     """What is told of an attempt knows no part of one."""
-    return math.floor(at * 1e6 + 1e-3)
+    return at if math.isinf(at) else math.floor(at * 1e6 + 1e-3)
 
 
 OPENED, BEGINS, ENDS = 1, 2, 3
