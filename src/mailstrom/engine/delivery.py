@@ -1,8 +1,8 @@
 """One try: a claim's recipients taken from host to host until each has an answer.
 
  1. An idle session of the lane carries the message, if there is one.
- 2. Else the hosts are visited in the order of the route, address by address: at most two full
-    sessions in one try.
+ 2. Else the hosts are visited in the order of the route, address by address, over an idle session with that
+    address where there is one: at most two full sessions in one try.
  3. A recipient that is delivered, or refused by name, is settled at once and goes no further.
     One that is only deferred is taken to the next host.
  4. After the last host, what stands is settled: deferred at one host beats failed at a backup.
@@ -144,17 +144,26 @@ class Delivery:
 
     async def _use_idle_session(self) -> None:
         while self._standing and (session := self._idle_session()) is not None:
-            report = await self._converse(session, self._begin(), self._forward_paths())
-            if not report.stale:
-                self._contact.opened()
+            if await self._converse_again(session, self._forward_paths()) is not None:
                 return
 
     def _idle_session(self) -> Session | None:
         lane = self._route.lane
         return self._job.take_handed(lane) or self._tools.pool.take(lane, self._bounds)
 
+    async def _converse_again(self, session: Session, named: Sequence[str]) -> DeliveryReport | None:
+        """Delivers over a session that was idle; None where it was stale."""
+        report = await self._converse(session, self._begin(), named)
+        if report.stale:
+            return None
+        self._contact.opened()
+        return report
+
     async def _visit(self, host: str, ip: str, tls: TlsMode, named: Sequence[str]) -> Sequence[str]:
         """Those of the named forward-paths that belong into another session with the same host."""
+        while session := self._tools.pool.take(self._route.lane, self._bounds, ip):
+            if report := await self._converse_again(session, named):
+                return report.left
         began = self._begin()
         hop = hop_to(self._tools.config, host, ip, tls)
         self._job.comes_to(hop)

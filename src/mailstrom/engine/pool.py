@@ -30,11 +30,13 @@ class Pool:
         self._capped: dict[Session, str] = {}  # which limit counts it; the longest idle first
         self._ending: dict[asyncio.Task[None], str | None] = {}
 
-    def take(self, lane: str, bounds: Bounds) -> Session | None:
-        """An idle session of the lane that still stands, and has room for another message."""
+    def take(self, lane: str, bounds: Bounds, ip: str | None = None) -> Session | None:
+        """An idle session of the lane that still stands, and has room for another message.
+
+        With this address, or with any.
+        """
         idle = self._idle.get(lane, {})
-        while idle:
-            session = next(reversed(idle))
+        while session := next((each for each in reversed(idle) if ip in (None, each.hop.ip)), None):
             self._remove(session)
             if self._is_good(session, bounds):
                 return session
