@@ -104,7 +104,8 @@ def _check_that_it_opened(
     opened: Sequence[Span],
     begins: float,
 ) -> None:
-    others = [call for call in calls.get(lane, ()) if call.message_id != case.message_id]
+    in_lane = calls.get(lane, ())
+    others = [call for call in in_lane if call.message_id != case.message_id]
     due = due_before(case, begins + INSTANT_SECS)
     busy = [call for some in calls.values() for call in some]
     for call in others:
@@ -114,7 +115,7 @@ def _check_that_it_opened(
         if at is None or max(at, due) + OPENS_WITHIN_SECS > call.until or begins < call.until - INSTANT_SECS:
             continue
         waits = Span(since=max(at, due), until=call.until)
-        if any(at <= each.until <= begins and not _has_opened(each, opened) for each in others):
+        if any(at <= each.until <= begins and not _has_opened(each, opened) for each in in_lane):
             continue  # which took that room away again
         beside = [each for each in others if each is not call and _overlaps(each, waits)]
         is_full = len([each for each in busy if _overlaps(each, waits)]) >= case.plan.max_sessions

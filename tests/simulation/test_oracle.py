@@ -92,7 +92,7 @@ def test_a_session_that_took_long_to_open_makes_room_when_it_is_open() -> None:
     assert began_at(third) < over_at(first)
 
 
-@pytest.mark.parametrize("seed", [1169, 3983, 5418])
+@pytest.mark.parametrize("seed", [1169, 3983, 5418, 8756])
 def test_a_lane_takes_one_alone_where_a_failure_took_the_room_or_the_session_is_another_lanes(
     seed: int,
 ) -> None:
