@@ -8,7 +8,7 @@ a destination that was spared for a day.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from mailstrom.status import Attempt, Cause, Phase
@@ -153,17 +153,15 @@ def _is_unanswered(witness: Witness, told: Told) -> bool:
 
 def _was_spared(witness: Witness, seen: Seen, told: Told) -> bool:
     """The destination may have been spared for a day in this process, since it was reached last."""
-    if all(visit.phase is Phase.DNS for visit in told.visits):  # a name: its hosts are not known
-        reached_at = _domain_reached_at(witness, seen, told)
-    else:
-        reached_at = seen.reached_at(told.at, witness.ips_of(witness.lane_of(told.address)))
+    is_name = all(visit.phase is Phase.DNS for visit in told.visits)  # its hosts are not known
+    place_of = witness.domain_of if is_name else witness.lane_of
+    reached_at = _place_reached_at(seen, told, place_of)
     since = -math.inf if reached_at is None else reached_at
     asked = witness.asked_at(seen, witness.domain_of(told.address))
     return told.at >= min((at for at in asked if at > since), default=told.at) + SPARED_SECS - PASS_SECS
 
 
-def _domain_reached_at(witness: Witness, seen: Seen, told: Told) -> float | None:
-    """When it last told that a host was reached for mail to the same domain."""
-    domain = witness.domain_of(told.address)
+def _place_reached_at(seen: Seen, told: Told, place_of: Callable[[str], object]) -> float | None:
+    """When it last told that a host was reached for mail to the same place: another's may share its hosts."""
     found = (each for each in seen.told if not each.reached_nobody and each.at <= told.at)
-    return max((each.at for each in found if witness.domain_of(each.address) == domain), default=None)
+    return max((each.at for each in found if place_of(each.address) == place_of(told.address)), default=None)
