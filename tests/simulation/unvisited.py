@@ -59,8 +59,9 @@ def _probes(
 ) -> Iterator[Dial | float]:
     """What may have been heard: of a host that could not be connected with, or that said nothing of use."""
     until = secs(attempt.at) + INSTANT_SECS
-    since = max(since, until - FRESH_SECS) - INSTANT_SECS
+    fresh_since = until - FRESH_SECS - INSTANT_SECS
     if attempt.phase is Phase.DNS:
+        since = max(since - INSTANT_SECS, fresh_since)
         yield from (at for at in witness.asked_at(seen, case.domain) if since <= at <= until)
         return
     ips = witness.ips_of(frozenset(case.domain.mx))
@@ -69,9 +70,9 @@ def _probes(
         if (
             dial.ip in ips
             and is_fit
-            and since <= dial.since
+            and since - INSTANT_SECS <= dial.since
             and dial.until is not None
-            and dial.until <= until
+            and fresh_since <= dial.until <= until  # a process that is frozen hears late
         ):
             yield dial
 
