@@ -24,6 +24,7 @@ from .traffic import FIRST_AT_ONCE
 from .witness import Lane, Seen, Span, Witness, began_at, over_at
 
 UNTIL_DOWN = 3  # deliveries in a row that found nobody, at least
+UNTIL_SUSPECTED = 3  # lanes in a row
 KEPT_SECS = 10 * MINUTE  # what was learned longer ago may be forgotten
 GOES_ON_SECS = 60.0  # what begins so shortly after another of its message may be on its way to the next host
 TELLING_SECS = 1.0
@@ -137,6 +138,7 @@ def _check(witness: Witness, seen: Seen, lane: Lane, calls: Sequence[Call]) -> N
     room = Room(most, min(FIRST_AT_ONCE, most))
     happens = [*_begins(calls), *_ends(calls), *_opened(witness, seen, lane)]
     happens += [(at, 0, None) for span in seen.offline for at in (span.since, span.until)]
+    happens += [(at, 0, None) for at in _cleared(witness, seen)]
     last_at = 0.0
     # at one instant what makes room comes first
     for at, kind, call in sorted(happens, key=lambda each: (_microsecond(each[0]), each[1])):
@@ -151,6 +153,18 @@ def _check(witness: Witness, seen: Seen, lane: Lane, calls: Sequence[Call]) -> N
             _check_room(seen, lane, call, calls, room)
         elif kind == ENDS and call.found_nobody:
             room.found_nobody(at)
+
+
+def _cleared(witness: Witness, seen: Seen) -> Iterator[float]:
+    """When a suspicion ended that the fault is ours, also where nobody was told of one."""
+    missed: set[Lane] = set()
+    for dial in sorted(seen.dials, key=lambda each: each.until or math.inf):
+        if dial.until is None or dial.is_connected:
+            if len(missed) >= UNTIL_SUSPECTED and dial.until is not None:
+                yield dial.until
+            missed.clear()
+        else:
+            missed.update(witness.lanes_at(dial.ip))
 
 
 def _microsecond(at: float) -> float:
