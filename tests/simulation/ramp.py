@@ -17,6 +17,8 @@ from itertools import pairwise
 from mailstrom.status import Phase
 
 from .case import INSTANT_SECS, Case, is_visit
+from .directions import LOOK_UP_SECS
+from .network import DESTINATIONS
 from .orders import Orders
 from .plan import MINUTE
 from .promises import due_before
@@ -24,7 +26,6 @@ from .traffic import FIRST_AT_ONCE
 from .witness import Lane, Seen, Span, Witness, began_at, over_at
 
 UNTIL_DOWN = 3  # deliveries in a row that found nobody, at least
-UNTIL_SUSPECTED = 3  # lanes in a row
 KEPT_SECS = 10 * MINUTE  # what was learned longer ago may be forgotten
 GOES_ON_SECS = 60.0  # what begins so shortly after another of its message may be on its way to the next host
 TELLING_SECS = 1.0
@@ -157,14 +158,17 @@ def _check(witness: Witness, seen: Seen, lane: Lane, calls: Sequence[Call]) -> N
 
 def _cleared(witness: Witness, seen: Seen) -> Iterator[float]:
     """When a suspicion ended that the fault is ours, also where nobody was told of one."""
-    missed: set[Lane] = set()
+    since, missed = 0.0, set[Lane]()
     for dial in sorted(seen.dials, key=lambda each: each.until or math.inf):
-        if dial.until is None or dial.is_connected:
-            if len(missed) >= UNTIL_SUSPECTED and dial.until is not None:
-                yield dial.until
-            missed.clear()
-        else:
+        if dial.until is None:
+            return
+        if not dial.is_connected:
             missed.update(witness.lanes_at(dial.ip))
+            continue
+        unanswered = {each.name for each in witness.asks_in_vain(seen, since - LOOK_UP_SECS, dial.until)}
+        if len(missed) + len(unanswered) >= DESTINATIONS:
+            yield dial.until
+        since, missed = dial.until, set()
 
 
 def _microsecond(at: float) -> float:
