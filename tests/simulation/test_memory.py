@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from dataclasses import replace
+from functools import _lru_cache_wrapper
 from pathlib import Path
 
 from .plan import DomainPlan, HostPlan, MailPlan, Plan
@@ -26,6 +27,7 @@ class _Resting(Story):
 
     def _end(self) -> None:
         self._until(self.world.timeline.now + 7200.0)
+        _forget_what_is_remembered()
         # who is held cannot have its id given to another: what other tests left does not blur the count
         others = set(map(id, self.others))
         self.held = Counter(_name(each) for each in _there() if id(each) not in others)
@@ -65,6 +67,13 @@ def _plan(mails: int) -> Plan:
 def _mail(number: int) -> MailPlan:
     to = tuple(f"m{number}r{each}@d0.example" for each in range(3))
     return MailPlan(number=number, at=30.0 * number, process=0, to=to)
+
+
+def _forget_what_is_remembered() -> None:
+    """Of a limited number, such as replies that hosts give again and again, whoever asked."""
+    for each in gc.get_objects():
+        if isinstance(each, _lru_cache_wrapper) and each.__module__.startswith(ROOMS):
+            each.cache_clear()
 
 
 def _there() -> list[object]:
